@@ -1,0 +1,259 @@
+"""The wire format between agent and collector: batches up, plans down.
+
+A batch is MessagePack; each table in it is columnar: number columns are little-endian arrays as bytes, text
+columns a dictionary of distinct strings plus an index array, histogram columns three arrays. A batch is named
+by (agent, boot, number): `boot` is a random word chosen at each start of the agent, `number` counts from 1 in
+that boot, so the collector knows a second copy. VERSION changes when an old reader could misread a new batch.
+A plan is JSON, so that a person can read what an agent was told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from linkgauge.errors import WireError
+from linkgauge.frame import Column, Frame, Histograms
+from linkgauge.histogram import MAX_BUCKET
+from linkgauge.schema import TABLES, Field, Kind, Table
+
+VERSION = 1
+MAX_ROWS = 200_000
+"""Rows in one table of one batch; a batch with more is refused before its columns are built."""
+MAX_BODY_BYTES = 16 * 1024 * 1024
+"""Size of an encoded batch, after decompression."""
+CONTENT_TYPE = "application/vnd.linkgauge.batch"
+_WORD = re.compile(r"[a-z0-9@][a-z0-9-]{0,62}")
+
+
+class WireTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One table: `columns` by name as bytes, `words` the distinct strings of each TEXT column."""
+
+    rows: int
+    columns: dict[str, bytes]
+    words: dict[str, list[str]]
+
+
+class WireBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The encoded form; `Batch` is the checked one."""
+
+    version: int
+    agent: str
+    boot: str
+    number: int
+    created_ns: int
+    tables: dict[str, WireTable]
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What an agent (or the collector itself) reports at once; created_ns: its wall clock when it did."""
+
+    agent: str
+    boot: str
+    number: int
+    created_ns: int
+    frames: dict[str, Frame]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all tables."""
+        return sum(frame.rows for frame in self.frames.values())
+
+
+class PlanLink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One link that the agent measures: from its own `local` address to `peer`."""
+
+    link: str
+    local: str
+    peer: str
+
+
+class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A throughput test: at `offset_ns` of each cycle the source sends to the destination's address.
+
+    role: "send" at the source (local -> peer), "serve" at the destination.
+    """
+
+    link: str
+    role: str
+    local: str
+    peer: str
+    offset_ns: int
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who probes whom, how and when, for one agent. Durations in ns; an interval of 0 switches a probe off.
+
+    peers: addresses whose STAMP packets this agent answers. locals: this agent's own addresses.
+    cycle_ns: the throughput timetable repeats with this period, aligned to the Unix epoch.
+    """
+
+    version: int
+    agent: str
+    window_ns: int
+    links: list[PlanLink]
+    peers: list[str]
+    locals: list[str]
+    stamp_interval_ns: int
+    stamp_timeout_ns: int
+    stamp_port: int
+    dscp: int
+    icmp_interval_ns: int
+    icmp_timeout_ns: int
+    tcp_interval_ns: int
+    tcp_timeout_ns: int
+    tcp_port: int
+    throughput_port: int
+    throughput_duration_ns: int
+    cycle_ns: int
+    turns: list[Turn]
+
+
+def encode(batch: Batch) -> bytes:
+    """A batch as bytes; decode(encode(b)) has equal columns."""
+    tables = {name: _pack(frame) for name, frame in batch.frames.items() if frame.rows}
+    return msgspec.msgpack.encode(
+        WireBatch(VERSION, batch.agent, batch.boot, batch.number, batch.created_ns, tables)
+    )
+
+
+def decode(body: bytes) -> Batch:
+    """Check and unpack a batch.
+
+    Raises WireError with reason malformed, version, too_large or bad_value, and a sentence naming the part.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        raise WireError("too_large", f"batch has {len(body)} octets, at most {MAX_BODY_BYTES} are taken")
+    try:
+        wire = msgspec.msgpack.decode(body, type=WireBatch)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+        raise _version_or_malformed(body, err) from None
+    if wire.version != VERSION:
+        raise _wrong_version(wire.version)
+    if not (_WORD.fullmatch(wire.agent) and _WORD.fullmatch(wire.boot) and 0 < wire.number < 2**62):
+        raise WireError("bad_value", "batch has no usable agent, boot and number")
+    if not 0 < wire.created_ns < 2**62:
+        raise WireError("bad_value", f"batch was created at {wire.created_ns} ns, which is no time")
+    return Batch(wire.agent, wire.boot, wire.number, wire.created_ns, _frames(wire.tables))
+
+
+def encode_plan(plan: Plan) -> bytes:
+    """A plan as JSON with stable key order."""
+    return msgspec.json.encode(plan)
+
+
+def decode_plan(body: bytes) -> Plan:
+    """Check a plan; raises WireError."""
+    try:
+        plan = msgspec.json.decode(body, type=Plan)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+        raise WireError("malformed", f"plan cannot be read: {err}") from None
+    if plan.version != VERSION:
+        raise WireError(
+            "version", f"plan has version {plan.version}, this agent reads {VERSION}; upgrade one"
+        )
+    if plan.window_ns <= 0 or plan.stamp_interval_ns <= 0 or plan.stamp_timeout_ns <= 0:
+        raise WireError("bad_value", "plan has a window, interval or timeout that is not above zero")
+    return plan
+
+
+def _version_or_malformed(body: bytes, err: Exception) -> WireError:
+    try:
+        loose = msgspec.msgpack.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        loose = None
+    if isinstance(loose, Mapping) and isinstance(loose.get("version"), int) and loose["version"] != VERSION:
+        return _wrong_version(loose["version"])
+    return WireError("malformed", f"batch of {len(body)} octets cannot be read: {err}")
+
+
+def _wrong_version(version: int) -> WireError:
+    return WireError(
+        "version", f"batch has wire version {version}, this reads {VERSION}; upgrade the older side"
+    )
+
+
+def _pack(frame: Frame) -> WireTable:
+    columns: dict[str, bytes] = {}
+    words: dict[str, list[str]] = {}
+    for name, column in frame.columns.items():
+        if isinstance(column, Histograms):
+            columns[f"{name}.length"] = np.diff(column.offsets).astype("<u2").tobytes()
+            columns[f"{name}.bucket"] = column.bucket.astype("<i2").tobytes()
+            columns[f"{name}.count"] = column.count.astype("<u4").tobytes()
+        elif column.dtype == np.object_:
+            distinct = list(dict.fromkeys(column.tolist()))
+            index = {word: at for at, word in enumerate(distinct)}
+            words[name] = distinct
+            columns[name] = np.array([index[word] for word in column], "<u4").tobytes()
+        else:
+            columns[name] = column.astype(column.dtype.newbyteorder("<")).tobytes()
+    return WireTable(frame.rows, columns, words)
+
+
+def _frames(tables: Mapping[str, WireTable]) -> dict[str, Frame]:
+    frames = {}
+    for name, packed in tables.items():
+        if name not in TABLES:
+            raise WireError(
+                "malformed", f"batch has a table {name[:40]!r}, which version {VERSION} does not know"
+            )
+        if not 0 < packed.rows <= MAX_ROWS:
+            raise WireError("too_large", f"table {name} has {packed.rows} rows, 1 to {MAX_ROWS} are taken")
+        frames[name] = _unpack(TABLES[name], packed)
+    return frames
+
+
+def _unpack(table: Table, packed: WireTable) -> Frame:
+    columns = {field.name: _column(table, field, packed) for field in table.columns}
+    for name in ("start_ns", "length_ns"):
+        times = columns[name]
+        assert isinstance(times, np.ndarray)
+        if times.min() <= 0 or times.max() >= 2**62:
+            raise WireError("bad_value", f"table {table.name} has a {name} that is no time")
+    return Frame(table, columns, packed.rows)
+
+
+def _column(table: Table, field: Field, packed: WireTable) -> Column:
+    if field.kind is Kind.HISTOGRAM:
+        return _histograms(table, field.name, packed)
+    if field.kind is Kind.TEXT:
+        index = _numbers(table, packed, field.name, "<u4", packed.rows)
+        words = packed.words.get(field.name, [])
+        if index.max() >= len(words):
+            raise WireError("malformed", f"column {table.name}.{field.name} points past its words")
+        chosen: NDArray[np.object_] = np.array(words, np.object_)[index]
+        return chosen
+    if field.kind is Kind.COUNT:
+        counts = _numbers(table, packed, field.name, "<i8", packed.rows)
+        if counts.min() < 0:
+            raise WireError("bad_value", f"column {table.name}.{field.name} has a negative count")
+        return counts
+    reals = _numbers(table, packed, field.name, "<f8", packed.rows)
+    if np.isinf(reals).any():
+        raise WireError("bad_value", f"column {table.name}.{field.name} has an infinite value")
+    return reals
+
+
+def _histograms(table: Table, name: str, packed: WireTable) -> Histograms:
+    lengths = _numbers(table, packed, f"{name}.length", "<u2", packed.rows).astype(np.int64)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    total = int(offsets[-1])
+    bucket = _numbers(table, packed, f"{name}.bucket", "<i2", total).astype(np.int16)
+    count = _numbers(table, packed, f"{name}.count", "<u4", total).astype(np.int64)
+    if total and (np.abs(bucket.astype(np.int32)).max() > MAX_BUCKET or count.min() == 0):
+        raise WireError("bad_value", f"column {table.name}.{name} has a bucket that does not exist")
+    return Histograms(offsets, bucket, count)
+
+
+def _numbers(table: Table, packed: WireTable, name: str, dtype: str, rows: int) -> NDArray[np.generic]:
+    data = packed.columns.get(name)
+    need = rows * np.dtype(dtype).itemsize
+    if data is None or len(data) != need:
+        got = "is missing" if data is None else f"has {len(data)} octets"
+        raise WireError("malformed", f"column {table.name}.{name} {got}, {need} are needed for {rows} rows")
+    return np.frombuffer(data, dtype)
