@@ -35,7 +35,7 @@ class Histograms:
         offsets[1:] = np.cumsum([len(row.bucket) for row in rows])
         bucket = np.concatenate([row.bucket for row in rows] or [np.empty(0, np.int16)])
         count = np.concatenate([row.count for row in rows] or [np.empty(0, np.int64)])
-        return cls(offsets, bucket, count)
+        return cls(_frozen(offsets), _frozen(bucket), _frozen(count))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -72,6 +72,8 @@ class Frame:
         unknown = set(columns) - {field.name for field in table.columns}
         if unknown:
             raise ValueError(f"table {table.name} has no column {', '.join(sorted(unknown))}")
+        if rows is None and "start_ns" not in columns:
+            raise ValueError(f"table {table.name}: key column start_ns is missing")
         if rows is None:
             rows = len(columns["start_ns"])
         made = {f.name: _column(f.kind, f.name, columns.get(f.name), rows) for f in table.columns}
@@ -100,7 +102,7 @@ class Frame:
         """The rows named by a mask (rows,) bool or an index array, in that order."""
         index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
         columns = {
-            name: column.take(index) if isinstance(column, Histograms) else column[index]
+            name: column.take(index) if isinstance(column, Histograms) else _frozen(column[index])
             for name, column in self.columns.items()
         }
         return Frame(self.table, columns, len(index))
@@ -121,7 +123,7 @@ def concat(table: Table, frames: Sequence[Frame]) -> Frame:
         if field.kind is Kind.HISTOGRAM:
             columns[field.name] = _concat_histograms([frame.histograms(field.name) for frame in frames])
         else:
-            columns[field.name] = np.concatenate([frame._array(field.name) for frame in frames])
+            columns[field.name] = _frozen(np.concatenate([frame._array(field.name) for frame in frames]))
     return Frame(table, columns, sum(frame.rows for frame in frames))
 
 
@@ -133,7 +135,13 @@ def _concat_histograms(parts: Sequence[Histograms]) -> Histograms:
         base += int(part.offsets[-1])
     bucket = np.concatenate([part.bucket for part in parts])
     count = np.concatenate([part.count for part in parts])
-    return Histograms(np.concatenate(offsets), bucket, count)
+    return Histograms(_frozen(np.concatenate(offsets)), _frozen(bucket), _frozen(count))
+
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """The same array, read-only; for arrays that nobody else holds."""
+    array.setflags(write=False)
+    return array
 
 
 def _column(kind: Kind, name: str, given: Any, rows: int) -> Column:
@@ -142,13 +150,11 @@ def _column(kind: Kind, name: str, given: Any, rows: int) -> Column:
             given if isinstance(given, Histograms) else Histograms.of(given or [Histogram.empty()] * rows)
         )
     elif given is not None:
-        made = np.array(given, dtype=_DTYPES[kind])
-        made.setflags(write=False)
+        made = _frozen(np.array(given, dtype=_DTYPES[kind]))
     elif kind is Kind.TEXT:
         raise ValueError(f"key column {name} is missing")
     else:
-        made = np.full(rows, 0 if kind is Kind.COUNT else np.nan, _DTYPES[kind])
-        made.setflags(write=False)
+        made = _frozen(np.full(rows, 0 if kind is Kind.COUNT else np.nan, _DTYPES[kind]))
     if len(made) != rows:
         raise ValueError(f"column {name} has {len(made)} rows, expected {rows}")
     return made

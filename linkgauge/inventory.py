@@ -14,7 +14,7 @@ from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from linkgauge.compute_id import ComputeId
 from linkgauge.errors import ConfigError
@@ -23,6 +23,19 @@ from linkgauge.yaml_file import read_yaml
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _address(value: object) -> object:
+    """An address must be text: YAML reads 5 as a number, and ipaddress takes that for 0.0.0.5."""
+    if isinstance(value, ipaddress.IPv4Address | ipaddress.IPv6Address):
+        return value
+    try:
+        return ipaddress.ip_address(value if isinstance(value, str) else "")
+    except ValueError:
+        raise ValueError("must be an IPv4 or IPv6 address, written as text") from None
+
+
+Address = Annotated[ipaddress.IPv4Address | ipaddress.IPv6Address, BeforeValidator(_address)]
 
 
 class Model(BaseModel):
@@ -55,7 +68,7 @@ class NetworkEntry(Model):
 class NodeEntry(Model):
     name: Name
     site: Name
-    addresses: dict[Name, ipaddress.IPv4Address | ipaddress.IPv6Address] = Field(min_length=1)
+    addresses: dict[Name, Address] = Field(min_length=1)
     compute_id: str | None = None
 
 
@@ -203,6 +216,8 @@ def _node(entry: NodeEntry) -> Node:
 
 
 def _faults(file: InventoryFile) -> Iterator[str]:
+    if file.period_s < file.window_s:
+        yield f"period_s: {file.period_s} is shorter than one window of {file.window_s}; make it longer"
     yield from _twice("sites", (s.name for s in file.sites), "site")
     yield from _twice("networks", (n.name for n in file.networks), "network")
     yield from _twice("nodes", (n.name for n in file.nodes), "node")

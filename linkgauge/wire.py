@@ -227,6 +227,7 @@ def _column(table: Table, field: Field, packed: WireTable) -> Column:
         if index.max() >= len(words):
             raise WireError("malformed", f"column {table.name}.{field.name} points past its words")
         chosen: NDArray[np.object_] = np.array(words, np.object_)[index]
+        chosen.setflags(write=False)
         return chosen
     if field.kind is Kind.COUNT:
         counts = _numbers(table, packed, field.name, "<i8", packed.rows)
@@ -247,6 +248,11 @@ def _histograms(table: Table, name: str, packed: WireTable) -> Histograms:
     count = _numbers(table, packed, f"{name}.count", "<u4", total).astype(np.int64)
     if total and (np.abs(bucket.astype(np.int32)).max() > MAX_BUCKET or count.min() == 0):
         raise WireError("bad_value", f"column {table.name}.{name} has a bucket that does not exist")
+    same_row = np.repeat(np.arange(packed.rows), lengths)
+    if ((np.diff(bucket.astype(np.int32)) <= 0) & (np.diff(same_row) == 0)).any():
+        raise WireError("bad_value", f"column {table.name}.{name} has buckets out of order")
+    for part in (offsets, bucket, count):
+        part.setflags(write=False)
     return Histograms(offsets, bucket, count)
 
 

@@ -44,6 +44,9 @@ def read_yaml(path: Path, model: type[M]) -> M:
         raise ConfigError(f"{path}: {line}not valid YAML: {err.problem}") from None
     except (yaml.YAMLError, RecursionError) as err:
         raise ConfigError(f"{path}: not valid YAML: {err}") from None
+    except (ValueError, TypeError, LookupError, AttributeError) as err:
+        # what PyYAML's own constructors raise at a value such as 2024-13-45 or 0x_
+        raise ConfigError(f"{path}: not valid YAML: a value cannot be read ({err}); quote it") from None
     return check(data if data is not None else {}, model, str(path))
 
 
@@ -65,15 +68,19 @@ def _sentence(fault: object) -> str:
         return f"{where}: this key is missing; add it"
     if kind in ("model_type", "dict_type") and not fault["loc"]:
         return "must be a mapping of keys to values at the top"
-    message = str(fault["msg"])
+    message = str(fault["ctx"]["error"] if kind == "value_error" else fault["msg"])
     return f"{where}: {message[0].lower()}{message[1:]}, got {_short(fault['input'])}"
 
 
 def _path(parts: tuple[int | str, ...]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    named = (part for part in parts if part != "[key]")
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in named)
     return text.lstrip(".") or "top"
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python prints no whole number of more than 4 300 digits
+        return "a number of too many digits"
     return text if len(text) <= 60 else text[:57] + "..."
