@@ -264,7 +264,9 @@ def _address_faults(nodes: Iterable[NodeEntry]) -> Iterator[str]:
 
 def _link_faults(file: InventoryFile) -> Iterator[str]:
     networks = {n.name for n in file.networks}
-    on = {node.name: set(node.addresses) for node in file.nodes}
+    on: dict[str, set[str]] = {}
+    for node in file.nodes:  # a name that stands twice is told once, elsewhere
+        on.setdefault(node.name, set()).update(node.addresses)
     tiers = {**DEFAULT_TIERS, **file.tiers}
     for at, entry in enumerate(file.links):
         where = f"links[{at}]"

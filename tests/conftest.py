@@ -1,22 +1,32 @@
-"""What a test needs of its machine: the markers root, influx and iperf skip with the reason when it is missing."""
+"""What a test needs of its machine: the markers root, influx and iperf skip with the reason when missing."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from pathlib import Path
 
 import hypothesis
 import pytest
 
-# A busy machine is no fault of the code; repeated examples keep a failure findable.
+# A busy machine is no fault of the code; a printed blob makes a failure findable again.
 hypothesis.settings.register_profile("linkgauge", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("linkgauge")
+
+_NET_ADMIN, _SYS_ADMIN = 1 << 12, 1 << 21
+
+
+def _may_make_namespaces() -> bool:
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)", Path("/proc/self/status").read_text(), re.MULTILINE)
+    capabilities = int(found[1], 16) if found else 0
+    return os.geteuid() == 0 and capabilities & _NET_ADMIN > 0 and capabilities & _SYS_ADMIN > 0
 
 
 def missing(marker: str) -> str | None:
     """Why tests with this marker cannot run here; None when they can."""
-    if marker == "root" and os.geteuid() != 0:
-        return "needs root (network namespaces); run the tests as root"
+    if marker == "root" and not _may_make_namespaces():
+        return "needs root with CAP_NET_ADMIN and CAP_SYS_ADMIN (network namespaces)"
     for name, command in (("influx", "influxd"), ("iperf", "iperf3")):
         if marker == name and shutil.which(command) is None:
             return f"needs {command}; install it (deploy/prepare.sh does, as root)"

@@ -1,0 +1,85 @@
+"""The store schema: units in names, no name that a store would confuse."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+
+from linkgauge.schema import AGENT_TABLES, LINK_TAGS, TABLES, Field, Kind, Outcome, Table, Unfit
+
+UNIT = re.compile(r".*_(ns|us|s|bps|ratio)")
+UNITLESS_REALS = {"retransmits"}
+"""Whole counts that are REAL because they can be unknown."""
+TAGS = {*LINK_TAGS, "probe", "class", "agent", "collector"}
+
+EVERY_TABLE = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+FIELDS = [(table, field) for table in TABLES.values() for field in table.fields]
+EVERY_FIELD = pytest.mark.parametrize(
+    ("table", "field"), FIELDS, ids=[f"{table.name}.{field.name}" for table, field in FIELDS]
+)
+
+
+@EVERY_FIELD
+def test_a_name_ends_in_a_unit_or_counts(table: Table, field: Field) -> None:
+    if field.kind is Kind.COUNT:
+        assert not UNIT.fullmatch(field.name), "a measure with a unit is REAL, so that it can be unknown"
+    else:
+        assert UNIT.fullmatch(field.name) or field.name in UNITLESS_REALS
+
+
+@EVERY_FIELD
+def test_a_field_says_what_it_is_and_where_it_lands(table: Table, field: Field) -> None:
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", field.name)
+    assert field.help.strip() == field.help != ""
+    assert field.kind is not Kind.TEXT
+    assert (field.measurement is None) == (field.kind is Kind.HISTOGRAM)
+
+
+def test_measurement_and_field_are_unique_over_all_tables() -> None:
+    landed = Counter((field.measurement, field.name) for _, field in FIELDS if field.measurement)
+    assert [pair for pair, times in landed.items() if times > 1] == []
+
+
+def test_a_measurement_belongs_to_one_table() -> None:
+    owners = Counter(name for table in TABLES.values() for name in table.measurements)
+    assert [name for name, tables in owners.items() if tables > 1] == []
+
+
+def test_tags_never_collide_with_fields() -> None:
+    assert TAGS.isdisjoint(field.name for _, field in FIELDS)
+    assert TAGS.isdisjoint({"time"})
+    assert all(field.name != "time" for _, field in FIELDS)
+
+
+@EVERY_TABLE
+def test_columns_are_keys_times_fields_without_a_repeat(table: Table) -> None:
+    names = [column.name for column in table.columns]
+    assert names == [*table.keys, "start_ns", "length_ns", *(field.name for field in table.fields)]
+    assert len(set(names)) == len(names)
+    assert all(key in TAGS for key in table.keys)
+    assert all(table.field(name).name == name for name in names)
+    with pytest.raises(KeyError):
+        table.field("no_such_field")
+
+
+@EVERY_TABLE
+def test_measurements_are_those_of_the_fields(table: Table) -> None:
+    assert set(table.measurements) == {f.measurement for f in table.fields if f.measurement}
+
+
+def test_tables_by_name() -> None:
+    assert all(name == table.name for name, table in TABLES.items())
+    assert set(AGENT_TABLES) == {"window", "throughput", "health"}
+    assert set(AGENT_TABLES) < set(TABLES)
+
+
+def test_codes_are_those_that_the_help_tells() -> None:
+    told = TABLES["throughput"].field("outcome").help
+    words = {"MEASURED": "measured", "BUSY": "busy", "UNREACHABLE": "unreachable", "FAILED": "failed"}
+    assert all(f"{Outcome[name].value} {word}" in told for name, word in words.items())
+    assert f"{Outcome.ABSENT.value} iperf3 absent" in told
+    bits = [reason.value for reason in Unfit]
+    assert all(bit & (bit - 1) == 0 for bit in bits)
+    assert sum(bits) == (1 << len(bits)) - 1

@@ -1,0 +1,99 @@
+"""YAML files: whatever is in one, the answer is a model or one ConfigError that names the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict, Field
+
+from linkgauge.errors import ConfigError
+from linkgauge.yaml_file import read_yaml
+
+
+class Example(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    key: int = Field(le=10)
+
+
+ODD_VALUES = [
+    "2024-13-45", "0x_", "1" * 5000, "0x" + "f" * 5000, "!!int x", "!!float x", "!!timestamp x", "!!bool x",
+    "!!python/object:os.system {}", "*nobody", "&a [*a]", "{[1]: 2}", "{{a: 1}: 2}", "[" * 3000,
+    '"\\ud800"', "\0", ".inf", "{a: 1, a: 1}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ODD_VALUES, ids=range(len(ODD_VALUES)))
+def test_odd_values_are_told(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_text(f"key: {value}\n")
+    with pytest.raises(ConfigError) as caught:
+        read_yaml(path, Example)
+    assert all(fault.startswith(f"{path}: ") and len(fault) < 500 for fault in caught.value.faults)
+
+
+@given(octets=st.binary(max_size=60) | st.text(":{}[]&*!-? \n'\"abc01", max_size=30).map(str.encode))
+def test_any_octets_are_a_model_or_a_config_error(
+    tmp_path_factory: pytest.TempPathFactory, octets: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_bytes(octets)
+    try:
+        read = read_yaml(path, Example)
+    except ConfigError as err:
+        faults = err.faults
+    else:
+        faults = (f"{path}: read as {read.key}",)
+    assert faults
+    assert all(fault.startswith(f"{path}: ") for fault in faults)
+
+
+def test_good_file(tmp_path: Path) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_text("# comment\nkey: 3\n")
+    assert read_yaml(path, Example) == Example(key=3)
+
+
+def test_not_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_bytes(b"key: \xff\n")
+    with pytest.raises(ConfigError, match=r"f\.yaml: cannot be read .*it must be a readable UTF-8 text file"):
+        read_yaml(path, Example)
+
+
+def test_empty_file(tmp_path: Path) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_text("")
+    with pytest.raises(ConfigError) as caught:
+        read_yaml(path, Example)
+    assert caught.value.faults == (f"{path}: key: this key is missing; add it",)
+
+
+def test_list_at_the_top(tmp_path: Path) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_text("- key\n")
+    with pytest.raises(ConfigError) as caught:
+        read_yaml(path, Example)
+    assert caught.value.faults == (f"{path}: must be a mapping of keys to values at the top",)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_yaml(tmp_path / "f.yaml", Example)
+    assert caught.value.faults == (f"{tmp_path}/f.yaml: there is no such file; create it or name another",)
+
+
+def test_folder_instead_of_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_yaml(tmp_path, Example)
+    assert str(caught.value).startswith(f"{tmp_path}: cannot be read (")
+    assert str(caught.value).endswith("it must be a readable UTF-8 text file")
+
+
+def test_a_folder_on_the_way_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_yaml(tmp_path / "f" / "g.yaml", Example)
