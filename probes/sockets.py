@@ -1,0 +1,299 @@
+"""UDP sockets that work on batches: `recvmmsg` and `sendmmsg` into NumPy columns, with kernel time stamps.
+
+The only file of the STAMP side that touches sockets. A `BatchSocket` owns preallocated blocks; `receive`
+returns views into them that are valid until the next call. Receive stamps are the kernel's
+(SO_TIMESTAMPING, software); transmit stamps come back over the error queue, matched by the running number
+that the kernel gives each datagram (SOF_TIMESTAMPING_OPT_ID), together with ICMP errors (IP_RECVERR).
+Structure layouts are those of 64-bit Linux (LP64), checked when this file is imported.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import ipaddress
+import os
+import socket
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linkgauge.errors import ConfigError
+from probes import ancillary
+
+BATCH = 256
+"""Most datagrams that one call moves."""
+DATA_SIZE = 2048
+"""Octets kept of a datagram; the rest is cut off, its true length is not needed."""
+NAME_SIZE = 28
+"""Octets of a socket address as the kernel writes it (sockaddr_in6; sockaddr_in uses the first 16)."""
+RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
+
+_CONTROL_SIZE = 256
+_MSG_DONTWAIT, _MSG_ERRQUEUE = 0x40, 0x2000
+_TX_RX_SOFTWARE_BY_ID = 0x89A  # TX_SOFTWARE | RX_SOFTWARE | SOFTWARE | OPT_ID | OPT_TSONLY
+_IP_RECVTTL, _IP_RECVTOS = 12, 13
+_IPV6_UNICAST_HOPS, _IPV6_RECVHOPLIMIT, _IPV6_RECVTCLASS = 16, 51, 66
+_RETRY = {
+    errno.ECONNREFUSED,
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.EHOSTDOWN,
+    errno.EPROTO,
+    errno.EINTR,
+}
+
+_MMSG = np.dtype(
+    {
+        "names": ["name", "namelen", "iov", "iovlen", "control", "controllen", "flags", "length"],
+        "formats": ["u8", "u4", "u8", "u8", "u8", "u8", "i4", "u4"],
+        "offsets": [0, 8, 16, 24, 32, 40, 48, 56],
+        "itemsize": 64,
+    }
+)
+_IOV = np.dtype([("base", "u8"), ("length", "u8")])
+assert struct.calcsize("P") == 8 and struct.calcsize("l") == 8, "64-bit Linux is needed"  # noqa: PT018
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """n datagrams; every column has n rows and is valid until the next call on the socket.
+
+    data (n, DATA_SIZE) uint8; length (n,) int64 octets; name (n, NAME_SIZE) uint8 raw source addresses;
+    stamp_ns (n,) int64 kernel receive stamp, Unix ns, 0 = the kernel gave none;
+    ttl (n,) uint8, 255 = unknown; tos (n,) uint8.
+    """
+
+    data: NDArray[np.uint8]
+    length: NDArray[np.int64]
+    name: NDArray[np.uint8]
+    stamp_ns: NDArray[np.int64]
+    ttl: NDArray[np.uint8]
+    tos: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What the error queue held.
+
+    number (m,) int64 and stamp_ns (m,) int64: transmit stamps of the datagrams of those running numbers;
+    refused (k, DATA_SIZE) uint8: first octets of our own datagrams that ICMP errors quoted, with their
+    length in refused_length (k,) int64.
+    """
+
+    number: NDArray[np.int64]
+    stamp_ns: NDArray[np.int64]
+    refused: NDArray[np.uint8]
+    refused_length: NDArray[np.int64]
+
+
+class BatchSocket:
+    """A bound UDP socket. Raises ConfigError when the address cannot be bound.
+
+    transmit_stamps: ask the kernel for the time at which each datagram left (costs about a fifth more).
+    """
+
+    def __init__(self, address: str, port: int, *, transmit_stamps: bool = False, dscp: int = 0) -> None:
+        self.v6 = ipaddress.ip_address(address).version == 6
+        self._sock = socket.socket(socket.AF_INET6 if self.v6 else socket.AF_INET, socket.SOCK_DGRAM)
+        self._sock.setblocking(False)
+        self.dropped = 0
+        """Datagrams that the kernel dropped because the receive queue was full, as of the last receive."""
+        self.unstamped = 0
+        """Datagrams that came without a kernel stamp."""
+        self._configure(transmit_stamps, dscp)
+        self._bind(address, port)
+        self._in = _Blocks(BATCH)
+        self._out = _Blocks(BATCH)
+        self._sent = 0
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    @property
+    def port(self) -> int:
+        """The bound port."""
+        return int(self._sock.getsockname()[1])
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def receive(self) -> Received | None:
+        """Take up to BATCH waiting datagrams; None when there are none. Never blocks."""
+        count = self._receive(_MSG_DONTWAIT)
+        if not count:
+            return None
+        columns = ancillary.parse(self._in.control[:count], self._in.headers[:count]["controllen"])
+        self.dropped = max(self.dropped, columns.dropped)
+        self.unstamped += int((columns.stamp_ns == 0).sum())
+        head = self._in.headers[:count]
+        return Received(
+            self._in.data[:count],
+            head["length"].astype(np.int64),
+            self._in.names[:count],
+            columns.stamp_ns,
+            columns.ttl,
+            columns.tos,
+        )
+
+    def returned(self) -> Returned | None:
+        """Take up to BATCH entries of the error queue; None when it is empty. Never blocks."""
+        count = self._receive(_MSG_DONTWAIT | _MSG_ERRQUEUE)
+        if not count:
+            return None
+        columns = ancillary.parse(self._in.control[:count], self._in.headers[:count]["controllen"])
+        stamped = columns.origin == ancillary.ORIGIN_TIMESTAMPING
+        lengths = self._in.headers[:count]["length"].astype(np.int64)
+        quoted = ~stamped & (lengths > 0)
+        return Returned(
+            columns.number[stamped], columns.stamp_ns[stamped], self._in.data[:count][quoted], lengths[quoted]
+        )
+
+    def send(self, packets: NDArray[np.uint8], names: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Send row i of `packets` (n, w) uint8 to raw address row i of `names` (n, NAME_SIZE).
+
+        Returns (n,) int64: the running number that the kernel gave each datagram, -1 where it would not
+        take it (full buffer, no route); such a row is skipped, the rest is sent.
+        """
+        numbers = np.full(len(packets), -1, np.int64)
+        for first in range(0, len(packets), BATCH):
+            part = slice(first, min(first + BATCH, len(packets)))
+            self._send_part(packets[part], names[part], numbers[part])
+        return numbers
+
+    def _send_part(
+        self, packets: NDArray[np.uint8], names: NDArray[np.uint8], numbers: NDArray[np.int64]
+    ) -> None:
+        count = len(packets)
+        self._out.load(packets, names, 28 if self.v6 else 16)
+        at, retried = 0, False
+        while at < count:
+            done = _libc.sendmmsg(
+                self.fileno(), ctypes.c_void_p(self._out.header_at(at)), count - at, _MSG_DONTWAIT
+            )
+            if done > 0:
+                numbers[at : at + done] = np.arange(self._sent, self._sent + done)
+                self._sent += done
+                at, retried = at + done, False
+            elif ctypes.get_errno() in _RETRY and not retried:
+                retried = True  # an ICMP error of an earlier datagram is reported at the next call, once
+            else:
+                at, retried = at + 1, False
+
+    def _receive(self, flags: int) -> int:
+        self._in.reset()
+        count = _libc.recvmmsg(self.fileno(), ctypes.c_void_p(self._in.header_at(0)), BATCH, flags, None)
+        return max(int(count), 0)
+
+    def _configure(self, transmit_stamps: bool, dscp: int) -> None:
+        sock = self._sock
+        for option in (33, socket.SO_RCVBUF):  # SO_RCVBUFFORCE needs CAP_NET_ADMIN
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, option, RECEIVE_BUFFER_BYTES)
+                break
+            except PermissionError:
+                continue
+        sock.setsockopt(socket.SOL_SOCKET, ancillary.SO_RXQ_OVFL, 1)
+        stamping = _TX_RX_SOFTWARE_BY_ID if transmit_stamps else 0x18  # RX_SOFTWARE | SOFTWARE
+        sock.setsockopt(socket.SOL_SOCKET, ancillary.SO_TIMESTAMPING, stamping)
+        if self.v6:
+            options = (
+                (_IPV6_RECVHOPLIMIT, 1),
+                (_IPV6_RECVTCLASS, 1),
+                (_IPV6_UNICAST_HOPS, 255),
+                (ancillary.IPV6_TCLASS, dscp << 2),
+            )
+            level = socket.IPPROTO_IPV6
+        else:
+            options = (
+                (_IP_RECVTTL, 1),
+                (_IP_RECVTOS, 1),
+                (ancillary.IP_TTL, 255),
+                (ancillary.IP_TOS, dscp << 2),
+            )
+            level = socket.IPPROTO_IP
+        for option, value in options:
+            sock.setsockopt(level, option, value)
+        if transmit_stamps:
+            sock.setsockopt(level, ancillary.IPV6_RECVERR if self.v6 else ancillary.IP_RECVERR, 1)
+
+    def _bind(self, address: str, port: int) -> None:
+        try:
+            self._sock.bind((address, port))
+        except OSError as err:
+            self._sock.close()
+            raise ConfigError(_bind_sentence(address, port, err)) from None
+
+
+def _bind_sentence(address: str, port: int, err: OSError) -> str:
+    where = f"UDP {address} port {port}"
+    if err.errno == errno.EADDRINUSE:
+        return f"{where} is in use by another program; stop it or choose another port in the inventory"
+    if err.errno == errno.EACCES:
+        return (
+            f"{where} needs root or CAP_NET_BIND_SERVICE; choose a port from 1024 on or grant the capability"
+        )
+    if err.errno == errno.EADDRNOTAVAIL:
+        return f"{address} is no address of this host; correct the node's address in the inventory"
+    return f"{where} cannot be bound: {os.strerror(err.errno or 0)}"
+
+
+def raw_name(address: str, port: int) -> NDArray[np.uint8]:
+    """An address as the kernel writes it: (NAME_SIZE,) uint8 sockaddr_in or sockaddr_in6."""
+    ip = ipaddress.ip_address(address)
+    if ip.version == 4:
+        raw = struct.pack("=H", socket.AF_INET) + struct.pack("!H4s8x", port, ip.packed)
+    else:
+        raw = struct.pack("=H", socket.AF_INET6) + struct.pack("!HI16sI", port, 0, ip.packed, 0)
+    return np.frombuffer(raw.ljust(NAME_SIZE, b"\0"), np.uint8)
+
+
+def address_of(name: NDArray[np.uint8]) -> str:
+    """The address in a raw name, as text; "" for a family that is not IP."""
+    raw = name.tobytes()
+    family = int.from_bytes(raw[:2], "little" if np.little_endian else "big")
+    if family == socket.AF_INET:
+        return str(ipaddress.IPv4Address(raw[4:8]))
+    return str(ipaddress.IPv6Address(raw[8:24])) if family == socket.AF_INET6 else ""
+
+
+class _Blocks:
+    """Message headers, vectors, names, control and data of one batch, tied together once."""
+
+    def __init__(self, size: int) -> None:
+        self.headers = np.zeros(size, _MMSG)
+        self.data = np.zeros((size, DATA_SIZE), np.uint8)
+        self.names = np.zeros((size, NAME_SIZE), np.uint8)
+        self.control = np.zeros((size, _CONTROL_SIZE), np.uint8)
+        self._vectors = np.zeros(size, _IOV)
+        rows = np.arange(size, dtype=np.uint64)
+        self._vectors["base"] = self.data.ctypes.data + rows * np.uint64(DATA_SIZE)
+        self.headers["iov"] = self._vectors.ctypes.data + rows * np.uint64(_IOV.itemsize)
+        self.headers["iovlen"] = 1
+        self.headers["name"] = self.names.ctypes.data + rows * np.uint64(NAME_SIZE)
+        self._control_at = self.control.ctypes.data + rows * np.uint64(_CONTROL_SIZE)
+
+    def header_at(self, row: int) -> int:
+        """Memory address of a row's header."""
+        return int(self.headers.ctypes.data) + row * _MMSG.itemsize
+
+    def reset(self) -> None:
+        """Make ready to receive: the kernel overwrites the lengths."""
+        self._vectors["length"] = DATA_SIZE
+        self.headers["namelen"] = NAME_SIZE
+        self.headers["control"] = self._control_at
+        self.headers["controllen"] = _CONTROL_SIZE
+
+    def load(self, packets: NDArray[np.uint8], names: NDArray[np.uint8], name_size: int) -> None:
+        """Make ready to send."""
+        count, width = packets.shape
+        self.data[:count, :width] = packets
+        self.names[:count] = names
+        self._vectors["length"][:count] = width
+        self.headers["namelen"][:count] = name_size
+        self.headers["control"][:count] = 0
+        self.headers["controllen"][:count] = 0

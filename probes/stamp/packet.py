@@ -1,0 +1,151 @@
+"""STAMP test packets as columns (RFC 8762, unauthenticated; SSID position of RFC 8972).
+
+Session-Sender packet, 44 octets (RFC 8762 section 4.2.1):
+
+     0  Sequence Number (4)      4  Timestamp T1 (8)     12  Error Estimate (2)   14  SSID (2)
+    16  must be zero (28)
+
+Session-Reflector packet, 44 octets (RFC 8762 section 4.3.1):
+
+     0  Sequence Number (4)      4  Timestamp T3 (8)     12  Error Estimate (2)   14  SSID (2)
+    16  Receive Timestamp T2 (8)
+    24  sender's Sequence Number (4)   28  sender's Timestamp T1 (8)   36  sender's Error Estimate (2)
+    38  must be zero (2)               40  sender's TTL as received (1)          41  must be zero (3)
+
+Numbers are big-endian. A batch of packets is a structured array over an (n, >= 44) uint8 block: no packet is
+an object of its own. Timestamps are NTP 64-bit (RFC 5905 section 6): seconds since 1900 and 2**-32 s; on
+receipt the truncated PTPv2 form (Z bit of the Error Estimate, RFC 8762 section 4.1.1) is read as well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linkgauge.clock import NS_PER_S
+
+SIZE = 44
+"""Octets of an unauthenticated packet without TLVs."""
+NTP_UNIX_OFFSET_S = 2_208_988_800
+"""1970-01-01 in seconds of the NTP era 0 (1900-01-01)."""
+_ERA_S = 1 << 32
+_NTP_PIVOT_S = 1 << 31
+_S_BIT, _Z_BIT = 0x8000, 0x4000
+
+SENDER = np.dtype(
+    {
+        "names": ["seq", "t1", "error", "ssid"],
+        "formats": [">u4", ">u8", ">u2", ">u2"],
+        "offsets": [0, 4, 12, 14],
+        "itemsize": SIZE,
+    }
+)
+REFLECTOR = np.dtype(
+    {
+        "names": ["seq", "t3", "error", "ssid", "t2", "sender_seq", "t1", "sender_error", "ttl"],
+        "formats": [">u4", ">u8", ">u2", ">u2", ">u8", ">u4", ">u8", ">u2", "u1"],
+        "offsets": [0, 4, 12, 14, 16, 24, 28, 36, 40],
+        "itemsize": SIZE,
+    }
+)
+
+Block = NDArray[np.uint8]
+"""(n, w) octets, one packet a row, w >= SIZE, rows contiguous."""
+
+
+def sender_columns(block: Block) -> NDArray[Any]:
+    """The first SIZE octets of each row as SENDER records (n,); a view when the rows allow it."""
+    return np.ascontiguousarray(block[:, :SIZE]).view(SENDER)[:, 0]
+
+
+def reflector_columns(block: Block) -> NDArray[Any]:
+    """The first SIZE octets of each row as REFLECTOR records (n,); a view when the rows allow it."""
+    return np.ascontiguousarray(block[:, :SIZE]).view(REFLECTOR)[:, 0]
+
+
+def requests(seq: NDArray[np.int64], ssid: NDArray[np.uint16], error: int) -> NDArray[Any]:
+    """Sender packets (n,) SENDER with T1 still zero; seq is taken modulo 2**32."""
+    packets = np.zeros(len(seq), SENDER)
+    packets["seq"] = seq & 0xFFFF_FFFF
+    packets["ssid"] = ssid
+    packets["error"] = error
+    return packets
+
+
+def replies(
+    received: NDArray[Any],
+    counter: NDArray[np.int64],
+    t2_ns: NDArray[np.int64],
+    ttl: NDArray[np.uint8],
+    error: int,
+) -> NDArray[Any]:
+    """Reflector packets (n,) REFLECTOR for sender records `received`, with T3 still zero.
+
+    counter: the reflector's own sequence number of each (stateful mode, RFC 8762 section 4.3).
+    t2_ns: kernel receive stamps, Unix ns. ttl: as received, 255 when unknown (RFC 4656 section 4.1.2).
+    """
+    packets = np.zeros(len(received), REFLECTOR)
+    packets["seq"] = counter & 0xFFFF_FFFF
+    packets["error"] = error
+    packets["ssid"] = received["ssid"]
+    packets["t2"] = ntp(t2_ns)
+    packets["sender_seq"] = received["seq"]
+    packets["t1"] = received["t1"]
+    packets["sender_error"] = received["error"]
+    packets["ttl"] = ttl
+    return packets
+
+
+def octets(packets: NDArray[Any]) -> Block:
+    """Records as an (n, SIZE) uint8 view."""
+    return packets.view(np.uint8).reshape(len(packets), SIZE)
+
+
+def ntp(unix_ns: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Unix ns (n,) to NTP 64-bit timestamps (n,) (RFC 5905 section 6), era left out."""
+    second = unix_ns // NS_PER_S
+    fraction = ((unix_ns - second * NS_PER_S).astype(np.uint64) << np.uint64(32)) // np.uint64(NS_PER_S)
+    return (((second + NTP_UNIX_OFFSET_S) % _ERA_S).astype(np.uint64) << np.uint64(32)) | fraction
+
+
+def unix_ns(stamp: NDArray[np.uint64], error: NDArray[np.uint16], tai_offset_s: int = 0) -> NDArray[np.int64]:
+    """Timestamps (n,) to Unix ns (n,); the Z bit of each Error Estimate says NTP (0) or PTPv2 (1).
+
+    An NTP second below 2**31 is read as of era 1 (from 2036 on). PTPv2 counts TAI; tai_offset_s: TAI - UTC.
+    """
+    high = (stamp >> np.uint64(32)).astype(np.int64)
+    low = stamp & np.uint64(0xFFFF_FFFF)
+    era_s = np.where(high < _NTP_PIVOT_S, high + _ERA_S, high) - NTP_UNIX_OFFSET_S
+    fraction_ns = ((low * np.uint64(NS_PER_S) + np.uint64(1 << 31)) >> np.uint64(32)).astype(np.int64)
+    ptp = (error & _Z_BIT) != 0
+    return np.where(
+        ptp, (high - tai_offset_s) * NS_PER_S + low.astype(np.int64), era_s * NS_PER_S + fraction_ns
+    )
+
+
+def error_estimate(error_ns: int, synchronised: bool) -> int:
+    """Error Estimate field: S, Z = 0 (NTP), Scale, Multiplier (RFC 4656 section 4.1.2).
+
+    error = Multiplier * 2**(Scale - 32) s, rounded up; Multiplier is never 0.
+    """
+    multiplier = max(1, -(-(error_ns << 32) // NS_PER_S))
+    scale = 0
+    while multiplier > 255:
+        multiplier = (multiplier + 1) >> 1
+        scale += 1
+    return (_S_BIT if synchronised else 0) | (min(scale, 63) << 8) | multiplier
+
+
+def error_ns(error: NDArray[np.uint16]) -> NDArray[np.float64]:
+    """Error Estimates (n,) as ns (n,); NaN where the clock is not synchronised (S = 0) or Multiplier is 0."""
+    field = error.astype(np.int64)
+    value = np.ldexp((field & 0xFF).astype(np.float64), ((field >> 8) & 0x3F) - 32) * NS_PER_S
+    return np.where(((field & _S_BIT) != 0) & ((field & 0xFF) != 0), value, np.nan)
+
+
+def is_corrupt(error: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    """Packets whose Error Estimate has Multiplier 0, which RFC 4656 section 4.1.2 calls corrupt."""
+    corrupt: NDArray[np.bool_] = (error & 0xFF) == 0
+    return corrupt
