@@ -21,9 +21,11 @@ from linkgauge.clock import Clock, ClockQuality, Instant, window_start
 from linkgauge.frame import Frame, concat
 from linkgauge.schema import WINDOW, Unfit
 from linkgauge.wire import Plan
-from probes.sockets import BatchSocket, address_of, raw_name
+from probes.answering import Answering
+from probes.raw_name import address_of, raw_name
+from probes.sockets import BatchSocket
 from probes.stamp.packet import error_estimate, ntp, octets
-from probes.stamp.reflector import Reflector, stamp_and_pack
+from probes.stamp.reflector import Reflector
 from probes.stamp.sessions import Discard, Sessions, Timing
 from probes.stamp.window import Span, window_frame
 
@@ -140,7 +142,8 @@ class Engine:
         peers = set(plan.peers)
         self._reflector = Reflector(lambda name: address_of(name) in peers)
         ports = bind_ports or {}
-        self._reflecting = [BatchSocket(ip, ports.get(ip, plan.stamp_port)) for ip in plan.locals]
+        where = [(ip, ports.get(ip, plan.stamp_port)) for ip in plan.locals]
+        self._answering = Answering(where, self._reflector, clock)
         now = clock.now()
         by_local: dict[str, list[tuple[str, str]]] = {}
         for link in plan.links:
@@ -149,7 +152,7 @@ class Engine:
         first_mono_ns = now.mono_ns + self._window - now.wall_ns
         self._senders = [_Sender(local, links, plan, first_mono_ns) for local, links in by_local.items()]
         self._poll = select.epoll()
-        for sock in (*self._reflecting, *(s.socket for s in self._senders)):
+        for sock in (*self._answering.sockets, *(s.socket for s in self._senders)):
             self._poll.register(sock.fileno(), select.EPOLLIN)
         self._closing: list[_Closing] = []
         self._stop = threading.Event()
@@ -166,7 +169,7 @@ class Engine:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
-        for sock in (*self._reflecting, *(s.socket for s in self._senders)):
+        for sock in (*self._answering.sockets, *(s.socket for s in self._senders)):
             sock.close()
         self._poll.close()
 
@@ -186,8 +189,7 @@ class Engine:
         if abs(now.offset_ns - self._offset_ns) > STEP_NS:
             self._unfit |= Unfit.CLOCK_STEP.value
         self._offset_ns = now.offset_ns
-        for sock in self._reflecting:
-            self._reflect(sock)
+        self._answering.answer(self._error)
         for sender in self._senders:
             sender.receive()
         window = window_start(now.wall_ns, self.plan.window_ns)
@@ -203,14 +205,6 @@ class Engine:
         times = [at for at in due if at is not None]
         wait_s = (min(times) - now.mono_ns) / 1e9 if times else _MAX_WAIT_S
         return min(max(wait_s, _MIN_WAIT_S), _MAX_WAIT_S) if wait_s > 0 else 0
-
-    def _reflect(self, sock: BatchSocket) -> None:
-        while (got := sock.receive()) is not None:
-            t2_ns = np.where(got.stamp_ns > 0, got.stamp_ns, self._clock.now().wall_ns)
-            reply = self._reflector.reflect(got.data, got.length, got.name, t2_ns, got.ttl, self._error)
-            if len(reply.packets):
-                t3 = ntp(np.full(len(reply.packets), self._clock.now().wall_ns, np.int64))
-                sock.send(stamp_and_pack(reply, t3), reply.names)
 
     def _end_window(self, now: Instant, next_window: int) -> None:
         start_ns, length_ns = self._window, self.plan.window_ns
@@ -246,7 +240,7 @@ class Engine:
 
     def _count(self) -> NDArray[np.int64]:
         """receive_dropped, malformed, unmatched, reflected, reflect_refused: since the start."""
-        sockets = (*self._reflecting, *(s.socket for s in self._senders))
+        sockets = (*self._answering.sockets, *(s.socket for s in self._senders))
         discarded = sum((s.sessions.discarded for s in self._senders), np.zeros(len(Discard), np.int64))
         malformed = discarded[Discard.SHORT] + discarded[Discard.CORRUPT]
         return np.array(

@@ -22,17 +22,16 @@ from numpy.typing import NDArray
 
 from linkgauge.errors import ConfigError
 from probes import ancillary
+from probes.raw_name import NAME_SIZE
 
 BATCH = 256
 """Most datagrams that one call moves."""
 DATA_SIZE = 2048
-"""Octets kept of a datagram; the rest is cut off, its true length is not needed."""
-NAME_SIZE = 28
-"""Octets of a socket address as the kernel writes it (sockaddr_in6; sockaddr_in uses the first 16)."""
+"""Octets kept of a datagram unless a socket asks for more; the rest is cut off."""
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 
 _CONTROL_SIZE = 256
-_MSG_DONTWAIT, _MSG_ERRQUEUE = 0x40, 0x2000
+_MSG_TRUNC, _MSG_DONTWAIT, _MSG_ERRQUEUE = 0x20, 0x40, 0x2000
 _TX_RX_SOFTWARE_BY_ID = 0x89A  # TX_SOFTWARE | RX_SOFTWARE | SOFTWARE | OPT_ID | OPT_TSONLY
 _IP_RECVTTL, _IP_RECVTOS = 12, 13
 _IPV6_UNICAST_HOPS, _IPV6_RECVHOPLIMIT, _IPV6_RECVTCLASS = 16, 51, 66
@@ -63,7 +62,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Received:
     """n datagrams; every column has n rows and is valid until the next call on the socket.
 
-    data (n, DATA_SIZE) uint8; length (n,) int64 octets; name (n, NAME_SIZE) uint8 raw source addresses;
+    data (n, data_size) uint8; length (n,) int64 octets as sent, above data_size when cut off;
+    name (n, NAME_SIZE) uint8 raw source addresses;
     stamp_ns (n,) int64 kernel receive stamp, Unix ns, 0 = the kernel gave none;
     ttl (n,) uint8, 255 = unknown; tos (n,) uint8.
     """
@@ -81,7 +81,7 @@ class Returned:
     """What the error queue held.
 
     number (m,) int64 and stamp_ns (m,) int64: transmit stamps of the datagrams of those running numbers;
-    refused (k, DATA_SIZE) uint8: first octets of our own datagrams that ICMP errors quoted, with their
+    refused (k, data_size) uint8: first octets of our own datagrams that ICMP errors quoted, with their
     length in refused_length (k,) int64.
     """
 
@@ -97,7 +97,15 @@ class BatchSocket:
     transmit_stamps: ask the kernel for the time at which each datagram left (costs about a fifth more).
     """
 
-    def __init__(self, address: str, port: int, *, transmit_stamps: bool = False, dscp: int = 0) -> None:
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        *,
+        transmit_stamps: bool = False,
+        dscp: int = 0,
+        data_size: int = DATA_SIZE,
+    ) -> None:
         self.v6 = ipaddress.ip_address(address).version == 6
         self._sock = socket.socket(socket.AF_INET6 if self.v6 else socket.AF_INET, socket.SOCK_DGRAM)
         self._sock.setblocking(False)
@@ -107,8 +115,8 @@ class BatchSocket:
         """Datagrams that came without a kernel stamp."""
         self._configure(transmit_stamps, dscp)
         self._bind(address, port)
-        self._in = _Blocks(BATCH)
-        self._out = _Blocks(BATCH)
+        self._in = _Blocks(BATCH, data_size)
+        self._out = _Blocks(BATCH, data_size)
         self._sent = 0
 
     def fileno(self) -> int:
@@ -124,7 +132,7 @@ class BatchSocket:
 
     def receive(self) -> Received | None:
         """Take up to BATCH waiting datagrams; None when there are none. Never blocks."""
-        count = self._receive(_MSG_DONTWAIT)
+        count = self._receive(_MSG_DONTWAIT | _MSG_TRUNC)  # TRUNC: tell the true length
         if not count:
             return None
         columns = ancillary.parse(self._in.control[:count], self._in.headers[:count]["controllen"])
@@ -153,24 +161,26 @@ class BatchSocket:
             columns.number[stamped], columns.stamp_ns[stamped], self._in.data[:count][quoted], lengths[quoted]
         )
 
-    def send(self, packets: NDArray[np.uint8], names: NDArray[np.uint8]) -> NDArray[np.int64]:
+    def send(
+        self, packets: NDArray[np.uint8], names: NDArray[np.uint8], length: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]:
         """Send row i of `packets` (n, w) uint8 to raw address row i of `names` (n, NAME_SIZE).
 
-        Returns (n,) int64: the running number that the kernel gave each datagram, -1 where it would not
-        take it (full buffer, no route); such a row is skipped, the rest is sent.
+        length (n,): octets of each row to send; all w when left out. Returns (n,) int64: the running
+        number that the kernel gave each datagram, -1 where it would not take it (full
+        buffer, no route); such a row is skipped, the rest is sent.
         """
         numbers = np.full(len(packets), -1, np.int64)
         for first in range(0, len(packets), BATCH):
             part = slice(first, min(first + BATCH, len(packets)))
-            self._send_part(packets[part], names[part], numbers[part])
+            self._out.load(packets[part], names[part], 28 if self.v6 else 16)
+            if length is not None:
+                self._out.shorten(length[part])
+            self._send_loaded(numbers[part])
         return numbers
 
-    def _send_part(
-        self, packets: NDArray[np.uint8], names: NDArray[np.uint8], numbers: NDArray[np.int64]
-    ) -> None:
-        count = len(packets)
-        self._out.load(packets, names, 28 if self.v6 else 16)
-        at, retried = 0, False
+    def _send_loaded(self, numbers: NDArray[np.int64]) -> None:
+        count, at, retried = len(numbers), 0, False
         while at < count:
             done = _libc.sendmmsg(
                 self.fileno(), ctypes.c_void_p(self._out.header_at(at)), count - at, _MSG_DONTWAIT
@@ -242,36 +252,18 @@ def _bind_sentence(address: str, port: int, err: OSError) -> str:
     return f"{where} cannot be bound: {os.strerror(err.errno or 0)}"
 
 
-def raw_name(address: str, port: int) -> NDArray[np.uint8]:
-    """An address as the kernel writes it: (NAME_SIZE,) uint8 sockaddr_in or sockaddr_in6."""
-    ip = ipaddress.ip_address(address)
-    if ip.version == 4:
-        raw = struct.pack("=H", socket.AF_INET) + struct.pack("!H4s8x", port, ip.packed)
-    else:
-        raw = struct.pack("=H", socket.AF_INET6) + struct.pack("!HI16sI", port, 0, ip.packed, 0)
-    return np.frombuffer(raw.ljust(NAME_SIZE, b"\0"), np.uint8)
-
-
-def address_of(name: NDArray[np.uint8]) -> str:
-    """The address in a raw name, as text; "" for a family that is not IP."""
-    raw = name.tobytes()
-    family = int.from_bytes(raw[:2], "little" if np.little_endian else "big")
-    if family == socket.AF_INET:
-        return str(ipaddress.IPv4Address(raw[4:8]))
-    return str(ipaddress.IPv6Address(raw[8:24])) if family == socket.AF_INET6 else ""
-
-
 class _Blocks:
     """Message headers, vectors, names, control and data of one batch, tied together once."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, data_size: int) -> None:
+        self._data_size = data_size
         self.headers = np.zeros(size, _MMSG)
-        self.data = np.zeros((size, DATA_SIZE), np.uint8)
+        self.data = np.zeros((size, data_size), np.uint8)
         self.names = np.zeros((size, NAME_SIZE), np.uint8)
         self.control = np.zeros((size, _CONTROL_SIZE), np.uint8)
         self._vectors = np.zeros(size, _IOV)
         rows = np.arange(size, dtype=np.uint64)
-        self._vectors["base"] = self.data.ctypes.data + rows * np.uint64(DATA_SIZE)
+        self._vectors["base"] = self.data.ctypes.data + rows * np.uint64(data_size)
         self.headers["iov"] = self._vectors.ctypes.data + rows * np.uint64(_IOV.itemsize)
         self.headers["iovlen"] = 1
         self.headers["name"] = self.names.ctypes.data + rows * np.uint64(NAME_SIZE)
@@ -283,7 +275,7 @@ class _Blocks:
 
     def reset(self) -> None:
         """Make ready to receive: the kernel overwrites the lengths."""
-        self._vectors["length"] = DATA_SIZE
+        self._vectors["length"] = self._data_size
         self.headers["namelen"] = NAME_SIZE
         self.headers["control"] = self._control_at
         self.headers["controllen"] = _CONTROL_SIZE
@@ -297,3 +289,7 @@ class _Blocks:
         self.headers["namelen"][:count] = name_size
         self.headers["control"][:count] = 0
         self.headers["controllen"][:count] = 0
+
+    def shorten(self, length: NDArray[np.int64]) -> None:
+        """Send only the first `length` octets of each row."""
+        self._vectors["length"][: len(length)] = length

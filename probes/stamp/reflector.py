@@ -3,8 +3,9 @@
 Pure: time and bytes are arguments.
 
 A session is a peer's address, port and SSID; its counter starts at 0 and rises by one with each reply. Only
-provisioned peers are answered (RFC 8972 section 3): others, short or corrupt packets and sessions beyond the
-table's bound are refused, each with its own count. A reply is never longer than its request.
+provisioned peers are answered (RFC 8972 section 3): others, short, cut or corrupt packets and sessions beyond
+the table's bound are refused, each with its own count. A reply is as long as its request: what follows the
+base packet is copied back (RFC 8762 section 4.3), so TLVs return with their U flag still set: not processed.
 """
 
 from __future__ import annotations
@@ -30,14 +31,24 @@ class Refusal(IntEnum):
     CORRUPT = 1
     PEER_UNKNOWN = 2
     TABLE_FULL = 3
+    LONG = 4
+    """Longer than the receive block: it could not be sent back whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Packets to send: `packets` REFLECTOR records (n,) with T3 still zero, `names` (n, w) where to."""
+    """What to send: `packets` REFLECTOR records (n,) with T3 still zero, `tail` (n, w) octets that follow
+    them, `length` (n,) octets in all, `names` (n, m) where to."""
 
     packets: NDArray[np.void]
+    tail: NDArray[np.uint8]
+    length: NDArray[np.int64]
     names: NDArray[np.uint8]
+
+    def octets(self, t3: NDArray[np.uint64]) -> Block:
+        """Write T3 (NTP; the last thing before sending) and give the block (n, SIZE + w)."""
+        self.packets["t3"] = t3
+        return np.concatenate([octets(self.packets), self.tail], axis=1)
 
 
 class Reflector:
@@ -72,10 +83,11 @@ class Reflector:
         """Replies to the datagrams of a batch that deserve one; columns as `sockets.Received` has them."""
         packets = sender_columns(block)
         short = length < SIZE
-        corrupt = ~short & is_corrupt(packets["error"])
-        self.refused[Refusal.SHORT] += int(short.sum())
-        self.refused[Refusal.CORRUPT] += int(corrupt.sum())
-        rows = np.flatnonzero(~short & ~corrupt)
+        long = length > block.shape[1]
+        corrupt = ~short & ~long & is_corrupt(packets["error"])
+        for reason, mask in ((Refusal.SHORT, short), (Refusal.LONG, long), (Refusal.CORRUPT, corrupt)):
+            self.refused[reason] += int(mask.sum())
+        rows = np.flatnonzero(~(short | long | corrupt))
         slots, ordinal = self._sessions_of(names[rows], packets["ssid"][rows], t2_ns[rows])
         known = slots >= 0
         rows, slots, ordinal = rows[known], slots[known], ordinal[known]
@@ -84,7 +96,8 @@ class Reflector:
         self._seen_ns[slots] = t2_ns[rows]
         self.reflected += len(rows)
         made = replies(packets[rows], counter, t2_ns[rows], ttl[rows], error)
-        return Reply(made, names[rows])
+        end = int(length[rows].max(initial=SIZE))
+        return Reply(made, block[rows, SIZE:end], length[rows], names[rows])
 
     def _sessions_of(
         self, names: NDArray[np.uint8], ssid: NDArray[np.uint16], now_ns: NDArray[np.int64]
@@ -116,7 +129,7 @@ class Reflector:
             self.refused[Refusal.TABLE_FULL] += packets
             return -1
         slot = self._slot[key] = self._free.pop()
-        self._counter[slot] = 0
+        self._counter[slot], self._seen_ns[slot] = 0, now_ns.max()
         return slot
 
     def _forget_idle(self, now_ns: int) -> None:
@@ -124,12 +137,6 @@ class Reflector:
             if now_ns - self._seen_ns[slot] > IDLE_NS:
                 del self._slot[key]
                 self._free.append(slot)
-
-
-def stamp_and_pack(reply: Reply, t3: NDArray[np.uint64]) -> Block:
-    """Write T3 (NTP, the last thing before sending) and give the octets (n, SIZE)."""
-    reply.packets["t3"] = t3
-    return octets(reply.packets)
 
 
 def _rows_as_records(rows: NDArray[np.uint8]) -> NDArray[np.void]:

@@ -7,7 +7,7 @@ packet, so later replies are at hand and tell the direction of losses at the win
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,7 @@ def window_frame(sessions: Sessions, links: Sequence[str], klass: str, span: Spa
     sent = columns["sent"]
     lost = columns["lost_forward"] + columns["lost_backward"] + columns["lost_unattributed"]
     known = columns["lost_unattributed"] == 0
-    arrived = sent - columns["lost_forward"]
+    arrived = sent - columns["lost_forward"] - columns["refused"]
     columns["loss_ratio"] = _ratio(lost, sent)
     columns["loss_forward_ratio"] = np.where(known, _ratio(columns["lost_forward"], sent), np.nan)
     columns["loss_backward_ratio"] = np.where(known, _ratio(columns["lost_backward"], arrived), np.nan)
@@ -142,7 +142,8 @@ def _delays(packets: _Packets, sessions: Sessions, own_error_ns: float, n: int) 
     rtt, dwell = forward + backward, (t3 - t2).astype(np.float64)
     far_error = error_ns(sessions.error[slot])
     bound_us = delays.grouped(far_error + own_error_ns, group, n).max_us
-    columns = {f"rtt_{k}": v for k, v in delays.grouped(rtt, group, n).columns().items()}
+    round_trip = delays.grouped(rtt, group, n)
+    columns = {f"rtt_{field.name}": getattr(round_trip, field.name) for field in fields(round_trip)}
     for name, values in (("forward", forward), ("backward", backward)):
         one_way = delays.grouped(values, group, n)
         columns[f"{name}_min_us"] = np.where(np.isfinite(bound_us), one_way.min_us, np.nan)
@@ -151,7 +152,7 @@ def _delays(packets: _Packets, sessions: Sessions, own_error_ns: float, n: int) 
     return {
         **columns,
         "pdv_us": highest - columns["rtt_min_us"],
-        "jitter_us": delays.jitter_us(rtt, t4.astype(np.float64), group, n),
+        "jitter_us": delays.jitter_us(rtt, t4, group, n),
         "one_way_error_us": bound_us,
         "dwell_p50_us": delays.grouped(dwell, group, n).p50_us,
         "rtt_ns": delays.histograms(rtt, group, n),

@@ -1,0 +1,75 @@
+"""agent.yaml: what an agent must know before it has a plan. Relative paths are relative to the file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from linkgauge.errors import ConfigError
+from linkgauge.inventory import Model, Name, Port
+from linkgauge.yaml_file import read_yaml
+
+TOKEN_VARIABLE = "LINKGAUGE_TOKEN"  # noqa: S105 - the variable's name
+
+
+class OutboxSettings(Model):
+    max_mb: int = Field(512, ge=1)
+    keep_days: float = Field(7, gt=0)
+
+
+class AgentSettings(Model):
+    """node: this host's name in the inventory. collectors: addresses in order of preference.
+
+    token_file: the agent's token, readable by its owner only; the environment variable LINKGAUGE_TOKEN
+    goes before it. bind_ports: local address -> UDP port that the reflector binds there, not the plan's.
+    """
+
+    node: Name
+    collectors: list[Annotated[str, Field(pattern=r"^https?://[^\s]+$")]] = Field(min_length=1)
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    data_dir: Path
+    bind_ports: dict[str, Port] = Field(default_factory=dict)
+    plan_refresh_s: float = Field(30, ge=1)
+    outbox: OutboxSettings = OutboxSettings()
+
+
+def load(path: Path) -> AgentSettings:
+    """Read agent.yaml; raises ConfigError with every fault."""
+    settings = read_yaml(path, AgentSettings)
+    here = path.resolve().parent
+    return settings.model_copy(
+        update={
+            "data_dir": here / settings.data_dir,
+            "token_file": here / settings.token_file if settings.token_file else None,
+            "ca_file": here / settings.ca_file if settings.ca_file else None,
+        }
+    )
+
+
+def read_token(settings: AgentSettings) -> str:
+    """The token from the environment or the token file; raises ConfigError, which never quotes it."""
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    if token:
+        return token
+    path = settings.token_file
+    if path is None:
+        raise ConfigError(f"no token: set token_file in the agent's settings, or {TOKEN_VARIABLE}")
+    try:
+        mode = path.stat().st_mode
+        token = path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: there is no such token file; make one with `linkgauge token {settings.node}`"
+        ) from None
+    except (OSError, UnicodeDecodeError) as err:
+        raise ConfigError(f"{path}: the token file cannot be read ({type(err).__name__})") from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise ConfigError(f"{path}: others can read this token file; run `chmod 600 {path}`")
+    if not token or any(c.isspace() for c in token):
+        raise ConfigError(f"{path}: the token file must hold one token and nothing else")
+    return token
