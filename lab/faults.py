@@ -32,20 +32,20 @@ def loss_table(ratios: Mapping[tuple[str, str], float]) -> str:
 
     It takes the place of an earlier table of ours; without ratios there is no table afterwards.
     """
+    rules = [
+        f"ip saddr {src} ip daddr {dst} {_share(ratio)} counter drop" for (src, dst), ratio in ratios.items()
+    ]
+    chain = "chain loss { type filter hook prerouting priority -350; policy accept;"
     lines = [f"table ip {_TABLE}", f"delete table ip {_TABLE}"]
-    if ratios:
-        parts = {pair: round(ratio * _PARTS) for pair, ratio in ratios.items()}
-        lines += [
-            f"table ip {_TABLE} {{",
-            "chain loss { type filter hook prerouting priority -350; policy accept;",
-            *(
-                f"ip saddr {src} ip daddr {dst} numgen random mod {_PARTS} < {part} counter drop"
-                for (src, dst), part in parts.items()
-            ),
-            "}",
-            "}",
-        ]
+    if rules:
+        lines += [f"table ip {_TABLE} {{", chain, *rules, "}", "}"]
     return "\n".join([*lines, ""])
+
+
+def _share(ratio: float) -> str:
+    """The nftables match of that share of packets; empty for all, as nft wants less than the modulus."""
+    parts = round(ratio * _PARTS)
+    return "" if parts == _PARTS else f"numgen random mod {_PARTS} < {parts}"
 
 
 class LossFaults:
@@ -60,7 +60,9 @@ class LossFaults:
         """Lose that share (0..1) of what src sends to dst on the network; the last word on a link counts."""
         check_ratio(ratio)
         self._topology.true_delay_us(src, dst, network)  # refuses a link that is not there
-        self._ratios[src, dst, network] = ratio
+        self._ratios.pop((src, dst, network), None)
+        if round(ratio * _PARTS):
+            self._ratios[src, dst, network] = ratio
         self._apply(dst)
 
     def clear(self) -> None:

@@ -21,6 +21,7 @@ import os
 import random
 import selectors
 import socket
+import struct
 import sys
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from collections.abc import Sequence
 _CLIENTS_MOST = 1024
 _DATAGRAM_OCTETS = 65_535
 _BATCH = 32
+_SO_MEMINFO = 55
 _BUFFER_OCTETS = 1 << 20
 Peer = tuple[str, int]
 
@@ -83,6 +85,11 @@ class Relay:
             sock.close()
         self._selector.close()
 
+    def counters(self) -> dict[str, int]:
+        """What happened to all datagrams; `overflow` is what the kernel dropped at the sockets open now."""
+        overflow = sum(map(_kernel_drops, (self._public, *self._clients.values())))
+        return {**self._counts, "clients": len(self._clients), "overflow": overflow}
+
     def answer(self, order: str) -> str:
         """Carry out one order other than quit and say how it went."""
         match order.split():
@@ -100,7 +107,7 @@ class Relay:
                 self._loss.clear()
                 return "ok"
             case ["count"]:
-                return "ok " + json.dumps({**self._counts, "clients": len(self._clients)})
+                return "ok " + json.dumps(self.counters())
             case _:
                 return f"error unknown order {order[:40]!r}: use loss, clear, count or quit"
 
@@ -157,15 +164,17 @@ class Relay:
     def _give_back(self, sock: socket.socket, client: Peer) -> None:
         for _ in range(_BATCH):
             try:
-                self._public.sendto(sock.recv(_DATAGRAM_OCTETS), client)
-                self._counts["backward"] += 1
+                data = sock.recv(_DATAGRAM_OCTETS)
             except BlockingIOError:
                 return
-            except ConnectionRefusedError:
+            except OSError:  # the reflector refused an earlier datagram
                 self._counts["refused"] += 1
+                continue
+            try:
+                self._public.sendto(data, client)
+                self._counts["backward"] += 1
             except OSError:
                 self._counts["failed"] += 1
-                return
 
 
 def _udp_socket(address: Peer) -> socket.socket:
@@ -178,6 +187,12 @@ def _udp_socket(address: Peer) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _kernel_drops(sock: socket.socket) -> int:
+    """Datagrams dropped because the socket's buffer was full: the ninth field of SO_MEMINFO."""
+    fields = struct.unpack("@9I", sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36))
+    return int(fields[8])
 
 
 def main(argv: Sequence[str]) -> int:
