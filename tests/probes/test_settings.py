@@ -1,0 +1,76 @@
+"""agent.yaml and the token: exact sentences, and never the token itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from linkgauge.errors import ConfigError
+from probes.settings import TOKEN_VARIABLE, load, read_token
+
+GOOD = "node: a1\ncollectors: ['https://c.example:8440']\ntoken_file: token\ndata_dir: data\n"
+
+
+@pytest.fixture(autouse=True)
+def _no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+
+
+def write(folder: Path, text: str = GOOD) -> Path:
+    path = folder / "agent.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    settings = load(write(tmp_path))
+    assert settings.data_dir == tmp_path / "data"
+    assert settings.token_file == tmp_path / "token"
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "node: A1\ncollectors: []\nspeed: 3\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    text = str(caught.value)
+    assert f"{path}: speed: there is no such key" in text
+    assert f"{path}: data_dir: this key is missing" in text
+    assert f"{path}: node: " in text
+    assert f"{path}: collectors: " in text
+
+
+def test_token_file_missing(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"token: there is no such token file; make one with `linkgauge token a1`"
+    ):
+        read_token(load(write(tmp_path)))
+
+
+def test_token_file_readable_by_others(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("very-secret")
+    token.chmod(0o644)
+    with pytest.raises(
+        ConfigError, match=f"others can read this token file; run `chmod 600 {token}`"
+    ) as caught:
+        read_token(load(write(tmp_path)))
+    assert "very-secret" not in str(caught.value)
+
+
+def test_token_from_file_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = tmp_path / "token"
+    token.write_text("from-file\n")
+    token.chmod(0o600)
+    settings = load(write(tmp_path))
+    assert read_token(settings) == "from-file"
+    monkeypatch.setenv(TOKEN_VARIABLE, "from-environment")
+    assert read_token(settings) == "from-environment"
+
+
+def test_token_file_with_more_than_a_token(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("two words")
+    token.chmod(0o600)
+    with pytest.raises(ConfigError, match="must hold one token and nothing else"):
+        read_token(load(write(tmp_path)))
