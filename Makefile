@@ -1,0 +1,46 @@
+# Sets linkgauge up in .venv and runs it. `make demo` and `make test` need nothing but git, make and Python 3.11.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+READY := .venv/.ready
+BIN := .venv/bin
+
+# bash exports a variable SECONDS of its own; only `make demo SECONDS=90` is meant.
+ifeq ($(origin SECONDS),command line)
+DEMO_OPTIONS := --seconds $(SECONDS)
+endif
+
+.NOTPARALLEL:
+.PHONY: help demo test check bench prepare clean
+
+help:
+	@echo 'make demo [SECONDS=90]  measure a small real network until Ctrl-C (or so long)'
+	@echo 'make test               set up, check and run all tests'
+	@echo 'make check              format, lint and types'
+	@echo 'make bench              run the benchmarks, print JSON'
+	@echo 'make clean              remove .venv, .demo and caches'
+
+demo: prepare $(READY)
+	@deploy/foreground.sh $(BIN)/linkgauge demo $(DEMO_OPTIONS)
+
+test: prepare check
+	@$(BIN)/pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	@$(BIN)/python -m benchmarks
+
+prepare:
+	@deploy/prepare.sh
+
+$(READY): pyproject.toml constraints.txt
+	@deploy/environment.sh $(PYTHON)
+	@touch $@
+
+clean:
+	rm -rf .venv .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

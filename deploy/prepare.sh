@@ -1,0 +1,75 @@
+#!/bin/bash
+# Looks for the programs that linkgauge uses beside Python. As root on Debian it installs what is missing;
+# as anybody else it says what will be left out. Always ends with 0 where linkgauge can run without.
+set -euo pipefail
+
+# command, Debian package, what is left out without it
+wanted=(
+    "iperf3 iperf3 throughput is not measured"
+    "influxd influxdb windows are not kept in InfluxDB, only in the archive"
+    "nft nftables the lab cannot drop packets in its namespaces"
+    "ip iproute2 the lab cannot make namespaces and uses loopback addresses"
+    "tc iproute2 the lab cannot limit capacity"
+)
+# nft, ip and tc live where an ordinary user's PATH often does not reach.
+PATH="$PATH:/usr/sbin:/sbin"
+
+policy=/usr/sbin/policy-rc.d
+made_policy=
+restore() { [[ -z $made_policy ]] || rm -f "$policy"; }
+trap restore EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# Debian starts a service as soon as its package is installed. linkgauge runs an influxd of its own and
+# wants no second one: exit code 101 of policy-rc.d tells the package scripts to start nothing. A policy
+# that is already there is the machine's owner's and stays; ours is removed at the end, however it comes.
+forbid_services() {
+    [[ ! -e $policy && ! -L $policy ]] || return 0
+    made_policy=yes
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+}
+
+# The package also enables its service for the next start of the machine; undone only where we put it there.
+disable_influxdb() {
+    if command -v systemctl >/dev/null; then
+        systemctl disable --quiet influxdb.service >/dev/null 2>&1 || true
+    fi
+    if [[ -d /run/systemd/system ]]; then
+        systemctl stop --quiet influxdb.service >/dev/null 2>&1 || true
+    fi
+    update-rc.d influxdb disable >/dev/null 2>&1 || true
+}
+
+apt() {
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Dpkg::Use-Pty=0 "$@" >/dev/null
+}
+
+install() {
+    echo "installing Debian packages: $*"
+    forbid_services
+    local code=0
+    apt install --no-install-recommends "$@" 2>/dev/null ||
+        { apt update && apt install --no-install-recommends "$@"; } || code=$?
+    [[ " $* " != *" influxdb "* ]] || disable_influxdb
+    return "$code"
+}
+
+missing() { # prints the lines of `wanted` whose command is not there
+    local line
+    for line in "${wanted[@]}"; do
+        command -v "${line%% *}" >/dev/null || echo "$line"
+    done
+}
+
+mapfile -t lacking < <(missing)
+if [[ ${#lacking[@]} -gt 0 && $EUID -eq 0 ]] && command -v apt-get >/dev/null; then
+    mapfile -t packages < <(printf '%s\n' "${lacking[@]}" | cut -d' ' -f2 | sort -u)
+    install "${packages[@]}" || echo "the packages could not be installed: see the lines above" >&2
+    mapfile -t lacking < <(missing)
+fi
+for line in "${lacking[@]}"; do
+    read -r name package loss <<<"$line"
+    echo "$name is missing (Debian package $package): $loss"
+done
