@@ -9,7 +9,7 @@ if ! command -v "$python" >/dev/null; then
     exit 1
 fi
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
-    echo "linkgauge needs Python 3.11 or later, $python is $("$python" -V 2>&1); name a newer one: make PYTHON=..." >&2
+    echo "linkgauge needs Python 3.11 or later, $python is $("$python" -V 2>&1 | tail -n 1); name a newer one: make PYTHON=..." >&2
     exit 1
 fi
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
