@@ -1,0 +1,123 @@
+"""The plan kept on disk and the plan fetched."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import httpx
+import pytest
+
+from linkgauge.errors import StoreError
+from linkgauge.wire import encode_plan
+from probes.collector_client import CollectorClient
+from probes.plan_cache import Answer, PlanCache, PlanFetcher
+from tests.probes.fake_clock import T0_NS, FakeClock
+from tests.probes.plans import plan
+
+
+def cache(path: Path) -> PlanCache:
+    return PlanCache(path / "plan.json", "n1", FakeClock())
+
+
+def test_what_is_stored_is_loaded(tmp_path: Path) -> None:
+    assert cache(tmp_path).load() is None
+    cache(tmp_path).store(plan())
+    cache(tmp_path).store(plan(cycle_ns=7))
+    assert cache(tmp_path).load() == plan(cycle_ns=7)
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
+    assert (tmp_path / "plan.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "plan cannot be read"),
+        (encode_plan(plan())[:-1], "plan cannot be read"),
+        (encode_plan(plan("n2")), "plan is for agent 'n2', this is 'n1'"),
+        (encode_plan(plan()).replace(b'"version":1', b'"version":9'), "plan has version 9"),
+    ],
+)
+def test_a_plan_that_cannot_serve_is_moved_aside(
+    tmp_path: Path, body: bytes, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "plan.json").write_bytes(body)
+    assert cache(tmp_path).load() is None
+    assert [path.name for path in tmp_path.iterdir()] == [f"plan.json.damaged-{T0_NS // 10**9}"]
+    (record,) = caplog.records
+    assert f"{tmp_path}/plan.json: {words}" in record.message
+    assert "the collector is asked for a new plan" in record.message
+
+
+def test_a_plan_that_cannot_be_kept_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"plan\.json: the plan cannot be kept"):
+        cache(tmp_path / "file").store(plan())
+    (tmp_path / "plan.json").mkdir()
+    with pytest.raises(StoreError, match=r"plan\.json: the plan cannot be kept"):
+        cache(tmp_path).store(plan())
+    assert not list(tmp_path.glob(".plan-*"))
+
+
+def test_an_unreadable_plan_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "plan.json").mkdir()
+    assert cache(tmp_path).load() is None
+    assert "plan.json: the plan kept cannot be read" in caplog.text
+
+
+def fetcher(*script: httpx.Response | Exception, urls: tuple[str, ...] = ("http://a",)) -> PlanFetcher:
+    steps = list(script)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        step = steps.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        step.headers["x-asked"] = request.headers.get("if-none-match", "")
+        if step.status_code == 304:
+            assert request.headers["if-none-match"] == '"e1"'
+        return step
+
+    return PlanFetcher(CollectorClient(urls, "secret", transport=httpx.MockTransport(answer)), "n1")
+
+
+def good(agent: str = "n1") -> httpx.Response:
+    return httpx.Response(200, content=encode_plan(plan(agent)), headers={"etag": '"e1"'})
+
+
+def test_a_new_plan_and_then_unchanged() -> None:
+    asking = fetcher(good(), httpx.Response(304))
+    assert asking.fetch() == plan()
+    assert asking.fetch() is Answer.UNCHANGED
+
+
+def test_the_second_address_answers_when_the_first_does_not() -> None:
+    asking = fetcher(httpx.ConnectError("refused"), good(), urls=("http://a", "http://b"))
+    assert asking.fetch() == plan()
+
+
+def test_trouble_is_said_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "probes.plan_cache")
+    refused = httpx.ConnectError("refused")
+    asking = fetcher(refused, refused, httpx.Response(401, json={"error": "wrong token"}), good())
+    assert [asking.fetch(), asking.fetch(), asking.fetch()] == [None, None, None]
+    assert asking.fetch() == plan()
+    assert [record.message for record in caplog.records] == [
+        "http://a: collector unreachable (refused); the last plan stays in force",
+        "http://a: gives no plan (status 401: wrong token); the last plan stays in force",
+        "http://a: the collector gives plans again",
+    ]
+
+
+def test_a_plan_for_another_agent_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    asking = fetcher(good("n2"), good("n2"))
+    assert [asking.fetch(), asking.fetch()] == [None, None]
+    (record,) = caplog.records
+    assert record.message == (
+        "http://a: plan is for agent 'n2', this is 'n1'; check the token or `node`; "
+        "the last plan stays in force"
+    )
+
+
+def test_a_damaged_plan_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    assert fetcher(httpx.Response(200, content=b"{}")).fetch() is None
+    assert "plan cannot be read" in caplog.text
