@@ -1,0 +1,42 @@
+"""What Grafana does to a query before it sends it: macros and variables replaced, `:regex` values escaped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from dashboards.panel import Json
+
+ALL = ".*"
+
+
+def panels(board: Json) -> list[Json]:
+    """The panels that show data: all but the row headings."""
+    return [panel for panel in board["panels"] if panel["type"] != "row"]
+
+
+def queries(board: Json) -> Iterator[tuple[str, str]]:
+    """A name and the raw query of every target and every query variable of the board."""
+    for panel in panels(board):
+        for target in panel["targets"]:
+            yield f"{panel['title']} {target['refId']}", target["query"]
+    for variable in board["templating"]["list"]:
+        if variable["type"] == "query":
+            yield f"variable {variable['name']}", variable["query"]
+
+
+def regex_value(chosen: list[str]) -> str:
+    """`${name:regex}`: the chosen values escaped, several of them in (a|b)."""
+    escaped = [re.sub(r"([\\^$*+?.()|\[\]{}/])", r"\\\1", value) for value in chosen]
+    return escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
+
+
+def interpolate(query: str, chosen: Mapping[str, list[str]], from_ms: int, to_ms: int) -> str:
+    """The query as it reaches InfluxDB; a variable that is not in `chosen` stands at All."""
+
+    def value(match: re.Match[str]) -> str:
+        return regex_value(chosen[match[1]]) if match[1] in chosen else ALL
+
+    query = re.sub(r"\$\{(\w+):regex\}", value, query)
+    query = query.replace("$timeFilter", f"time >= {from_ms}ms and time <= {to_ms}ms")
+    return query.replace("$__interval", "10s")
