@@ -41,7 +41,7 @@ class LoopbackWorld:
         self._state_dir = state_dir
         self._fronted = fronted
         self._address = topology.address(*fronted)
-        self._public_port = public_port
+        self.public_port = public_port
         self._inner_port = 0
         self._seed = seed
         self._record: Record | None = None
@@ -54,7 +54,7 @@ class LoopbackWorld:
         self._record = record = Record.claim(self._state_dir, lambda _: ())
         try:
             self._inner_port = _free_port(self._address)
-            numbers = (self._public_port, self._inner_port, self._seed)
+            numbers = (self.public_port, self._inner_port, self._seed)
             self._relay = Child("lab.relay", [self._address, *map(str, numbers)], record.folder / "relay.log")
             record.add_process(self._relay.start())
             self._relay.hear()
@@ -100,8 +100,8 @@ class LoopbackWorld:
         self._topology.address(node, network)
         if (node, network) != self._fronted:
             return public_port
-        if public_port != self._public_port:
-            raise LabError(f"the relay stands at port {self._public_port}, not {public_port}: use one port")
+        if public_port != self.public_port:
+            raise LabError(f"the relay stands at port {self.public_port}, not {public_port}: use one port")
         return self._inner_port
 
     def inject_loss(self, src: str, dst: str, network: str, ratio: float) -> None:

@@ -35,10 +35,6 @@ def world(tmp_path: Path) -> Iterator[LoopbackWorld]:
         yield world
 
 
-def _public_port(world: LoopbackWorld) -> int:
-    return world._public_port
-
-
 def _handled(world: LoopbackWorld, wanted: int, *counters: str) -> None:
     """Return when the relay's counters have reached the wanted sum."""
     deadline_s = time.monotonic() + 5
@@ -53,7 +49,7 @@ def _answered(
 
     A few at a time, so that no socket of the test overflows.
     """
-    to = (world.topology.address(*_FRONTED), _public_port(world))
+    to = (world.topology.address(*_FRONTED), world.public_port)
     reached = replies = 0
     for _ in range(0, count, _BATCH):
         before = world.describe()["relay"]
@@ -74,7 +70,7 @@ def _answered(
 def test_only_the_named_client_loses_and_only_forward(world: LoopbackWorld) -> None:
     topology = world.topology
     address = topology.address(*_FRONTED)
-    port = _public_port(world)
+    port = world.public_port
     inner = world.reflector_port(*_FRONTED, port)
     with (
         udp.socket_at(address, port=inner) as reflector,
@@ -95,7 +91,7 @@ def test_only_the_named_client_loses_and_only_forward(world: LoopbackWorld) -> N
 def test_clients_stay_distinct_and_keep_their_address(world: LoopbackWorld) -> None:
     topology = world.topology
     address = topology.address(*_FRONTED)
-    port = _public_port(world)
+    port = world.public_port
     sources = [topology.address(node, "backbone") for node in ("jinan-1", "jinan-1", "guiyang-2")]
     clients = [udp.socket_at(source) for source in sources]
     with udp.socket_at(address, port=world.reflector_port(*_FRONTED, port)) as reflector:
@@ -115,7 +111,7 @@ def test_clients_stay_distinct_and_keep_their_address(world: LoopbackWorld) -> N
 
 
 def test_a_reflector_that_is_not_up_is_counted_and_survived(world: LoopbackWorld) -> None:
-    address, port = world.topology.address(*_FRONTED), _public_port(world)
+    address, port = world.topology.address(*_FRONTED), world.public_port
     with udp.socket_at(world.topology.address("jinan-1", "backbone")) as client:
         for number in range(1, 4):
             client.sendto(b"x" * 60_000, (address, port))
@@ -128,7 +124,7 @@ def test_a_reflector_that_is_not_up_is_counted_and_survived(world: LoopbackWorld
 
 
 def test_ports_and_links_that_cannot_fail_here(world: LoopbackWorld) -> None:
-    port = _public_port(world)
+    port = world.public_port
     assert world.reflector_port(*_FRONTED, port) != port
     assert world.reflector_port("jinan-1", "backbone", port) == port
     assert world.reflector_port("qingdao-1", "private", 862) == 862
