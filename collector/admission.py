@@ -1,0 +1,111 @@
+"""What of a batch is taken: only what its agent may report, about links that are expected, in a sane time.
+
+Pure. A batch that its agent had no right to send, or that lies about time, is refused whole; rows that are
+merely out of step with the inventory, or too old for any store, are left out and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linkgauge.clock import NS_PER_S
+from linkgauge.errors import ConfigError, LinkgaugeError
+from linkgauge.frame import Frame
+from linkgauge.model import Link, Probe
+from linkgauge.schema import AGENT_TABLES
+from linkgauge.wire import Batch
+
+FUTURE_NS = 60 * NS_PER_S
+"""How far an agent's clock may be ahead."""
+OLDEST_NS = 8 * 86_400 * NS_PER_S
+"""How old a row may be: an outbox keeps a week."""
+_PROBES = frozenset(probe.value for probe in Probe)
+_CLASSES = frozenset(str(dscp) for dscp in range(64))
+
+
+class Refusal(LinkgaugeError):
+    """Why a batch is not taken. `reason`: a fixed word for counters; `status`: the HTTP status."""
+
+    def __init__(self, reason: str, sentence: str, status: int) -> None:
+        super().__init__(sentence)
+        self.reason, self.status = reason, status
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The batch less the rows left out: `unknown_link` not in the inventory, `too_old` before OLDEST_NS."""
+
+    batch: Batch
+    unknown_link: int
+    too_old: int
+
+    @property
+    def whole(self) -> bool:
+        """Nothing was left out."""
+        return not (self.unknown_link or self.too_old)
+
+
+def admit(batch: Batch, agent: str, links: Container[str], now_ns: int) -> Admitted:
+    """Check a batch that came with the token of `agent`; raises Refusal.
+
+    links: text forms of the expected links. now_ns: Unix time here.
+    """
+    if batch.agent != agent:
+        raise Refusal(
+            "wrong_agent", f"the batch is from {batch.agent!r}, but its token is that of {agent}", 403
+        )
+    if batch.created_ns > now_ns + FUTURE_NS:
+        raise _future(batch.agent, batch.created_ns - now_ns)
+    frames, unknown, old = {}, 0, 0
+    for name, frame in batch.frames.items():
+        _check_frame(name, frame, agent, now_ns)
+        fresh = frame.count("start_ns") >= now_ns - OLDEST_NS
+        known = _known(frame, agent, links) if "link" in frame.table.keys else np.ones(frame.rows, np.bool_)
+        old += int((~fresh).sum())
+        unknown += int((fresh & ~known).sum())
+        keep = fresh & known
+        if keep.any():
+            frames[name] = frame if keep.all() else frame.take(keep)
+    kept = Batch(batch.agent, batch.boot, batch.number, batch.created_ns, frames)
+    return Admitted(kept, unknown, old)
+
+
+def _check_frame(name: str, frame: Frame, agent: str, now_ns: int) -> None:
+    if name not in AGENT_TABLES:
+        raise Refusal("wrong_table", f"an agent may not report the table {name}", 403)
+    ahead_ns = int((frame.count("start_ns") + frame.count("length_ns")).max()) - now_ns
+    if ahead_ns > FUTURE_NS:
+        raise _future(agent, ahead_ns)
+    if "agent" in frame.table.keys and (others := set(frame.text("agent")) - {agent}):
+        raise Refusal("wrong_agent", f"{agent} may not report the health of {sorted(others)[0][:80]!r}", 403)
+    for key, allowed in (("probe", _PROBES), ("class", _CLASSES)):
+        if key in frame.table.keys and (odd := set(frame.text(key)) - allowed):
+            raise Refusal("bad_value", f"table {name} has a {key} {sorted(odd)[0][:40]!r}, unknown here", 400)
+
+
+def _known(frame: Frame, agent: str, links: Container[str]) -> NDArray[np.bool_]:
+    """Mask of the rows whose link is expected; refuses links that are none or start elsewhere."""
+    column = frame.text("link").tolist()
+    expected = {}
+    for text in set(column):
+        try:
+            source = Link.parse(text).src
+        except ConfigError as err:
+            raise Refusal("bad_value", str(err)[:200], 400) from None
+        if source != agent:
+            raise Refusal("wrong_agent", f"{agent} may not report {text}, which starts elsewhere", 403)
+        expected[text] = text in links
+    return np.array([expected[text] for text in column], np.bool_)
+
+
+def _future(agent: str, ahead_ns: int) -> Refusal:
+    return Refusal(
+        "future",
+        f"{agent} reports a time {ahead_ns / NS_PER_S:.0f} s ahead of the collector's clock;"
+        " set the clock of whichever is wrong",
+        400,
+    )

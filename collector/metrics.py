@@ -1,0 +1,105 @@
+"""The collector's own counters, for /metrics, /v1/status and the table `collector`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector as Source
+
+REASONS = (
+    "token", "wrong_agent", "wrong_table", "malformed", "version", "bad_value", "too_large", "future",
+    "encoding", "truncated", "store", "busy",
+)  # fmt: skip
+"""Why a batch is refused; each has its counter from the start, so absent and zero differ."""
+LEFT_OUT = ("unknown_link", "too_old")
+WINDOWS = ("judged", "missed", "failed")
+
+
+class Metrics:
+    """Counts since the start of the process; thread safe. `registry` is this collector's alone."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._accepted = self._counter("batches_accepted", "Batches journalled.")
+        self._duplicate = self._counter("batches_duplicate", "Batches that were already in the journal.")
+        self._rows = self._counter("rows_accepted", "Rows journalled.")
+        self._refused = self._counter("batches_refused", "Batches refused, by reason.", "reason")
+        self._left_out = self._counter("rows_left_out", "Rows of accepted batches not taken.", "reason")
+        self._rejected = self._counter("rows_rejected", "Rows kept as dead letters, by sink.", "sink")
+        self._windows = self._counter("windows", "Windows judged, missed, or failed to judge.", "outcome")
+        self._faults = self._counter("faults", "Unexpected faults, by the part they hit.", "part")
+        for counter, words in (
+            (self._refused, REASONS), (self._left_out, LEFT_OUT), (self._windows, WINDOWS),
+        ):  # fmt: skip
+            for word in words:
+                counter.labels(word)
+
+    def accepted(self, rows: int) -> None:
+        self._accepted.inc()
+        self._rows.inc(rows)
+
+    def duplicate(self) -> None:
+        self._duplicate.inc()
+
+    def refused(self, reason: str) -> None:
+        self._refused.labels(reason).inc()
+
+    def left_out(self, reason: str, rows: int) -> None:
+        self._left_out.labels(reason).inc(rows)
+
+    def rejected(self, sink: str, rows: int) -> None:
+        self._rejected.labels(sink).inc(rows)
+
+    def windows(self, outcome: str, count: int = 1) -> None:
+        self._windows.labels(outcome).inc(count)
+
+    def fault(self, part: str) -> None:
+        """Something failed in a way that nobody foresaw; the log has the traceback."""
+        self._faults.labels(part).inc()
+
+    def watch(
+        self, name: str, text: str, label: str, read: Callable[[], Iterable[tuple[str, float]]]
+    ) -> None:
+        """Add a gauge whose (label value, value) pairs are asked for at each scrape."""
+        self.registry.register(_Gauge(f"linkgauge_collector_{name}", text, label, read))
+
+    def total(self, name: str) -> int:
+        """Sum over all labels of the counter `name`, e.g. batches_refused."""
+        wanted = f"linkgauge_collector_{name}_total"
+        return int(
+            sum(s.value for family in self.registry.collect() for s in family.samples if s.name == wanted)
+        )
+
+    def values(self) -> dict[str, float]:
+        """Every counter and gauge as one flat mapping, label value behind a colon."""
+        samples = (s for family in self.registry.collect() for s in family.samples)
+        return {
+            ":".join([s.name.removeprefix("linkgauge_collector_"), *s.labels.values()]): s.value
+            for s in samples
+            if not s.name.endswith("_created")
+        }
+
+    def exposition(self) -> bytes:
+        """The Prometheus text format."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"linkgauge_collector_{name}", text, labels, registry=self.registry)
+
+
+class _Gauge(Source):
+    def __init__(
+        self, name: str, text: str, label: str, read: Callable[[], Iterable[tuple[str, float]]]
+    ) -> None:
+        self._name, self._text, self._label, self._read = name, text, label, read
+
+    def describe(self) -> Iterable[Metric]:
+        return [GaugeMetricFamily(self._name, self._text, labels=[self._label])]
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(self._name, self._text, labels=[self._label])
+        for word, value in self._read():
+            family.add_metric([word], value)
+        yield family

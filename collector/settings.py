@@ -1,0 +1,158 @@
+"""The collector's settings: one YAML file. Relative paths in it are relative to the file itself.
+
+Secrets stand in files of their own (mode 0600) or in the environment, never in the settings:
+
+    LINKGAUGE_INFLUXDB_PASSWORD, LINKGAUGE_INFLUXDB_TOKEN, LINKGAUGE_WEBHOOK_<NAME>_TOKEN
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, model_validator
+
+from collector.secret import read_secret
+from linkgauge.inventory import Model, Name
+from linkgauge.wire import MAX_BODY_BYTES
+from linkgauge.yaml_file import read_yaml
+
+M = TypeVar("M", bound=Model)
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """``127.0.0.1:8440``, ``[::1]:8440`` or ``name:8440`` apart; raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ValueError("must be host:port with a port of 0 to 65535")
+    if host.startswith("[") and host.endswith("]"):
+        try:
+            return str(ipaddress.IPv6Address(host[1:-1])), int(port)
+        except ValueError:
+            raise ValueError("must have an IPv6 address between the brackets") from None
+    if not _HOST.fullmatch(host):
+        raise ValueError("must be host:port; an IPv6 address stands in brackets")
+    return host, int(port)
+
+
+def _listen(text: str) -> str:
+    host_and_port(text)
+    return text
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http:// or https:// address")
+    if parts.username or parts.password:
+        raise ValueError("must not hold a user or password; name a file for the secret")
+    return text.rstrip("/")
+
+
+Url = Annotated[str, AfterValidator(_url)]
+
+
+class Tls(Model):
+    """Certificate chain and private key, PEM."""
+
+    certificate: Path
+    key: Path
+
+
+class ArchiveSettings(Model):
+    flush_s: float = Field(60, gt=0, le=3600)
+    path: Path | None = None
+
+
+class InfluxSettings(Model):
+    """Where the hot store is. user/password_file for 1.x, org/bucket/token_file for 2.x and 3."""
+
+    url: Url
+    database: str = Field("linkgauge", pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    user: str | None = None
+    password_file: Path | None = None
+    org: str | None = None
+    bucket: str | None = None
+    token_file: Path | None = None
+
+    def password(self) -> SecretStr | None:
+        return read_secret("influxdb_password", self.password_file)
+
+    def token(self) -> SecretStr | None:
+        return read_secret("influxdb_token", self.token_file)
+
+
+class Webhook(Model):
+    name: Name
+    url: Url
+    token_file: Path | None = None
+
+    def token(self) -> SecretStr | None:
+        return read_secret(f"webhook_{self.name}_token", self.token_file)
+
+
+class JournalSettings(Model):
+    """max_mb: bodies kept at most; keep_days: how long a second copy of a batch is known as one."""
+
+    max_mb: int = Field(2048, ge=1)
+    keep_days: float = Field(9, gt=0, le=400)
+
+
+class Settings(Model):
+    """collector.yaml, checked; every path absolute or as given relative to the file."""
+
+    inventory: Path
+    data_dir: Path
+    tokens: Path
+    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8440"
+    name: Name = "collector"
+    tls: Tls | None = None
+    archive: ArchiveSettings = ArchiveSettings()
+    influxdb: InfluxSettings | None = None
+    webhooks: tuple[Webhook, ...] = ()
+    max_body_bytes: int = Field(MAX_BODY_BYTES, ge=1024, le=MAX_BODY_BYTES)
+    journal: JournalSettings = JournalSettings()
+    _file: Path = PrivateAttr(Path("collector.yaml"))
+
+    @model_validator(mode="after")
+    def _webhooks_differ(self) -> Settings:
+        names = [hook.name for hook in self.webhooks]
+        if len(set(names)) < len(names):
+            raise ValueError("webhooks must have different names")
+        return self
+
+    @classmethod
+    def load(cls, path: Path) -> Settings:
+        """Read and check a settings file; raises ConfigError with every fault found."""
+        settings = _resolved(read_yaml(path, cls), path.parent)
+        settings._file = path
+        return settings
+
+    @property
+    def file(self) -> Path:
+        """The file that these settings are from, for sentences that name it."""
+        return self._file
+
+    @property
+    def archive_path(self) -> Path:
+        return self.archive.path or self.data_dir / "archive"
+
+
+def _resolved(model: M, folder: Path) -> M:
+    """The same model with each Path in it joined to `folder`."""
+    changes = {name: _joined(getattr(model, name), folder) for name in type(model).model_fields}
+    return model.model_copy(update=changes)
+
+
+def _joined(value: object, folder: Path) -> object:
+    if isinstance(value, Path):
+        return folder / value
+    if isinstance(value, Model):
+        return _resolved(value, folder)
+    if isinstance(value, tuple):
+        return tuple(_joined(item, folder) for item in value)
+    return value
