@@ -150,7 +150,13 @@ class Engine:
             by_local.setdefault(link.local, []).append((link.link, link.peer))
         self._window = window_start(now.wall_ns + WARM_UP_NS, plan.window_ns) + plan.window_ns
         first_mono_ns = now.mono_ns + self._window - now.wall_ns
-        self._senders = [_Sender(local, links, plan, first_mono_ns) for local, links in by_local.items()]
+        self._senders: list[_Sender] = []
+        try:
+            for local, links in by_local.items():
+                self._senders.append(_Sender(local, links, plan, first_mono_ns))
+        except BaseException:
+            self._close_sockets()
+            raise
         self._poll = select.epoll()
         for sock in (*self._answering.sockets, *(s.socket for s in self._senders)):
             self._poll.register(sock.fileno(), select.EPOLLIN)
@@ -169,9 +175,13 @@ class Engine:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
-        for sock in (*self._answering.sockets, *(s.socket for s in self._senders)):
-            sock.close()
+        self._close_sockets()
         self._poll.close()
+
+    def _close_sockets(self) -> None:
+        self._answering.close()
+        for sender in self._senders:
+            sender.socket.close()
 
     def _run(self) -> None:
         while not self._stop.is_set():
