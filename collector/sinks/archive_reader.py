@@ -1,0 +1,106 @@
+"""Reads the archive back: as frames for judging, and as keys for counting what is missing or double."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from linkgauge.clock import NS_PER_S
+from linkgauge.errors import StoreError
+from linkgauge.frame import Frame, Histograms, concat
+from linkgauge.schema import TABLES, WINDOW, Kind, Table
+
+Key = tuple[Any, ...]
+
+
+class ArchiveReader:
+    """Opens the files under `root` anew at each call, so it sees what the writer has finished by then.
+
+    Raises StoreError when a file cannot be read.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._db = duckdb.connect(config={"threads": 1})
+
+    def windows(self, links: Sequence[str] | None, from_ns: int, to_ns: int) -> Frame:
+        """WINDOW rows of `links` (None: of all) whose window starts in [from_ns, to_ns), ordered by start."""
+        return self.read(WINDOW, from_ns, to_ns, links)
+
+    def read(self, table: Table, from_ns: int, to_ns: int, links: Sequence[str] | None = None) -> Frame:
+        """Rows of a table that start in [from_ns, to_ns), ordered by start."""
+        where, values = "start_ns >= ? AND start_ns < ? AND date BETWEEN ? AND ?", [from_ns, to_ns]
+        values += [_date(from_ns), _date(to_ns)]  # type: ignore[list-item]  # texts and numbers alike
+        if links is not None:
+            where += " AND link IN (SELECT unnest(?::VARCHAR[]))"
+            values.append(list(links))  # type: ignore[arg-type]  # as above
+        found = self._fetch(table, ", ".join(_stored(table)), f"WHERE {where} ORDER BY start_ns", values)
+        return concat(table, []) if found is None else _frame(table, found)
+
+    def keys(self, table: str) -> list[Key]:
+        """(agent, boot, number, key columns…, start_ns) of every row; a key that comes twice is a double."""
+        keys = TABLES[table].keys
+        names = ["agent", "boot", "number", *keys, "start_ns"]
+        found = self._fetch(TABLES[table], ", ".join(f'"{n}" AS c{at}' for at, n in enumerate(names)), "", [])
+        if found is None:
+            return []
+        return list(zip(*(found[f"c{at}"].tolist() for at in range(len(names))), strict=True))
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _fetch(self, table: Table, select: str, rest: str, values: Sequence[object]) -> dict[str, Any] | None:
+        """Columns of the answer; None when the table has no file yet."""
+        pattern = self._root / table.name / "date=*" / "network=*" / "[0-9a-f]*.parquet"
+        if not any(self._root.glob(f"{table.name}/date=*/network=*/[0-9a-f]*.parquet")):
+            return None
+        source = "read_parquet(?, hive_partitioning=true, hive_types={'date': VARCHAR}, union_by_name=true)"
+        try:
+            query = f"SELECT {select} FROM {source} {rest}"
+            return dict(self._db.execute(query, [str(pattern), *values]).fetchnumpy())
+        except duckdb.Error as err:
+            words = str(err).splitlines()[0][:300]
+            raise StoreError(
+                f"{self._root}: the archive cannot be read ({words}); mend or remove that file"
+            ) from None
+
+
+def _date(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns // NS_PER_S, UTC).strftime("%Y-%m-%d")
+
+
+def _stored(table: Table) -> list[str]:
+    names = []
+    for field in table.columns:
+        if field.kind is Kind.HISTOGRAM:
+            names += [f"{field.name}_bucket", f"{field.name}_count"]
+        else:
+            names.append(f'"{field.name}"')
+    return names
+
+
+def _frame(table: Table, found: dict[str, Any]) -> Frame:
+    columns: dict[str, Any] = {}
+    for field in table.columns:
+        if field.kind is Kind.HISTOGRAM:
+            columns[field.name] = _histograms(found[f"{field.name}_bucket"], found[f"{field.name}_count"])
+        elif field.kind is Kind.REAL:
+            columns[field.name] = np.ma.filled(found[field.name].astype(np.float64), np.nan)
+        else:
+            columns[field.name] = np.ma.getdata(found[field.name])
+    return Frame.of(table, columns)
+
+
+def _histograms(buckets: Any, counts: Any) -> Histograms:
+    """Lay the lists of all rows end to end; NULL (a column that an older file lacks) is an empty list."""
+    rows = [row if row is not None else () for row in np.ma.filled(buckets, None)]
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    offsets[1:] = np.cumsum([len(row) for row in rows])
+    flat = np.concatenate([np.empty(0, np.int16), *rows]).astype(np.int16)
+    kept = [row for row in np.ma.filled(counts, None) if row is not None]
+    return Histograms(offsets, flat, np.concatenate([np.empty(0, np.int64), *kept]).astype(np.int64))

@@ -1,0 +1,199 @@
+"""One thread per sink: reads the journal from the sink's cursor, delivers, and only then moves the cursor.
+
+A delivery that fails is repeated with exactly the same batches, so a store that keeps what it got by name
+(the archive's files, InfluxDB's points) holds nothing twice. A pump that fails stops nobody else.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from collector.batch_log import BatchLog, Entry
+from collector.event_line import event_line
+from collector.metrics import Metrics
+from collector.sinks.backoff import Backoff
+from collector.sinks.dead_letters import DeadLetters, as_text
+from collector.sinks.sink import Delivery, RowsRejected, Sink
+from linkgauge.clock import NS_PER_S, Clock
+from linkgauge.errors import SinkBusy, SinkHeld, SinkRejected, StoreError, WireError
+from linkgauge.wire import decode
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """flush_s: how long batches may be gathered before they are delivered; 0 = at once.
+
+    max_rows, max_batches, max_bytes (encoded): deliver when that much is gathered, and never much more.
+    """
+
+    flush_s: float = 0
+    max_rows: int = 50_000
+    max_batches: int = 2_000
+    max_bytes: int = 64 * 1024 * 1024
+    held_s: float = 30
+    poll_s: float = 0.5
+
+
+class Pump:
+    """Feeds one sink. `start` once; `stop` delivers what is there, bounded in time, and closes the sink.
+
+    trim: called after each delivery, to let the log forget what everybody has.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        journal: BatchLog,
+        dead: DeadLetters,
+        clock: Clock,
+        metrics: Metrics,
+        rhythm: Rhythm | None = None,
+        trim: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._sink, self._journal, self._dead = sink, journal, dead
+        self._clock, self._metrics, self._trim = clock, metrics, trim
+        self._rhythm = rhythm or Rhythm()
+        self._wake, self._stopping = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"pump-{sink.name}", daemon=True)
+        self._gathered: list[Delivery] = []
+        self._letters: list[tuple[str, str]] = []
+        self._upto, self._octets, self._since_ns = 0, 0, 0
+        self._backoff = Backoff()
+        self.trouble: str | None = None
+        """Why the sink takes nothing just now; None when it does."""
+
+    @property
+    def name(self) -> str:
+        return self._sink.name
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Something new is in the journal."""
+        self._wake.set()
+
+    def stop(self, drain_s: float) -> None:
+        """Deliver what is there, for at most `drain_s`; what is left stays in the journal."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.ident is not None:
+            self._thread.join(drain_s)
+        if self._thread.is_alive():
+            log.warning(
+                event_line("pump_left", sink=self.name, why="not drained in time", kept="in the journal")
+            )
+            return
+        self._sink.close()
+
+    def step(self, flush: bool = False) -> float:
+        """Gather, and deliver when due (or told to flush). Returns the seconds to wait; 0 = go on at once."""
+        try:
+            more = self._gather()
+            while flush and more:
+                more = self._gather()
+            if self._due(flush):
+                self._deliver()
+                return 0
+            return 0 if more else self._rhythm.poll_s
+        except SinkBusy as err:
+            self._say("sink_busy", err)
+            return self._backoff.next(err.retry_after_s)
+        except (SinkHeld, StoreError) as err:
+            self._say("sink_held", err)
+            return self._rhythm.held_s
+        except Exception as err:
+            self._metrics.fault(f"pump_{self.name}")
+            log.exception(event_line("pump_failed", sink=self.name))
+            self.trouble = f"unexpected: {err!r}"
+            return self._rhythm.held_s
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            wait_s = self.step()
+            if wait_s and self.trouble is None:
+                self._wake.wait(wait_s)
+            elif wait_s:
+                self._stopping.wait(wait_s)
+        while not self.step(flush=True):
+            pass
+
+    def _gather(self) -> bool:
+        """Read what has come since; True when there may be more to read at once."""
+        room = self._rhythm.max_bytes - self._octets
+        batches = self._rhythm.max_batches - len(self._gathered)
+        if not self._upto:
+            self._upto = self._journal.cursor(self.name)
+        if room <= 0 or batches <= 0 or self._rows >= self._rhythm.max_rows:
+            return False
+        entries = self._journal.read(self._upto, min(batches, 64), room)
+        if entries and not (self._gathered or self._letters):
+            self._since_ns = self._clock.now().mono_ns
+        for entry in entries:
+            self._take(entry)
+        return bool(entries)
+
+    def _take(self, entry: Entry) -> None:
+        try:
+            frames = decode(entry.body).frames
+        except WireError as err:
+            self._letters.append((as_text(entry.body), f"journal entry {entry.seq}: {err}"))
+        else:
+            self._gathered.append(Delivery(entry.seq, entry.agent, entry.boot, entry.number, frames))
+        self._upto, self._octets = entry.seq, self._octets + len(entry.body)
+
+    @property
+    def _rows(self) -> int:
+        return sum(delivery.rows for delivery in self._gathered)
+
+    def _due(self, flush: bool) -> bool:
+        if not (self._gathered or self._letters):
+            return False
+        rhythm = self._rhythm
+        waited_ns = self._clock.now().mono_ns - self._since_ns
+        return (
+            flush
+            or waited_ns >= rhythm.flush_s * NS_PER_S
+            or self._rows >= rhythm.max_rows
+            or len(self._gathered) >= rhythm.max_batches
+            or self._octets >= rhythm.max_bytes
+        )
+
+    def _deliver(self) -> None:
+        letters = list(self._letters)
+        try:
+            if self._gathered:
+                self._sink.write(self._gathered)
+        except RowsRejected as err:
+            letters += err.refused
+        except SinkRejected as err:
+            letters.append((f"{err.rows} rows up to journal entry {self._upto}", str(err)))
+        if letters:
+            self._dead.keep(self._clock.now().wall_ns, self.name, letters)
+            self._metrics.rejected(self.name, len(letters))
+            log.error(
+                event_line("dead_letters", sink=self.name, count=len(letters), first=letters[0][1][:200])
+            )
+        self._journal.advance(self.name, self._upto)
+        self._gathered, self._letters, self._octets = [], [], 0
+        self._backoff.reset()
+        if self.trouble is not None:
+            log.info(event_line("sink_works_again", sink=self.name))
+            self.trouble = None
+        self._trim()
+
+    def _say(self, event: str, err: Exception) -> None:
+        """Once for each new trouble, not at every attempt."""
+        if self.trouble is None:
+            log.warning(event_line(event, sink=self.name, error=err, kept="in the journal"))
+        self.trouble = str(err)

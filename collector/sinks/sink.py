@@ -1,0 +1,48 @@
+"""What a store must offer to be fed from the journal, and what it may answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from linkgauge.errors import SinkRejected
+from linkgauge.frame import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One journalled batch, decoded. `frames` by table name."""
+
+    seq: int
+    agent: str
+    boot: str
+    number: int
+    frames: Mapping[str, Frame]
+
+    @property
+    def rows(self) -> int:
+        return sum(frame.rows for frame in self.frames.values())
+
+
+class RowsRejected(SinkRejected):
+    """The store has everything but `refused`, which it will never take; each with the store's own words."""
+
+    def __init__(self, refused: Sequence[tuple[str, str]]) -> None:
+        words = refused[0][1] if refused else "no reason"
+        super().__init__(f"{len(refused)} rows were refused, the first with: {words}", len(refused))
+        self.refused = tuple(refused)
+
+
+class Sink(Protocol):
+    """A store. `write` returns when it holds every row, and may get the same deliveries again later.
+
+    Raises SinkBusy (again later), SinkHeld (somebody must act), RowsRejected (all others are stored).
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def write(self, entries: Sequence[Delivery]) -> None: ...
+
+    def close(self) -> None: ...
