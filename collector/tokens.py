@@ -49,6 +49,11 @@ class Tokens:
         """Why the newest version of the file was not taken, None when it was."""
         return self._file.fault
 
+    @property
+    def failures(self) -> int:
+        """Versions of the file that could not be taken."""
+        return self._file.failures
+
 
 def issue(path: Path, node: str) -> str:
     """Make a token for `node`, put its hash into the file (made when missing) and return the token.

@@ -1,0 +1,115 @@
+"""The judging loop: each window, once its reports had time to come, is judged and the verdicts published."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from collector.event_line import event_line
+from collector.metrics import Metrics
+from linkgauge.clock import NS_PER_S, Clock, window_start
+from linkgauge.frame import Frame
+from linkgauge.model import LinkSpec
+
+log = logging.getLogger(__name__)
+Judge = Callable[[Frame, Frame, Sequence[LinkSpec], int], Frame]
+"""(WINDOW rows of the period, last THROUGHPUT rows, expected links, start_ns) -> STATE rows."""
+LONGEST_WAIT_S = 1.0
+
+
+class Live(Protocol):
+    """The present, as far as a judge needs it."""
+
+    def period(self, start_ns: int) -> Frame: ...
+
+    def throughput(self) -> Frame: ...
+
+    def last_judged_ns(self) -> int | None: ...
+
+
+class JudgingLoop:
+    """Judges every window `delay_ns` after its end. Nothing is skipped in silence.
+
+    Windows that passed while nobody judged (the process was away, the machine slept) are judged up to
+    `back_ns` back; older ones are counted as missed. A judge or publisher that fails is logged and counted,
+    and the next window is judged all the same. `step` may be called without the thread.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        live: Live,
+        judge: Judge,
+        publish: Sequence[Callable[[Frame], None]],
+        specs: Callable[[], Sequence[LinkSpec]],
+        metrics: Metrics,
+        window_ns: int,
+        delay_ns: int,
+        back_ns: int,
+    ) -> None:
+        self._clock, self._live, self._judge, self._specs = clock, live, judge, specs
+        self._publish, self._metrics = tuple(publish), metrics
+        self._window_ns, self._delay_ns, self._back_ns = window_ns, delay_ns, back_ns
+        self._next_ns: int | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="judging", daemon=True)
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(10)
+
+    def step(self) -> float:
+        """Judge every window that is due; returns the seconds until the next one is."""
+        now_ns = self._clock.now().wall_ns
+        due_ns = window_start(now_ns - self._delay_ns, self._window_ns) - self._window_ns
+        next_ns = self._begin(due_ns)
+        if next_ns > due_ns + 2 * self._window_ns:
+            log.warning(event_line("clock_set_back", by_s=(next_ns - due_ns) / NS_PER_S, now="judging anew"))
+            next_ns = due_ns
+        oldest_ns = due_ns - self._back_ns + self._window_ns
+        if next_ns < oldest_ns:
+            missed = -(-(oldest_ns - next_ns) // self._window_ns)
+            self._metrics.windows("missed", missed)
+            log.warning(event_line("windows_missed", count=missed, why="older than one period"))
+            next_ns += missed * self._window_ns
+        while next_ns <= due_ns and not self._stopping.is_set():
+            self._judge_window(next_ns)
+            next_ns += self._window_ns
+        self._next_ns = next_ns
+        return max(0.0, (next_ns + self._window_ns + self._delay_ns - now_ns) / NS_PER_S)
+
+    def _begin(self, due_ns: int) -> int:
+        """First window to judge: the one after the last judged in an earlier life, or the newest due."""
+        if self._next_ns is not None:
+            return self._next_ns
+        last_ns = self._live.last_judged_ns()
+        return due_ns if last_ns is None else window_start(last_ns, self._window_ns) + self._window_ns
+
+    def _judge_window(self, start_ns: int) -> None:
+        try:
+            state = self._judge(self._live.period(start_ns), self._live.throughput(), self._specs(), start_ns)
+        except Exception:
+            self._metrics.windows("failed")
+            log.exception(event_line("judging_failed", start_ns=start_ns))
+            return
+        self._metrics.windows("judged")
+        for publisher in self._publish:
+            try:
+                publisher(state)
+            except Exception:
+                self._metrics.fault("publisher")
+                log.exception(event_line("publishing_failed", start_ns=start_ns))
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._stopping.wait(min(self.step(), LONGEST_WAIT_S))

@@ -1,0 +1,232 @@
+"""The present, in memory: what each link and agent last reported, and the windows that a verdict looks at.
+
+Fed with each journalled batch; at start, with what the archive and the journal still have of the last
+period. A row replaces an older copy with the same key. Bounded: windows older than a period go, and nothing
+is held for a link or agent that is not in the inventory.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linkgauge.clock import NS_PER_S, seconds, window_start
+from linkgauge.frame import Frame, Histograms, concat
+from linkgauge.inventory import Inventory
+from linkgauge.model import DelayBasis, Link, Probe, Verdict
+from linkgauge.schema import HEALTH, STATE, THROUGHPUT, WINDOW, Table
+from linkgauge.wire import Batch
+
+_SHOWN = (
+    "start_ns", "length_ns", "sent", "loss_forward_ratio", "loss_backward_ratio", "loss_ratio",
+    "rtt_min_us", "rtt_p50_us", "rtt_p99_us", "forward_p50_us", "unfit",
+)  # fmt: skip
+"""Columns of WINDOW that the API tells for each probe."""
+_SLACK_WINDOWS = 8
+"""Windows kept beyond a period: those not yet judged, and those of clocks that are ahead."""
+Row = Mapping[str, Any]
+
+
+class LiveState:
+    """See above; thread safe. inventory: the one in force when called."""
+
+    def __init__(self, inventory: Callable[[], Inventory]) -> None:
+        self._inventory = inventory
+        self._lock = threading.Lock()
+        self._slots: dict[int, dict[str, Frame]] = {}
+        self._shown: dict[tuple[str, str], Row] = {}
+        self._tests: dict[str, Row] = {}
+        self._health: dict[str, Row] = {}
+        self._seen: dict[str, tuple[int, str]] = {}
+        self._state: dict[str, Row] = {}
+
+    def take(self, batch: Batch, received_ns: int) -> None:
+        """Observe a journalled batch."""
+        with self._lock:
+            if batch.agent in self._inventory().nodes:
+                self._seen[batch.agent] = max(self._seen.get(batch.agent, (0, "")), (received_ns, batch.boot))
+            for frame in batch.frames.values():
+                self._take_frame(frame, batch.agent)
+
+    def replay(self, frame: Frame) -> None:
+        """Take up rows of many agents, as they stand in the archive."""
+        with self._lock:
+            if "link" not in frame.table.keys or not frame.rows or frame.table is STATE:
+                self._take_frame(frame, "")
+                return
+            links = frame.text("link").tolist()
+            agents = np.array([link.partition(">")[0] for link in links], np.object_)
+            for agent in dict.fromkeys(agents.tolist()):
+                self._take_frame(frame.take(agents == agent), agent)
+
+    def observe_state(self, frame: Frame) -> None:
+        """Keep the last STATE row of each link."""
+        with self._lock:
+            _keep_last(self._state, frame, [str(link) for link in frame.text("link")])
+
+    def period(self, start_ns: int) -> Frame:
+        """WINDOW rows of the probe stamp, all links, of the period that ends with the window at start_ns."""
+        inventory = self._inventory()
+        from_ns = start_ns + seconds(inventory.window_s) - seconds(inventory.period_s)
+        with self._lock:
+            slots = [slot for at, slot in sorted(self._slots.items()) if from_ns <= at <= start_ns]
+            parts = [frame for slot in slots for frame in slot.values()]
+        return concat(WINDOW, parts)
+
+    def throughput(self) -> Frame:
+        """The last THROUGHPUT row of each expected link."""
+        with self._lock:
+            rows = [row for link, row in self._tests.items() if Link.parse(link) in self._inventory().links]
+        return Frame.of(
+            THROUGHPUT, {f.name: [row[f.name] for row in rows] for f in THROUGHPUT.columns}, len(rows)
+        )
+
+    def last_judged_ns(self) -> int | None:
+        """Start of the newest window with a STATE row; None when there is none."""
+        with self._lock:
+            return max((row["start_ns"] for row in self._state.values()), default=None)
+
+    def links(self, now_ns: int) -> list[dict[str, Any]]:
+        """Every expected link: tags, verdicts in words, last numbers of each probe; None = unknown."""
+        with self._lock:
+            return [
+                self._link(str(spec.link), spec.tags, now_ns) for spec in self._inventory().links.values()
+            ]
+
+    def agents(self, now_ns: int) -> list[dict[str, Any]]:
+        """Every node: when its agent last reported, in which boot, and its last health row."""
+        with self._lock:
+            return [self._agent(node.name, node.site, now_ns) for node in self._inventory().nodes.values()]
+
+    def _take_frame(self, frame: Frame, agent: str) -> None:
+        if frame.table is WINDOW:
+            self._take_windows(frame, agent)
+        elif frame.table is THROUGHPUT:
+            _keep_last(self._tests, frame, frame.text("link").tolist())
+        elif frame.table is HEALTH:
+            _keep_last(self._health, frame, frame.text("agent").tolist())
+        elif frame.table is STATE:
+            _keep_last(self._state, frame, frame.text("link").tolist())
+
+    def _take_windows(self, frame: Frame, agent: str) -> None:
+        keys = list(zip(frame.text("link").tolist(), frame.text("probe").tolist(), strict=True))
+        _keep_last(self._shown, frame, keys, _SHOWN)
+        window_ns = seconds(self._inventory().window_s)
+        starts = frame.count("start_ns")
+        slots = starts - starts % window_ns
+        stamp = frame.text("probe") == Probe.STAMP.value
+        for slot_ns in np.unique(slots[stamp]).tolist():
+            chosen = stamp & (slots == slot_ns)
+            part = frame if chosen.all() else take_rows(frame, np.flatnonzero(chosen))
+            slot = self._slots.setdefault(slot_ns, {})
+            slot[agent] = _last_copies(concat(WINDOW, [slot[agent], part]) if agent in slot else part)
+        self._forget(window_ns)
+
+    def _forget(self, window_ns: int) -> None:
+        span_ns = seconds(self._inventory().period_s) + _SLACK_WINDOWS * window_ns
+        oldest_ns = window_start(max(self._slots, default=0), window_ns) - span_ns
+        for slot_ns in [at for at in self._slots if at < oldest_ns]:
+            del self._slots[slot_ns]
+        nodes = self._inventory().nodes
+        for known in (self._health, self._seen):
+            for name in [name for name in known if name not in nodes]:
+                del known[name]
+
+    def _link(self, link: str, tags: Mapping[str, str], now_ns: int) -> dict[str, Any]:
+        state, test = self._state.get(link), self._tests.get(link)
+        probes = {probe.value: self._shown.get((link, probe.value)) for probe in Probe}
+        stamp = probes[Probe.STAMP.value] or {}
+        seen_ns = max((row["start_ns"] + row["length_ns"] for row in probes.values() if row), default=None)
+        return {
+            "link": link,
+            "tags": dict(tags),
+            "verdict": _word(state, "verdict"),
+            "verdict_delay": _word(state, "verdict_delay"),
+            "verdict_loss": _word(state, "verdict_loss"),
+            "verdict_throughput": _word(state, "verdict_throughput"),
+            "delay_basis": DelayBasis(state["delay_basis"]).word if state else DelayBasis.NONE.word,
+            "delay_us": _known((state or {}).get("delay_us")),
+            "rtt_p50_us": _known(stamp.get("rtt_p50_us")),
+            "loss_forward_ratio": _known(stamp.get("loss_forward_ratio")),
+            "loss_backward_ratio": _known(stamp.get("loss_backward_ratio")),
+            "received_bps": _known((test or {}).get("received_bps")),
+            "age_s": None if seen_ns is None else (now_ns - seen_ns) / NS_PER_S,
+            "probes": {name: _plain(row) for name, row in probes.items() if row},
+            "state": _plain(state) if state else None,
+            "throughput": _plain(test) if test else None,
+        }
+
+    def _agent(self, name: str, site: str, now_ns: int) -> dict[str, Any]:
+        seen_ns, boot = self._seen.get(name, (None, None))
+        health = self._health.get(name)
+        return {
+            "agent": name,
+            "site": site,
+            "last_seen_s": None if seen_ns is None else (now_ns - seen_ns) / NS_PER_S,
+            "boot": boot,
+            "health": _plain(health) if health else None,
+        }
+
+
+def _keep_last(kept: dict[Any, Row], frame: Frame, keys: list[Any], names: tuple[str, ...] = ()) -> None:
+    """Keep each key's newest row, as a mapping of the columns named (all without histograms)."""
+    names = names or _plain_columns(frame.table)
+    columns = [np.asarray(frame.columns[name]).tolist() for name in names]
+    starts = frame.count("start_ns").tolist()
+    for key, start_ns, values in zip(keys, starts, zip(*columns, strict=True), strict=True):
+        known = kept.get(key)
+        if known is None or known["start_ns"] <= start_ns:
+            kept[key] = dict(zip(names, values, strict=True))
+
+
+def _plain_columns(table: Table) -> tuple[str, ...]:
+    return tuple(field.name for field in table.columns if field.kind.value != "histogram")
+
+
+def _last_copies(frame: Frame) -> Frame:
+    """The last row of each (link, class)."""
+    keys = zip(frame.text("link").tolist(), frame.text("class").tolist(), strict=True)
+    last = {key: at for at, key in enumerate(keys)}
+    return frame if len(last) == frame.rows else take_rows(frame, np.array(list(last.values()), np.intp))
+
+
+def take_rows(frame: Frame, rows: NDArray[np.intp]) -> Frame:
+    """Frame.take without a Python step per row of histograms."""
+    columns = {
+        name: _take_histograms(column, rows) if isinstance(column, Histograms) else _read_only(column[rows])
+        for name, column in frame.columns.items()
+    }
+    return Frame(frame.table, columns, len(rows))
+
+
+def _take_histograms(column: Histograms, rows: NDArray[np.intp]) -> Histograms:
+    lengths = np.diff(column.offsets)[rows]
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    entries = np.arange(offsets[-1]) + np.repeat(column.offsets[rows] - offsets[:-1], lengths)
+    return Histograms(
+        _read_only(offsets), _read_only(column.bucket[entries]), _read_only(column.count[entries])
+    )
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    array.setflags(write=False)
+    return array
+
+
+def _word(state: Row | None, name: str) -> str:
+    return Verdict(state[name]).word if state else Verdict.UNKNOWN.word
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    """A row for JSON, which has no NaN."""
+    return {name: _known(value) for name, value in row.items()}
