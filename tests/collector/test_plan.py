@@ -1,0 +1,142 @@
+"""Plans and the timetable: nobody in two tests at once, the same inventory the same plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.plan import etag, plan_for, timetable
+from collector.plan_book import PlanBook
+from linkgauge.errors import ConfigError
+from linkgauge.inventory import Inventory, InventoryFile, build
+from linkgauge.wire import decode_plan
+from tests.collector.world import INVENTORY, inventory, write_inventory
+
+S = 10**9
+
+
+def _mesh(members: list[list[int]], throughput: dict[str, float] | None) -> Inventory:
+    """Networks with the given node numbers."""
+    numbers = sorted({number for nodes in members for number in nodes})
+    file = {
+        "version": 1,
+        "sites": [{"name": "s", "region": "r", "operator": "o"}],
+        "networks": [{"name": f"n{at}", "kind": "private"} for at in range(len(members))],
+        "nodes": [
+            {
+                "name": f"h{number}",
+                "site": "s",
+                "addresses": {
+                    f"n{at}": f"10.{at}.0.{number + 1}" for at, nodes in enumerate(members) if number in nodes
+                },
+            }
+            for number in numbers
+        ],
+        "probing": {"throughput": throughput},
+    }
+    return build(InventoryFile.model_validate(file), "test")
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 9), min_size=1, unique=True), min_size=1, max_size=3),
+    st.floats(1, 5000),
+    st.floats(0.1, 60),
+)
+def test_no_node_is_in_two_tests_at_once(members: list[list[int]], every_s: float, duration_s: float) -> None:
+    inventory = _mesh(members, {"every_s": every_s, "duration_s": duration_s})
+    times = timetable(inventory)
+    assert set(times.offset_ns) == set(inventory.links)
+    busy: set[tuple[int, str]] = set()
+    for link, offset_ns in times.offset_ns.items():
+        assert offset_ns % times.slot_ns == 0
+        assert offset_ns + times.slot_ns <= times.cycle_ns
+        for node in (link.src, link.dst):
+            assert (offset_ns, node) not in busy
+            busy.add((offset_ns, node))
+    assert times.slot_ns >= times.duration_ns + max(S, int(0.2 * times.duration_ns))
+    assert times.cycle_ns % (inventory.window_s * S) == 0
+    assert times.cycle_ns >= every_s * S - 1
+
+
+def test_the_timetable_is_not_much_longer_than_it_must_be() -> None:
+    times = timetable(_mesh([list(range(10))], {"every_s": 1, "duration_s": 4}))
+    slots = max(times.offset_ns.values()) // times.slot_ns + 1
+    assert slots <= 2 * 18  # each node has 18 links; greedy needs less than twice that
+    assert times.slot_ns == 5 * S
+
+
+def test_a_plan_names_links_peers_and_turns(tmp_path: Path) -> None:
+    plan = plan_for(inventory(tmp_path), "j1")
+    assert [(p.link, p.local, p.peer) for p in plan.links] == [
+        ("j1>j2@backbone", "10.0.0.1", "10.0.0.2"),
+        ("j1>g1@backbone", "10.0.0.1", "10.0.0.3"),
+        ("j1>g1@private", "10.1.0.1", "10.1.0.3"),
+    ]
+    assert plan.peers == ["10.0.0.2", "10.0.0.3", "10.1.0.3"]
+    assert plan.locals == ["10.0.0.1", "10.1.0.1"]
+    assert plan.stamp_interval_ns == S // 10
+    by_link = {turn.link: turn for turn in plan.turns}
+    assert len(by_link) == 6
+    assert (by_link["j1>g1@private"].role, by_link["j1>g1@private"].peer) == ("send", "10.1.0.3")
+    serve = by_link["g1>j1@private"]
+    assert (serve.role, serve.local, serve.peer) == ("serve", "10.1.0.1", "10.1.0.3")
+
+
+def test_both_ends_of_a_turn_agree(tmp_path: Path) -> None:
+    found = inventory(tmp_path)
+    ends: dict[tuple[str, int], set[str]] = {}
+    for node in found.nodes:
+        for turn in plan_for(found, node).turns:
+            ends.setdefault((turn.link, turn.offset_ns), set()).add(turn.role)
+    assert len(ends) == len(found.links)
+    assert all(roles == {"send", "serve"} for roles in ends.values())
+
+
+def test_a_probe_that_is_off_has_no_interval_and_no_turns(tmp_path: Path) -> None:
+    text = INVENTORY + "probing: {icmp: null, tcp: null, throughput: null}\n"
+    plan = PlanBook(write_inventory(tmp_path, text)).plan("j1")[0]
+    decoded = decode_plan(plan)
+    assert (decoded.icmp_interval_ns, decoded.tcp_interval_ns, decoded.cycle_ns) == (0, 0, 0)
+    assert decoded.turns == []
+
+
+def test_a_node_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="node x1 is not in the inventory"):
+        plan_for(inventory(tmp_path), "x1")
+
+
+def test_the_tag_changes_with_the_plan(tmp_path: Path) -> None:
+    found = inventory(tmp_path)
+    one, two = plan_for(found, "j1"), plan_for(found, "j2")
+    assert etag(one) == etag(plan_for(inventory(tmp_path), "j1"))
+    assert etag(one) != etag(two)
+    assert etag(one)[0] == etag(one)[-1] == '"'
+
+
+def test_the_book_takes_up_a_changed_file(tmp_path: Path) -> None:
+    path = write_inventory(tmp_path)
+    book = PlanBook(path)
+    before = book.plan("j1")
+    write_inventory(tmp_path, INVENTORY.replace("10.0.0.2", "10.0.0.22"))
+    after = book.plan("j1")
+    assert after[1] != before[1]
+    assert b"10.0.0.22" in after[0]
+
+
+def test_a_broken_new_file_keeps_the_old_plan(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write_inventory(tmp_path)
+    book = PlanBook(path)
+    before = book.plan("j1")
+    path.write_text("version: 2\n")
+    assert book.plan("j1") == before
+    assert book.plan("j1") == before
+    assert book.failures == 1
+    assert book.fault is not None
+    assert str(path) in book.fault
+    assert sum("file_refused" in line.getMessage() for line in caplog.records) == 1
+    write_inventory(tmp_path)
+    assert book.plan("j1") == before
+    assert book.fault is None

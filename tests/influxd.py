@@ -1,0 +1,122 @@
+"""A real influxd for tests: its own configuration and data, free loopback ports, ended by its process id.
+
+Use by ``from tests.influxd import influxd`` (and `influxd_with_password`) in a test file or conftest.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+USER, PASSWORD = "linkgauge", "right-one"
+_CONFIG = """
+reporting-disabled = true
+bind-address = "127.0.0.1:{rpc}"
+[meta]
+  dir = "{folder}/meta"
+[data]
+  dir = "{folder}/data"
+  wal-dir = "{folder}/wal"
+  query-log-enabled = false
+[monitor]
+  store-enabled = false
+[http]
+  bind-address = "127.0.0.1:{http}"
+  auth-enabled = {auth}
+  log-enabled = false
+"""
+
+
+@dataclass(frozen=True)
+class Influxd:
+    """A running server. user and password are None when it asks for none."""
+
+    url: str
+    user: str | None = None
+    password: str | None = None
+
+    def query(self, text: str, database: str = "") -> dict[str, Any]:
+        """The first result of an InfluxQL statement; fails the test on an error."""
+        auth = (self.user, self.password or "") if self.user else None
+        reply = httpx.post(
+            f"{self.url}/query", params={"db": database, "epoch": "ns"}, data={"q": text}, auth=auth
+        )
+        result: dict[str, Any] = reply.json()["results"][0]
+        assert "error" not in result, result
+        return result
+
+    def values(self, text: str, database: str) -> list[list[Any]]:
+        """Rows of every series of the answer."""
+        return [row for series in self.query(text, database).get("series", []) for row in series["values"]]
+
+
+@contextmanager
+def running(folder: Path, auth: bool = False) -> Iterator[Influxd]:
+    """Start a server with its data in `folder`, wait until it answers, and end it."""
+    program = shutil.which("influxd")
+    if program is None:
+        pytest.skip("needs influxd; install it (deploy/prepare.sh does, as root)")
+    http, rpc = _free_ports(2)
+    config = folder / "influxd.conf"
+    config.write_text(_CONFIG.format(folder=folder, http=http, rpc=rpc, auth=str(auth).lower()))
+    with (folder / "influxd.log").open("wb") as log:
+        process = subprocess.Popen([program, "-config", str(config)], stdout=log, stderr=log)
+    try:
+        url = f"http://127.0.0.1:{http}"
+        _wait(url, process, folder / "influxd.log")
+        if auth:
+            query = f"CREATE USER {USER} WITH PASSWORD '{PASSWORD}' WITH ALL PRIVILEGES"
+            httpx.post(f"{url}/query", data={"q": query}).raise_for_status()
+        yield Influxd(url, USER, PASSWORD) if auth else Influxd(url)
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
+    """A server that asks for no password."""
+    with running(tmp_path_factory.mktemp("influxd")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def influxd_with_password(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
+    """A server that asks for USER and PASSWORD."""
+    with running(tmp_path_factory.mktemp("influxd-auth"), auth=True) as server:
+        yield server
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(made.getsockname()[1]) for made in sockets]
+    for made in sockets:
+        made.close()
+    return ports
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline_s = time.monotonic() + 30
+    while time.monotonic() < deadline_s:
+        if process.poll() is not None:
+            break
+        try:
+            if httpx.get(f"{url}/ping").status_code == 204:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.05)
+    pytest.fail(f"influxd does not answer: {log.read_text()[-2000:]}")
