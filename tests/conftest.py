@@ -10,6 +10,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.influxd import influxd, influxd_with_password
+
+__all__ = ["influxd", "influxd_with_password"]
+
 # A busy machine is no fault of the code; a printed blob makes a failure findable again.
 hypothesis.settings.register_profile("linkgauge", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("linkgauge")
