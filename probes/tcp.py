@@ -41,6 +41,9 @@ class TcpProber:
         """One handshake from link.local to link.peer for each link; at most `timeout_ns` after the last."""
         return _Round(links, self._port, timeout_ns, self._clock).run()
 
+    def close(self) -> None:
+        """Nothing stays open between rounds."""
+
 
 class _Round:
     """The state of one round: a socket per row that is still connecting."""
