@@ -13,15 +13,13 @@ from collections.abc import Callable, Iterable, Mapping
 from linkgauge.frame import Frame
 from linkgauge.schema import LINK_TAGS, Kind
 
-_TAG_ESCAPES = str.maketrans(
-    {",": "\\,", "=": "\\=", " ": "\\ ", "\n": "\\\\n", "\r": "\\\\r", "\t": "\\\\t"}
-)
+_TAG_ESCAPES = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ ", "\n": "_", "\r": "_", "\t": "_"})
 
 
 def escape_tag(text: str) -> str:
-    """A tag's key or value. A line break becomes the two characters \\n; a last backslash gets company."""
+    """A tag's key or value. What the protocol cannot say (line break, last backslash) is replaced."""
     escaped = text.translate(_TAG_ESCAPES)
-    return escaped + "\\" if escaped.endswith("\\") else escaped
+    return f"{escaped[:-1]}_" if escaped.endswith("\\") else escaped
 
 
 def lines(frame: Frame, link_tags: Callable[[str], Mapping[str, str]]) -> list[str]:

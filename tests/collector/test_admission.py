@@ -1,0 +1,93 @@
+"""Admission: an agent reports its own links, in a sane time; what is out of step is left out and counted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from collector.admission import FUTURE_NS, OLDEST_NS, Refusal, admit
+from linkgauge.frame import Frame
+from linkgauge.schema import STATE
+from linkgauge.wire import Batch
+from tests.collector.world import NOW_NS, WINDOW_NS, batch, health, throughput, windows
+
+LINKS = {"j1>j2@backbone", "j1>g1@backbone", "g1>j1@backbone"}
+
+
+def _refusal(given: Batch, agent: str = "j1") -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        admit(given, agent, LINKS, NOW_NS)
+    return caught.value
+
+
+def test_a_good_batch_is_taken_whole() -> None:
+    given = batch("j1", 1, windows(sorted(LINKS - {"g1>j1@backbone"})), health("j1"))
+    admitted = admit(given, "j1", LINKS, NOW_NS)
+    assert admitted.whole
+    assert admitted.batch.frames == given.frames
+
+
+def test_another_agents_batch_is_refused() -> None:
+    refusal = _refusal(batch("g1", 1, windows(["g1>j1@backbone"])))
+    assert (refusal.reason, refusal.status) == ("wrong_agent", 403)
+
+
+def test_a_link_that_starts_elsewhere_refuses_the_batch() -> None:
+    refusal = _refusal(batch("j1", 1, windows(["j1>j2@backbone", "g1>j1@backbone"])))
+    assert (refusal.reason, refusal.status) == ("wrong_agent", 403)
+    assert "g1>j1@backbone" in str(refusal)
+    assert _refusal(batch("j1", 1, throughput("g1>j1@backbone", 1e6))).status == 403
+
+
+def test_health_of_another_is_refused() -> None:
+    assert _refusal(batch("j1", 1, health("g1"))).reason == "wrong_agent"
+
+
+def test_the_collectors_own_tables_are_refused() -> None:
+    frame = Frame.of(STATE, {"link": ["j1>j2@backbone"], "start_ns": [NOW_NS], "length_ns": [1]})
+    assert _refusal(batch("j1", 1, frame)).reason == "wrong_table"
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "j1>@x", "j1>j1@backbone", "J1>j2@backbone", "j1>j2"])
+def test_a_link_that_is_none_is_refused(text: str) -> None:
+    refusal = _refusal(batch("j1", 1, windows([text])))
+    assert (refusal.reason, refusal.status) == ("bad_value", 400)
+
+
+def test_rows_of_unknown_links_are_left_out_and_counted() -> None:
+    given = batch("j1", 1, windows(["j1>x9@backbone", "j1>j2@backbone", "j1>x8@backbone"]))
+    admitted = admit(given, "j1", LINKS, NOW_NS)
+    assert (admitted.unknown_link, admitted.too_old) == (2, 0)
+    assert admitted.batch.frames["window"].text("link").tolist() == ["j1>j2@backbone"]
+
+
+def test_a_batch_of_unknown_links_only_becomes_empty() -> None:
+    admitted = admit(batch("j1", 1, windows(["j1>x9@backbone"])), "j1", LINKS, NOW_NS)
+    assert (admitted.batch.rows, admitted.unknown_link) == (0, 1)
+
+
+@pytest.mark.parametrize("ahead_ns", [1, WINDOW_NS])
+def test_a_time_in_the_future_is_refused(ahead_ns: int) -> None:
+    start_ns = NOW_NS + FUTURE_NS - WINDOW_NS
+    assert admit(batch("j1", 1, windows(["j1>j2@backbone"], start_ns)), "j1", LINKS, NOW_NS).whole
+    refusal = _refusal(batch("j1", 1, windows(["j1>j2@backbone"], start_ns + ahead_ns)))
+    assert (refusal.reason, refusal.status) == ("future", 400)
+    refusal = _refusal(batch("j1", 1, created_ns=NOW_NS + FUTURE_NS + ahead_ns))
+    assert "set the clock" in str(refusal)
+
+
+def test_the_greatest_times_do_not_wrap() -> None:
+    assert _refusal(batch("j1", 1, windows(["j1>j2@backbone"], 2**62 - 1))).reason == "future"
+
+
+def test_old_rows_are_left_out_and_counted() -> None:
+    old, edge = (windows(["j1>j2@backbone"], NOW_NS - OLDEST_NS - ns) for ns in (1, 0))
+    assert admit(batch("j1", 1, old), "j1", LINKS, NOW_NS).too_old == 1
+    assert admit(batch("j1", 1, edge), "j1", LINKS, NOW_NS).whole
+
+
+@pytest.mark.parametrize(("key", "value"), [("probe", "carrier pigeon"), ("class", "64"), ("class", "ef")])
+def test_tags_stay_bounded(key: str, value: str) -> None:
+    good = windows(["j1>j2@backbone"])
+    odd = Frame(good.table, {**good.columns, key: np.array([value], np.object_)}, 1)
+    assert _refusal(batch("j1", 1, odd)).reason == "bad_value"

@@ -1,0 +1,150 @@
+"""Intake: from octets to the journal, and nothing worse than a refusal for anything sent."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import msgspec
+import pytest
+
+from collector.admission import Refusal
+from collector.intake import Intake
+from collector.metrics import REASONS, Metrics
+from linkgauge.errors import StoreError
+from linkgauge.wire import MAX_ROWS, Batch, decode
+from tests.collector.world import NOW_NS, StillClock, batch, body, health, windows
+
+LINKS = frozenset({"j1>j2@backbone"})
+MOST = 1_000_000
+
+
+class Shelf:
+    """A journal in memory, which can be full."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str, int], bytes] = {}
+        self.full = False
+
+    def append(
+        self, agent: str, boot: str, number: int, created_ns: int, received_ns: int, body: bytes
+    ) -> bool:
+        if self.full:
+            raise StoreError("shelf: is full; make room")
+        new = (agent, boot, number) not in self.kept
+        self.kept.setdefault((agent, boot, number), body)
+        return new
+
+
+class World:
+    def __init__(self) -> None:
+        self.shelf, self.metrics = Shelf(), Metrics()
+        self.seen: list[tuple[Batch, int]] = []
+        self.intake = Intake(
+            self.shelf,
+            lambda: LINKS,
+            StillClock(),
+            self.metrics,
+            [lambda batch, at: self.seen.append((batch, at))],
+            MOST,
+        )
+
+    def refusal(self, data: bytes, encoding: str = "") -> Refusal:
+        with pytest.raises(Refusal) as caught:
+            self.intake.accept("j1", encoding, data)
+        assert caught.value.reason in REASONS
+        assert self.shelf.kept == {}
+        assert self.seen == []
+        return caught.value
+
+
+GOOD = body("j1", 1, windows(["j1>j2@backbone"]), health("j1"))
+
+
+def test_a_batch_is_kept_shown_and_counted_once() -> None:
+    world = World()
+    assert not world.intake.accept("j1", "gzip", gzip.compress(GOOD))
+    assert world.intake.accept("j1", "", GOOD)
+    assert world.shelf.kept == {("j1", "boot1", 1): GOOD}
+    assert [(seen.number, at) for seen, at in world.seen] == [(1, NOW_NS)]
+    counts = [
+        world.metrics.total(name) for name in ("batches_accepted", "batches_duplicate", "rows_accepted")
+    ]
+    assert counts == [1, 1, 2]
+
+
+def test_what_is_kept_lacks_the_rows_left_out() -> None:
+    world = World()
+    world.intake.accept("j1", "", body("j1", 1, windows(["j1>j2@backbone", "j1>x@backbone"])))
+    kept = decode(world.shelf.kept["j1", "boot1", 1])
+    assert kept.frames["window"].rows == 1
+    assert world.metrics.total("rows_left_out") == 1
+
+
+def test_every_truncation_is_refused() -> None:
+    world = World()
+    small = body("j1", 1, health("j1"))
+    for length in range(len(small)):
+        assert world.refusal(small[:length]).status == 400
+    packed = gzip.compress(small)
+    for length in range(len(packed)):
+        assert world.refusal(packed[:length], "gzip").reason in ("truncated", "malformed")
+
+
+def test_another_version_is_refused() -> None:
+    loose = msgspec.msgpack.decode(GOOD)
+    refusal = World().refusal(msgspec.msgpack.encode({**loose, "version": 2}))
+    assert (refusal.reason, refusal.status) == ("version", 400)
+    assert "upgrade the older side" in str(refusal)
+
+
+def test_a_million_links_are_too_large() -> None:
+    loose = msgspec.msgpack.decode(GOOD)
+    loose["tables"]["window"]["rows"] = 1_000_000
+    refusal = World().refusal(msgspec.msgpack.encode(loose))
+    assert (refusal.reason, refusal.status) == ("too_large", 413)
+    assert str(MAX_ROWS) in str(refusal)
+
+
+def test_a_gzip_bomb_is_stopped_at_the_bound() -> None:
+    bomb = gzip.compress(bytes(200 * MOST), 9)
+    assert len(bomb) < MOST
+    assert World().refusal(bomb, "gzip").status == 413
+
+
+def test_odd_encodings_are_refused() -> None:
+    assert World().refusal(GOOD, "br").status == 415
+    assert World().refusal(GOOD, "gzip").reason == "malformed"
+    assert World().refusal(zlib.compress(GOOD), "gzip").reason == "malformed"
+
+
+def test_a_full_journal_is_told_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    world = World()
+    world.shelf.full = True
+    for _ in range(3):
+        refusal = world.refusal(GOOD)
+        assert (refusal.reason, refusal.status) == ("store", 507)
+    assert world.intake.fault == "shelf: is full; make room"
+    world.shelf.full = False
+    assert not world.intake.accept("j1", "", GOOD)
+    assert world.intake.fault is None
+    messages = [record.getMessage().split()[0] for record in caplog.records]
+    assert messages == ["journal_failed", "journal_works_again"]
+
+
+def test_a_broken_observer_does_not_make_the_agent_repeat() -> None:
+    world = World()
+
+    def broken(_batch: Batch, _at: int) -> None:
+        raise RuntimeError("observer")
+
+    intake = Intake(world.shelf, lambda: LINKS, StillClock(), world.metrics, [broken], MOST)
+    assert not intake.accept("j1", "", GOOD)
+    assert world.metrics.total("faults") == 1
+
+
+def test_the_collectors_own_batches_are_kept() -> None:
+    world = World()
+    world.intake.keep_own(batch("@collector", 1, windows(["j1>j2@backbone"])))
+    assert list(world.shelf.kept) == [("@collector", "boot1", 1)]
