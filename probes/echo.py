@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,43 +84,48 @@ def window_frame(
     inside = (sent_wall_ns >= start_ns) & (sent_wall_ns < start_ns + length_ns)
     names = list(dict.fromkeys(link[inside]))
     at = {name: row for row, name in enumerate(names)}
-    group = np.array([at[name] for name in link[inside]], np.intp)
-    fate, rtt_ns, rows = fate[inside], rtt_ns[inside], len(names)
+    group, rows = np.array([at[name] for name in link[inside]], np.intp), len(names)
+    columns = {
+        "link": names,
+        "probe": [probe] * rows,
+        "class": ["0"] * rows,
+        "duplicate": np.bincount(group, duplicate[inside], rows).astype(np.int64),
+        **_counts(fate[inside], group, rows),
+        **_delays(fate[inside], rtt_ns[inside], group, rows),
+    }
+    same = {"start_ns": start_ns, "length_ns": length_ns, "missed": missed, "unfit": unfit}
+    same |= {"under_test": under_test}
+    return Frame.of(WINDOW, {**columns, **{name: np.full(rows, value) for name, value in same.items()}}, rows)
 
+
+def _counts(fate: NDArray[np.int8], group: NDArray[np.intp], rows: int) -> dict[str, Any]:
     def count(*fates: Fate) -> NDArray[np.int64]:
         return np.bincount(group[np.isin(fate, fates)], minlength=rows)
 
-    in_time = np.isin(fate, (Fate.REPLIED, Fate.REFUSED)) & ~np.isnan(rtt_ns)
-    delays = grouped(rtt_ns[in_time], group[in_time], rows)
-    sent = count(Fate.REPLIED, Fate.LOST, Fate.LATE, Fate.REFUSED)
-    lost = count(Fate.LOST)
+    sent, lost = count(Fate.REPLIED, Fate.LOST, Fate.LATE, Fate.REFUSED), count(Fate.LOST)
     loss_ratio = np.full(rows, np.nan)
     np.divide(lost, sent, out=loss_ratio, where=sent > 0)
-    return Frame.of(
-        WINDOW,
-        {
-            "link": names,
-            "probe": [probe] * rows,
-            "class": ["0"] * rows,
-            "start_ns": np.full(rows, start_ns),
-            "length_ns": np.full(rows, length_ns),
-            "sent": sent,
-            "replied": count(Fate.REPLIED),
-            "late": count(Fate.LATE),
-            "lost_unattributed": lost,
-            "duplicate": np.bincount(group, duplicate[inside], rows).astype(np.int64),
-            "refused": count(Fate.REFUSED),
-            "send_failed": count(Fate.SEND_FAILED, Fate.UNRESOLVED),
-            "missed": np.full(rows, missed),
-            "unfit": np.full(rows, unfit),
-            "under_test": np.full(rows, under_test),
-            "loss_ratio": loss_ratio,
-            **{f"rtt_{field.name}": getattr(delays, field.name) for field in fields(Delays)},
-            "pdv_us": _highest(delays) - delays.min_us,
-            "rtt_ns": histograms(rtt_ns[in_time], group[in_time], rows),
-        },
-        rows,
-    )
+    return {
+        "sent": sent,
+        "replied": count(Fate.REPLIED),
+        "late": count(Fate.LATE),
+        "lost_unattributed": lost,
+        "refused": count(Fate.REFUSED),
+        "send_failed": count(Fate.SEND_FAILED, Fate.UNRESOLVED),
+        "loss_ratio": loss_ratio,
+    }
+
+
+def _delays(
+    fate: NDArray[np.int8], rtt_ns: NDArray[np.float64], group: NDArray[np.intp], rows: int
+) -> dict[str, Any]:
+    in_time = np.isin(fate, (Fate.REPLIED, Fate.REFUSED)) & ~np.isnan(rtt_ns)
+    delays = grouped(rtt_ns[in_time], group[in_time], rows)
+    return {
+        **{f"rtt_{field.name}": getattr(delays, field.name) for field in fields(Delays)},
+        "pdv_us": _highest(delays) - delays.min_us,
+        "rtt_ns": histograms(rtt_ns[in_time], group[in_time], rows),
+    }
 
 
 def _joined(
