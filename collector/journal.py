@@ -31,6 +31,11 @@ CREATE TABLE IF NOT EXISTS body(
 CREATE TABLE IF NOT EXISTS cursor(sink TEXT PRIMARY KEY, seq INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS fact(name TEXT PRIMARY KEY, value NOT NULL);
 """
+_FORGET_KEYS = """
+DELETE FROM batch WHERE seq IN (SELECT seq FROM batch ORDER BY seq LIMIT 1000)
+  AND received_ns < (SELECT received_ns FROM batch ORDER BY seq DESC LIMIT 1) - ?
+  AND seq NOT IN (SELECT seq FROM body)
+"""  # looks at the oldest keys only, so its cost does not grow with the journal
 
 
 class Journal:
@@ -110,11 +115,7 @@ class Journal:
         """Delete bodies that all registered sinks have, and keys that are older than keep_ns."""
         with self._changing():
             self._pending = -self._forget_taken()
-            self._db.execute(
-                "DELETE FROM batch WHERE received_ns < (SELECT max(received_ns) FROM batch) - ?"
-                " AND seq < (SELECT max(seq) FROM batch) AND seq NOT IN (SELECT seq FROM body)",
-                (self._keep_ns,),
-            )
+            self._db.execute(_FORGET_KEYS, (self._keep_ns,))
 
     def backlog(self, sink: str) -> tuple[int, int | None]:
         """Batches that the sink has not taken, and when the oldest of them came, Unix ns."""

@@ -97,15 +97,15 @@ class Archive:
     def _write_file(self, path: Path, select: str, part: dict[str, NDArray[Any]]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
         temporary = path.with_name(f".tmp-{path.name}")
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
+        quoted = str(temporary).replace("'", "''")
+        self._db.register("part", part)
         try:
-            self._db.register("part", part)
-            quoted = str(temporary).replace("'", "''")
-            self._db.execute(f"COPY ({select}) TO '{quoted}' (FORMAT parquet, COMPRESSION zstd)")
-            os.fsync(handle)
+            self._db.execute(
+                f"COPY ({select}) TO '{quoted}' (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)"
+            )
         finally:
             self._db.unregister("part")
-            os.close(handle)
+        _settle(temporary)
         os.replace(temporary, path)
         _sync_folder(path.parent)
 
@@ -168,6 +168,16 @@ def _groups(days: NDArray[np.int64], networks: Sequence[str]) -> dict[tuple[int,
     for at, key in enumerate(zip(days.tolist(), networks, strict=True)):
         found[key].append(at)
     return {key: np.array(rows, np.intp) for key, rows in found.items()}
+
+
+def _settle(path: Path) -> None:
+    """Readable by owner and group only, and on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fchmod(handle, 0o640)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _sync_folder(folder: Path) -> None:

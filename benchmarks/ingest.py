@@ -1,0 +1,139 @@
+"""How fast the collector takes windows in: one JSON object on standard output.
+
+Batches of 1 000 rows with delay histograms go through the intake (gzip, check, journal, live state), then the
+archive's pump; line protocol is measured apart. Rates are per CPU-second of this process.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from collector.intake import Intake
+from collector.journal import Journal
+from collector.live import LiveState
+from collector.metrics import Metrics
+from collector.sinks.archive import Archive
+from collector.sinks.archive_reader import ArchiveReader
+from collector.sinks.dead_letters import DeadLetters
+from collector.sinks.line_protocol import lines
+from collector.sinks.link_tags import link_tags
+from collector.sinks.pump import Pump
+from linkgauge.clock import NS_PER_S, SystemClock, window_start
+from linkgauge.frame import Frame, Histograms
+from linkgauge.histogram import Histogram
+from linkgauge.inventory import Inventory, InventoryFile, build
+from linkgauge.schema import WINDOW, Kind
+from linkgauge.wire import Batch, encode
+
+ROWS, BATCHES, SAMPLES = 1000, 100, 100
+WINDOW_NS = 10 * NS_PER_S
+
+
+def main() -> None:
+    """Run everything once, in a temporary folder."""
+    logging.disable(logging.WARNING)
+    inventory = _inventory()
+    links = [str(link) for link in inventory.links if link.src == "h0"][:ROWS]
+    now_ns = window_start(SystemClock().now().wall_ns, WINDOW_NS)
+    frames = [_windows(links, now_ns - (BATCHES - at) * WINDOW_NS) for at in range(BATCHES)]
+    bodies = [
+        gzip.compress(encode(Batch("h0", "boot", at + 1, now_ns, {"window": frame})), 1)
+        for at, frame in enumerate(frames)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        found = _pipeline(Path(folder), inventory, bodies)
+    found |= _line_protocol(inventory, frames[0])
+    found["peak_memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    json.dump({"rows_per_batch": ROWS, "batches": BATCHES, **found}, sys.stdout, indent=1)
+    sys.stdout.write("\n")
+
+
+def _pipeline(folder: Path, inventory: Inventory, bodies: list[bytes]) -> dict[str, float]:
+    metrics, clock = Metrics(), SystemClock()
+    journal = Journal(folder / "journal.sqlite", 2**31, 2**62)
+    journal.register(["archive"])
+    live = LiveState(lambda: inventory)
+    expected = frozenset(str(link) for link in inventory.links)
+    intake = Intake(journal, lambda: expected, clock, metrics, [live.take])
+    accepted, accepted_wall = _timed(lambda: [intake.accept("h0", "gzip", body) for body in bodies])
+    tags = link_tags(lambda: inventory)
+    archive = Archive(folder / "archive", journal.identity, 0, tags)
+    pump = Pump(archive, journal, DeadLetters(folder / "dead"), clock, metrics, trim=journal.trim)
+    archived, _ = _timed(lambda: [pump.step(flush=True) for _ in range(5)])
+    reader = ArchiveReader(folder / "archive")
+    keys = reader.keys("window")
+    assert len(keys) == len(set(keys)) == ROWS * BATCHES
+    start_ns = max(key[-1] for key in keys)
+    period, _ = _timed(lambda: live.period(start_ns))
+    rows = ROWS * BATCHES
+    return {
+        "accepted_windows_per_cpu_s": round(rows / accepted),
+        "accepted_batches_per_s": round(len(bodies) / accepted_wall, 1),
+        "archived_windows_per_cpu_s": round(rows / archived),
+        "through_windows_per_cpu_s": round(rows / (accepted + archived)),
+        "body_octets": round(sum(map(len, bodies)) / len(bodies)),
+        "archive_octets_per_window": round(_size(folder / "archive") / rows, 1),
+        "period_frame_ms": round(1000 * period, 1),
+    }
+
+
+def _line_protocol(inventory: Inventory, frame: Frame) -> dict[str, float]:
+    tags = link_tags(lambda: inventory)
+    count = sum(len(lines(frame, tags)) for _ in range(3)) // 3
+    spent, _ = _timed(lambda: [lines(frame, tags) for _ in range(30)])
+    return {"line_protocol_lines_per_cpu_s": round(30 * count / spent)}
+
+
+def _timed(work: object) -> tuple[float, float]:
+    """CPU and wall seconds of `work()`."""
+    assert callable(work)
+    cpu, wall = time.process_time(), time.perf_counter()
+    work()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*.parquet"))
+
+
+def _inventory() -> Inventory:
+    """A star of ROWS links out of one node."""
+    nodes = [
+        {"name": f"h{at}", "site": "s", "addresses": {"n": f"10.0.{at // 250}.{at % 250 + 1}"}}
+        for at in range(ROWS + 1)
+    ]
+    file = {
+        "version": 1,
+        "sites": [{"name": "s", "region": "r", "operator": "o"}],
+        "networks": [{"name": "n", "kind": "backbone", "mesh": "listed"}],
+        "nodes": nodes,
+        "links": [{"link": f"h0>h{at}@n"} for at in range(1, ROWS + 1)],
+    }
+    return build(InventoryFile.model_validate(file), "benchmark")
+
+
+def _windows(links: list[str], start_ns: int) -> Frame:
+    """Windows with every real known and three histograms of SAMPLES delays."""
+    chance = np.random.default_rng(start_ns // WINDOW_NS)
+    count = len(links)
+    delays = chance.lognormal(13, 0.1, (count, SAMPLES))
+    histograms = Histograms.of([Histogram.of(row) for row in delays])
+    columns = {field.name: chance.random(count) * 1000 for field in WINDOW.fields if field.kind is Kind.REAL}
+    columns |= {field.name: np.full(count, SAMPLES) for field in WINDOW.fields if field.kind is Kind.COUNT}
+    keys = {"link": links, "probe": ["stamp"] * count, "class": ["0"] * count}
+    times = {"start_ns": [start_ns] * count, "length_ns": [WINDOW_NS] * count}
+    names = ("rtt_ns", "forward_ns", "backward_ns")
+    return Frame.of(WINDOW, {**keys, **times, **columns, **dict.fromkeys(names, histograms)})
+
+
+if __name__ == "__main__":
+    main()

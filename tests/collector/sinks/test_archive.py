@@ -1,0 +1,183 @@
+"""The archive: what is written reads back, nothing twice after a crash, whole files only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from collector.sinks.archive import Archive
+from collector.sinks.archive_reader import ArchiveReader
+from collector.sinks.link_tags import Tags, link_tags
+from collector.sinks.sink import Delivery
+from linkgauge.clock import NS_PER_S
+from linkgauge.errors import SinkHeld, StoreError
+from linkgauge.frame import Frame
+from tests.collector.world import NOW_NS, WINDOW_NS, health, inventory, throughput, windows
+from tests.linkgauge.frames import frames, same_column, same_frame
+
+LINKS = ["j1>j2@backbone", "j1>g1@backbone", "j1>g1@private"]
+
+
+@pytest.fixture
+def tags(tmp_path: Path) -> Tags:
+    found = inventory(tmp_path)
+    return link_tags(lambda: found)
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[ArchiveReader]:
+    made = ArchiveReader(tmp_path / "archive")
+    yield made
+    made.close()
+
+
+def _write(folder: Path, tags: Tags, *deliveries: Delivery, cursor: int = 0) -> None:
+    archive = Archive(folder / "archive", "abc", cursor, tags)
+    archive.write(deliveries)
+    archive.close()
+
+
+def _delivery(seq: int, *given: Frame) -> Delivery:
+    return Delivery(seq, "j1", "boot", seq, {frame.table.name: frame for frame in given})
+
+
+def test_windows_read_back_equal(tmp_path: Path, tags: Tags, reader: ArchiveReader) -> None:
+    frame = windows(LINKS)
+    _write(tmp_path, tags, _delivery(1, frame))
+    assert same_frame(_by_link(reader.windows(None, 0, 2**62)), _by_link(frame))
+
+
+def _by_link(frame: Frame) -> Frame:
+    return frame.take(np.argsort(frame.text("link").astype(str), kind="stable"))
+
+
+def test_files_lie_by_table_date_and_network(tmp_path: Path, tags: Tags) -> None:
+    midnight_ns = NOW_NS - NOW_NS % (86_400 * NS_PER_S)
+    before, after = (windows(LINKS, midnight_ns + ns) for ns in (-WINDOW_NS, 0))
+    _write(tmp_path, tags, _delivery(4, before, health("j1")), _delivery(7, after))
+    names = sorted(str(p.relative_to(tmp_path / "archive")) for p in tmp_path.rglob("*.parquet"))
+    assert names == [
+        "health/date=2027-01-15/network=none/abc-4-7.parquet",
+        "window/date=2027-01-14/network=backbone/abc-4-7.parquet",
+        "window/date=2027-01-14/network=private/abc-4-7.parquet",
+        "window/date=2027-01-15/network=backbone/abc-4-7.parquet",
+        "window/date=2027-01-15/network=private/abc-4-7.parquet",
+    ]
+    assert all(path.stat().st_mode & 0o027 == 0 for path in tmp_path.rglob("*.parquet"))
+
+
+def test_columns_and_types_are_the_schemas(tmp_path: Path, tags: Tags) -> None:
+    _write(tmp_path, tags, _delivery(1, windows(LINKS, rtt_p50_us=math.nan)))
+    path = next(tmp_path.rglob("network=private/*.parquet"))
+    with duckdb.connect() as db:
+        types = {
+            row[0]: row[1] for row in db.execute("DESCRIBE FROM read_parquet(?)", [str(path)]).fetchall()
+        }
+        row = db.execute(
+            "SELECT rtt_p50_us, src_region, tier, boot, number, len(rtt_ns_bucket) FROM read_parquet(?)",
+            [str(path)],
+        ).fetchone()
+    assert (types["link"], types["sent"], types["rtt_p50_us"]) == ("VARCHAR", "BIGINT", "DOUBLE")
+    assert (types["rtt_ns_bucket"], types["rtt_ns_count"]) == ("INTEGER[]", "BIGINT[]")
+    assert row is not None
+    assert row[:5] == (None, "shandong", "hub", "boot", 1)
+    assert row[5] > 1
+
+
+def test_reading_picks_links_and_times(tmp_path: Path, tags: Tags, reader: ArchiveReader) -> None:
+    starts = [NOW_NS + at * WINDOW_NS for at in range(4)]
+    _write(tmp_path, tags, *(_delivery(at + 1, windows(LINKS, start)) for at, start in enumerate(starts)))
+    found = reader.windows(LINKS[:1], starts[1], starts[3])
+    assert found.count("start_ns").tolist() == starts[1:3]
+    assert set(found.text("link")) == {LINKS[0]}
+    assert reader.windows([], 0, 2**62).rows == 0
+
+
+def test_an_empty_archive_reads_as_nothing(reader: ArchiveReader) -> None:
+    assert reader.windows(None, 0, 2**62).rows == 0
+    assert reader.keys("window") == []
+
+
+def test_keys_tell_doubles(tmp_path: Path, tags: Tags, reader: ArchiveReader) -> None:
+    _write(tmp_path, tags, _delivery(1, windows(LINKS), health("j1")), _delivery(2, windows(LINKS)))
+    keys = reader.keys("window")
+    assert len(keys) == len(set(keys)) == 6
+    assert ("j1", "boot", 1, LINKS[0], "stamp", "0", NOW_NS - WINDOW_NS) in keys
+    assert reader.keys("health") == [("j1", "boot", 1, "j1", NOW_NS - WINDOW_NS)]
+
+
+def test_a_crash_between_rename_and_cursor_doubles_nothing(
+    tmp_path: Path, tags: Tags, reader: ArchiveReader
+) -> None:
+    _write(tmp_path, tags, _delivery(1, windows(LINKS)))
+    _write(tmp_path, tags, _delivery(2, windows(LINKS)), cursor=1)  # the cursor stays at 1: a crash
+    other = next(tmp_path.rglob("*-1-1.parquet")).with_name("fff-9-9.parquet")
+    other.write_bytes(next(tmp_path.rglob("*-1-1.parquet")).read_bytes())
+    partial = other.with_name(".tmp-abc-2-3.parquet")
+    partial.write_bytes(b"half")
+    _write(tmp_path, tags, _delivery(2, windows(LINKS)), _delivery(3, windows(LINKS)), cursor=1)
+    other.unlink()  # another journal's file was left alone
+    assert not partial.exists()
+    assert sorted(key[2] for key in reader.keys("window")) == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+
+
+def test_writing_the_same_deliveries_again_changes_nothing(
+    tmp_path: Path, tags: Tags, reader: ArchiveReader
+) -> None:
+    archive = Archive(tmp_path / "archive", "abc", 0, tags)
+    for _ in range(3):
+        archive.write([_delivery(1, windows(LINKS)), _delivery(2, throughput(LINKS[0], 1e6))])
+    archive.close()
+    assert len(reader.keys("window")) == 3
+    assert len(reader.keys("throughput")) == 1
+
+
+def test_a_link_that_left_the_inventory_is_kept_with_what_its_name_tells(
+    tmp_path: Path, tags: Tags, reader: ArchiveReader
+) -> None:
+    _write(tmp_path, tags, _delivery(1, windows(["x1>x2@gone", LINKS[0]])))
+    assert len(reader.keys("window")) == 2
+    assert list(tmp_path.rglob("network=gone/*.parquet"))
+
+
+def test_an_archive_that_cannot_be_written_holds(tmp_path: Path, tags: Tags) -> None:
+    (tmp_path / "archive").touch()
+    archive = Archive(tmp_path / "archive", "abc", 0, tags)
+    with pytest.raises(SinkHeld, match=r"archive: the archive cannot be written"):
+        archive.write([_delivery(1, windows(LINKS))])
+    archive.close()
+
+
+def test_a_damaged_file_is_a_sentence(tmp_path: Path, tags: Tags, reader: ArchiveReader) -> None:
+    _write(tmp_path, tags, _delivery(1, windows(LINKS)))
+    next(tmp_path.rglob("*.parquet")).write_bytes(b"PAR1 no parquet PAR1")
+    with pytest.raises(StoreError, match="the archive cannot be read"):
+        reader.keys("window")
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(frames())
+def test_every_table_reads_back(tmp_path_factory: pytest.TempPathFactory, frame: Frame) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    limit = np.minimum(frame.count("start_ns"), 2**60)
+    frame = Frame(frame.table, {**frame.columns, "start_ns": limit}, frame.rows)
+    if "link" in frame.table.keys:
+        links = np.array([f"a>b{at}@n" for at in range(frame.rows)], np.object_)
+        frame = Frame(frame.table, {**frame.columns, "link": links}, frame.rows)
+    archive = Archive(folder, "abc", 0, lambda link: {"link": link, "network": "n"})
+    archive.write([Delivery(1, "j1", "boot", 1, {frame.table.name: frame})])
+    archive.close()
+    reader = ArchiveReader(folder)
+    found = reader.read(frame.table, 0, 2**62)
+    reader.close()
+    assert found.rows == frame.rows
+    order = np.argsort(frame.count("start_ns"), kind="stable")
+    if len(set(limit.tolist())) == frame.rows:  # else the order among equal starts is free
+        for name in frame.columns:
+            assert same_column(found.columns[name], frame.take(order).columns[name]), name

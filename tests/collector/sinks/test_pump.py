@@ -1,0 +1,272 @@
+"""The pump: whatever a store answers, nothing is lost, nothing is skipped in silence, others go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from collector.journal import Journal
+from collector.metrics import Metrics
+from collector.sinks.archive import Archive
+from collector.sinks.archive_reader import ArchiveReader
+from collector.sinks.backoff import Backoff
+from collector.sinks.dead_letters import DeadLetters
+from collector.sinks.pump import Pump, Rhythm
+from collector.sinks.sink import Delivery, RowsRejected
+from linkgauge.clock import NS_PER_S
+from linkgauge.errors import SinkBusy, SinkHeld, SinkRejected, StoreError
+from tests.collector.world import StillClock, body, health, until, windows
+
+
+class Scripted:
+    """A store that answers as told, then takes everything."""
+
+    def __init__(self, answers: Sequence[Exception | None] = (), name: str = "scripted") -> None:
+        self.answers = list(answers)
+        self.taken: list[int] = []
+        self.closed = False
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def write(self, entries: Sequence[Delivery]) -> None:
+        answer = self.answers.pop(0) if self.answers else None
+        if answer is None or isinstance(answer, SinkRejected):
+            self.taken += [entry.number for entry in entries]
+        if answer is not None:
+            raise answer
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class World:
+    def __init__(self, folder: Path, answers: Sequence[Exception | None] = (), **rhythm: float) -> None:
+        self.journal = Journal(folder / "journal.sqlite", 10**9, 10**9)
+        self.journal.register(["scripted"])
+        self.clock, self.metrics, self.sink = StillClock(), Metrics(), Scripted(answers)
+        self.letters = folder / "dead.jsonl"
+        fast = {"poll_s": 0.01, "held_s": 0.01, **rhythm}
+        self.pump = Pump(
+            self.sink,
+            self.journal,
+            DeadLetters(self.letters),
+            self.clock,
+            self.metrics,
+            Rhythm(**fast),  # type: ignore[arg-type]  # numbers by name
+            self.journal.trim,
+        )
+
+    def put(self, *numbers: int, data: bytes | None = None) -> None:
+        for number in numbers:
+            self.journal.append("j1", "b", number, 1, 1, data or body("j1", number, health("j1"), boot="b"))
+
+    def run(self, steps: int = 30) -> None:
+        for _ in range(steps):
+            self.pump.step()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.journal.close()
+
+
+def test_what_is_taken_is_forgotten_by_the_journal(world: World) -> None:
+    world.put(1, 2, 3)
+    world.run(3)
+    assert world.sink.taken == [1, 2, 3]
+    assert world.journal.cursor("scripted") == 3
+    assert world.journal.octets == 0
+    assert world.pump.step() > 0
+
+
+_FAULTS = st.lists(
+    st.sampled_from(["busy", "held", "store", "bug", None]),
+    max_size=8,
+)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_FAULTS, st.lists(st.integers(0, 3), max_size=6))
+def test_any_mix_of_faults_loses_and_reorders_nothing(
+    tmp_path_factory: pytest.TempPathFactory, faults: list[str | None], arrivals: list[int]
+) -> None:
+    kinds = {
+        "busy": SinkBusy("busy"), "held": SinkHeld("held"), "store": StoreError("disk"),
+        "bug": ValueError("bug"), None: None,
+    }  # fmt: skip
+    world = World(tmp_path_factory.mktemp("mix"), [kinds[fault] for fault in faults])
+    number = 0
+    for count in arrivals:
+        for _ in range(count):
+            number += 1
+            world.put(number)
+        world.pump.step()
+    world.run()
+    assert world.sink.taken == list(range(1, number + 1))
+    assert world.journal.cursor("scripted") == number
+    assert not world.letters.exists()
+    world.journal.close()
+
+
+def test_trouble_is_said_once_and_its_end_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    world = World(tmp_path, [SinkHeld("wrong password"), SinkHeld("wrong password"), None])
+    world.put(1)
+    world.run(2)
+    assert world.pump.trouble == "wrong password"
+    assert world.sink.taken == []
+    world.run(2)
+    assert world.pump.trouble is None
+    assert [r.getMessage().split()[0] for r in caplog.records] == ["sink_held", "sink_works_again"]
+    world.journal.close()
+
+
+def test_refused_rows_become_dead_letters_and_the_cursor_moves(tmp_path: Path) -> None:
+    refused = RowsRejected([("line one", "too old"), ("line two", "too old")])
+    world = World(tmp_path, [refused])
+    world.put(1)
+    world.run(2)
+    assert world.journal.cursor("scripted") == 1
+    letters = [json.loads(line) for line in world.letters.read_text().splitlines()]
+    assert [(letter["what"], letter["why"], letter["sink"]) for letter in letters] == [
+        ("line one", "too old", "scripted"),
+        ("line two", "too old", "scripted"),
+    ]
+    assert world.metrics.total("rows_rejected") == 2
+    assert world.letters.stat().st_mode & 0o007 == 0
+    world.journal.close()
+
+
+def test_an_entry_that_cannot_be_read_stops_nobody(world: World) -> None:
+    world.put(1)
+    world.put(2, data=b"garbage")
+    world.put(3)
+    world.run(4)
+    assert world.sink.taken == [1, 3]
+    assert world.journal.cursor("scripted") == 3
+    letter = json.loads(world.letters.read_text())
+    assert letter["what"] == "Z2FyYmFnZQ=="
+    assert "journal entry 2" in letter["why"]
+
+
+def test_only_an_unreadable_entry_moves_the_cursor_too(world: World) -> None:
+    world.put(1, data=b"garbage")
+    world.run(3)
+    assert (world.journal.cursor("scripted"), world.sink.taken) == (1, [])
+
+
+def test_dead_letters_that_cannot_be_kept_hold_the_sink(world: World) -> None:
+    world.letters.mkdir()
+    world.put(1, data=b"garbage")
+    world.run(3)
+    assert world.journal.cursor("scripted") == 0
+    assert world.pump.trouble is not None
+    world.letters.rmdir()
+    world.run(3)
+    assert world.journal.cursor("scripted") == 1
+
+
+def test_batches_are_gathered_until_the_flush_or_enough_rows(tmp_path: Path) -> None:
+    world = World(tmp_path, flush_s=60, max_rows=5)
+    world.put(1, 2)
+    world.run(3)
+    assert world.sink.taken == []
+    world.clock.wall_ns += 60 * NS_PER_S
+    world.run(3)
+    assert world.sink.taken == [1, 2]
+    world.put(3, 4, 5, 6, 7)
+    world.run(3)
+    assert world.sink.taken == [1, 2, 3, 4, 5, 6, 7]
+    world.journal.close()
+
+
+def test_dropped_bodies_are_passed_over(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    small = Journal(tmp_path / "small.sqlite", 1, 10**9)
+    small.register(["scripted"])
+    pump = Pump(world.sink, small, DeadLetters(world.letters), world.clock, world.metrics)
+    for number in (1, 2, 3):
+        small.append("j1", "b", number, 1, 1, body("j1", number, health("j1")))
+    pump.step()
+    assert world.sink.taken == [3]
+    assert small.dropped == 2
+    small.close()
+    world.journal.close()
+
+
+def test_stop_delivers_what_is_there(tmp_path: Path) -> None:
+    world = World(tmp_path, flush_s=3600)
+    world.pump.start()
+    world.put(*range(1, 151))
+    world.pump.wake()
+    until(lambda: len(world.pump._gathered) > 0)
+    world.pump.stop(20)
+    assert world.sink.taken == list(range(1, 151))
+    assert world.sink.closed
+    assert not world.pump.alive
+    world.journal.close()
+
+
+def test_stop_does_not_wait_for_a_store_that_is_down(tmp_path: Path) -> None:
+    world = World(tmp_path, [SinkBusy("down", 300)] * 1000, held_s=300)
+    world.put(1)
+    world.pump.start()
+    until(lambda: world.pump.trouble is not None)
+    world.pump.stop(20)
+    assert not world.pump.alive
+    assert world.journal.backlog("scripted")[0] == 1
+    world.journal.close()
+
+
+def test_the_wait_doubles_with_jitter_and_believes_the_server() -> None:
+    backoff = Backoff()
+    waits = [backoff.next() for _ in range(9)]
+    assert all(0.25 * 2**at <= wait <= 0.5 * 2**at for at, wait in enumerate(waits[:6]))
+    assert 15 <= waits[-1] <= 30
+    assert backoff.next(100) == 100
+    backoff.reset()
+    assert backoff.next() <= 0.5
+
+
+def test_dead_letters_are_bounded(tmp_path: Path) -> None:
+    letters = DeadLetters(tmp_path / "dead.jsonl", max_bytes=1000)
+    for at in range(50):
+        letters.keep(at, "s", [("x" * 50, "y")])
+    kept = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert 1000 < kept <= 2000
+    assert '"at_ns": 49' in (tmp_path / "dead.jsonl").read_text()
+
+
+def test_a_restart_between_delivery_and_cursor_doubles_nothing(tmp_path: Path) -> None:
+    """The archive holds a file that the cursor does not know of; the next life writes those rows once."""
+
+    def tags(link: str) -> dict[str, str]:
+        return {"link": link, "network": "n"}
+
+    root = tmp_path / "archive"
+    journal = Journal(tmp_path / "journal.sqlite", 10**9, 10**9)
+    journal.register(["archive"])
+    for number in (1, 2, 3):
+        journal.append("j1", "b", number, 1, 1, body("j1", number, windows(["a>b@n"]), boot="b"))
+    first = Archive(root, journal.identity, 0, tags)
+    frames = {"window": windows(["a>b@n"])}
+    first.write([Delivery(seq, "j1", "b", seq, frames) for seq in (1, 2)])
+    first.close()
+    second = Archive(root, journal.identity, journal.cursor("archive"), tags)
+    pump = Pump(second, journal, DeadLetters(tmp_path / "dead"), StillClock(), Metrics())
+    pump.step()
+    second.close()
+    reader = ArchiveReader(root)
+    assert sorted(key[2] for key in reader.keys("window")) == [1, 2, 3]
+    reader.close()
+    journal.close()

@@ -1,0 +1,187 @@
+"""The judging loop and the collector's own report: no window skipped in silence, no fault contagious."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from collector.intake import Intake
+from collector.judging import JudgingLoop
+from collector.metrics import Metrics
+from collector.own_report import AGENT, WAITING, OwnReport
+from linkgauge.clock import NS_PER_S
+from linkgauge.errors import StoreError
+from linkgauge.frame import Frame, concat
+from linkgauge.model import LinkSpec
+from linkgauge.schema import STATE, THROUGHPUT, WINDOW
+from linkgauge.wire import decode
+from tests.collector.world import NOW_NS, WINDOW_NS, StillClock, until
+
+DELAY_NS = 3 * NS_PER_S
+BACK_NS = 6 * WINDOW_NS
+
+
+def _state(start_ns: int) -> Frame:
+    return Frame.of(STATE, {"link": ["a>b@n"], "start_ns": [start_ns], "length_ns": [WINDOW_NS]})
+
+
+class Present:
+    """A live state that is empty, but may remember what was judged."""
+
+    def __init__(self, last_ns: int | None = None) -> None:
+        self.last_ns = last_ns
+
+    def period(self, start_ns: int) -> Frame:
+        return concat(WINDOW, [])
+
+    def throughput(self) -> Frame:
+        return concat(THROUGHPUT, [])
+
+    def last_judged_ns(self) -> int | None:
+        return self.last_ns
+
+
+class World:
+    def __init__(self, last_ns: int | None = None) -> None:
+        self.clock, self.metrics = StillClock(), Metrics()
+        self.judged: list[int] = []
+        self.published: list[int] = []
+        self.fail = False
+        self.loop = JudgingLoop(
+            self.clock,
+            Present(last_ns),
+            self._judge,
+            [self._broken, lambda state: self.published.append(int(state.count("start_ns")[0]))],
+            lambda: (),
+            self.metrics,
+            WINDOW_NS,
+            DELAY_NS,
+            BACK_NS,
+        )
+
+    def _judge(self, _period: Frame, _tests: Frame, _specs: Sequence[LinkSpec], start_ns: int) -> Frame:
+        if self.fail:
+            raise ZeroDivisionError("judge")
+        self.judged.append(start_ns)
+        return _state(start_ns)
+
+    def _broken(self, _state: Frame) -> None:
+        raise RuntimeError("publisher")
+
+    def count(self, outcome: str) -> float:
+        return self.metrics.values()[f"windows_total:{outcome}"]
+
+
+def test_a_window_is_judged_once_its_delay_is_over() -> None:
+    world = World()
+    assert world.loop.step() == 3.0  # the window before the last one is judged at once
+    assert world.judged == [NOW_NS - 2 * WINDOW_NS]
+    world.clock.wall_ns += DELAY_NS - 1
+    assert world.loop.step() == pytest.approx(1e-9)
+    assert len(world.judged) == 1
+    world.clock.wall_ns += 1
+    assert world.loop.step() == 10.0
+    assert world.judged[1:] == [NOW_NS - WINDOW_NS]
+    assert world.published == world.judged
+    assert world.count("judged") == 2
+    assert world.metrics.values()["faults_total:publisher"] == 2
+
+
+def test_windows_of_an_absence_are_judged_in_order() -> None:
+    world = World()
+    world.loop.step()
+    world.clock.wall_ns += 4 * WINDOW_NS
+    world.loop.step()
+    assert world.judged == [NOW_NS + at * WINDOW_NS for at in range(-2, 3)]
+
+
+def test_windows_older_than_a_period_are_counted_as_missed() -> None:
+    world = World()
+    world.loop.step()
+    world.clock.wall_ns += 20 * WINDOW_NS
+    world.loop.step()
+    assert len(world.judged) == 1 + 6
+    assert world.judged[-1] == NOW_NS + 18 * WINDOW_NS
+    assert world.count("missed") == 14
+
+
+def test_a_restart_goes_on_where_the_last_life_ended() -> None:
+    world = World(last_ns=NOW_NS - 5 * WINDOW_NS)
+    world.loop.step()
+    assert world.judged == [NOW_NS + at * WINDOW_NS for at in (-4, -3, -2)]
+
+
+def test_a_clock_set_back_does_not_stop_judging(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.loop.step()
+    world.clock.wall_ns -= 100 * WINDOW_NS
+    world.loop.step()
+    assert world.judged[-1] == NOW_NS - 102 * WINDOW_NS
+    assert "clock_set_back" in caplog.text
+
+
+def test_a_judge_that_fails_is_counted_and_the_next_window_judged() -> None:
+    world = World()
+    world.fail = True
+    world.loop.step()
+    world.fail = False
+    world.clock.wall_ns += WINDOW_NS
+    world.loop.step()
+    assert world.judged == [NOW_NS - WINDOW_NS]
+    assert world.count("failed") == 1
+
+
+def test_the_thread_judges_and_stops() -> None:
+    world = World()
+    world.loop.start()
+    until(lambda: len(world.judged) == 1)
+    world.loop.stop()
+    assert not world.loop.alive
+
+
+class Shelf:
+    def __init__(self) -> None:
+        self.kept: list[bytes] = []
+        self.full = False
+
+    def append(
+        self, agent: str, boot: str, number: int, created_ns: int, received_ns: int, body: bytes
+    ) -> bool:
+        if self.full:
+            raise StoreError("full")
+        self.kept.append(body)
+        return True
+
+
+def _own(shelf: Shelf, metrics: Metrics) -> OwnReport:
+    clock = StillClock()
+    intake = Intake(shelf, frozenset, clock, metrics)
+    return OwnReport("here", intake, lambda _: (4, NOW_NS - 7 * NS_PER_S), ("archive",), clock, metrics)
+
+
+def test_the_own_report_has_verdicts_and_health() -> None:
+    shelf, metrics = Shelf(), Metrics()
+    metrics.accepted(10)
+    _own(shelf, metrics).publish(_state(NOW_NS))
+    batch = decode(shelf.kept[0])
+    assert (batch.agent, batch.number, set(batch.frames)) == (AGENT, 1, {"state", "collector"})
+    health = batch.frames["collector"]
+    assert health.text("collector").tolist() == ["here"]
+    assert health.count("batches_accepted").tolist() == [1]
+    assert health.count("journal_batches").tolist() == [4]
+    assert health.real("archive_lag_s").tolist() == [7.0]
+    assert health.real("influx_lag_s")[0] != health.real("influx_lag_s")[0]
+
+
+def test_own_reports_wait_while_the_journal_is_full_and_the_loss_is_counted() -> None:
+    shelf, metrics = Shelf(), Metrics()
+    own = _own(shelf, metrics)
+    shelf.full = True
+    for at in range(WAITING + 5):
+        own.publish(_state(NOW_NS + at * WINDOW_NS))
+    shelf.full = False
+    own.publish(_state(NOW_NS + 999 * WINDOW_NS))
+    numbers = [decode(body).number for body in shelf.kept]
+    assert numbers == list(range(7, WAITING + 7))
+    assert metrics.values()["faults_total:own_report_dropped"] == 6

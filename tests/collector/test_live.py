@@ -1,0 +1,130 @@
+"""The live state: last rows, the windows of a period, duplicates replaced, memory bounded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from collector.live import LiveState, take_rows
+from linkgauge.frame import Frame
+from linkgauge.schema import STATE
+from tests.collector.world import NOW_NS, WINDOW_NS, batch, health, inventory, throughput, windows
+from tests.linkgauge.frames import same_frame
+
+LINKS = ["j1>j2@backbone", "j1>g1@backbone"]
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> LiveState:
+    found = inventory(tmp_path)
+    return LiveState(lambda: found)
+
+
+def _state(verdict: int, start_ns: int = NOW_NS) -> Frame:
+    return Frame.of(
+        STATE,
+        {"link": LINKS, "start_ns": [start_ns] * 2, "length_ns": [WINDOW_NS] * 2, "verdict": [verdict] * 2},
+    )
+
+
+def test_a_period_ends_with_the_window_asked_for(live: LiveState) -> None:
+    for at in range(12):
+        start_ns = NOW_NS + at * WINDOW_NS
+        live.take(batch("j1", at + 1, windows(LINKS, start_ns)), start_ns)
+    period = live.period(NOW_NS + 10 * WINDOW_NS)
+    assert sorted(set(period.count("start_ns"))) == [NOW_NS + at * WINDOW_NS for at in range(5, 11)]
+    assert period.rows == 12
+
+
+def test_only_stamp_rows_are_judged_but_all_are_shown(live: LiveState) -> None:
+    mixed = windows(LINKS * 2)
+    probes = np.array(["stamp", "stamp", "icmp", "icmp"], np.object_)
+    live.take(batch("j1", 1, Frame(mixed.table, {**mixed.columns, "probe": probes}, 4)), NOW_NS)
+    period = live.period(NOW_NS - WINDOW_NS)
+    assert period.text("probe").tolist() == ["stamp", "stamp"]
+    assert period.histograms("rtt_ns")[1].total == 100
+    assert set(live.links(NOW_NS)[0]["probes"]) == {"stamp", "icmp"}
+
+
+def test_a_second_copy_replaces(live: LiveState) -> None:
+    live.take(batch("j1", 1, windows(LINKS, rtt_p50_us=1)), NOW_NS)
+    live.take(batch("j1", 2, windows(LINKS[:1], rtt_p50_us=2)), NOW_NS)
+    live.take(batch("g1", 1, windows(["g1>j1@backbone"], rtt_p50_us=3)), NOW_NS)
+    period = live.period(NOW_NS - WINDOW_NS)
+    found = dict(zip(period.text("link"), period.real("rtt_p50_us"), strict=True))
+    assert found == {LINKS[0]: 2, LINKS[1]: 1, "g1>j1@backbone": 3}
+
+
+def test_memory_is_bounded(live: LiveState) -> None:
+    for at in range(500):
+        live.take(batch("j1", at + 1, windows(LINKS, NOW_NS + at * WINDOW_NS + at)), NOW_NS)
+    assert len(live._slots) <= 16
+    assert sum(frame.rows for slot in live._slots.values() for frame in slot.values()) <= 32
+    live.take(batch("j1", 999, windows(LINKS, NOW_NS)), NOW_NS)
+    assert NOW_NS not in live._slots
+
+
+def test_the_api_sees_numbers_words_and_none(live: LiveState) -> None:
+    live.take(batch("j1", 1, windows(LINKS), throughput(LINKS[0], 9e6), health("j1")), NOW_NS)
+    live.observe_state(_state(2))
+    found = {link["link"]: link for link in live.links(NOW_NS + WINDOW_NS)}
+    assert len(found) == 8
+    link = found[LINKS[0]]
+    assert (link["verdict"], link["received_bps"], link["rtt_p50_us"]) == ("missed", 9e6, 300.0)
+    assert (link["loss_forward_ratio"], link["loss_backward_ratio"], link["delay_us"]) == (0.0, None, None)
+    assert (link["age_s"], link["tags"]["tier"]) == (10.0, "metro")
+    silent = found["g1>j1@private"]
+    assert (silent["verdict"], silent["age_s"], silent["probes"]) == ("unknown", None, {})
+
+
+def test_agents_are_told_with_age_boot_and_health(live: LiveState) -> None:
+    live.take(batch("j1", 1, health("j1")), NOW_NS)
+    found = {agent["agent"]: agent for agent in live.agents(NOW_NS + WINDOW_NS)}
+    assert (found["j1"]["last_seen_s"], found["j1"]["boot"]) == (10.0, "boot1")
+    assert found["j1"]["health"]["fit"] == 1
+    assert found["g1"] == {
+        "agent": "g1",
+        "site": "guiyang",
+        "last_seen_s": None,
+        "boot": None,
+        "health": None,
+    }
+
+
+def test_an_older_state_or_test_does_not_replace_a_newer(live: LiveState) -> None:
+    live.observe_state(_state(2))
+    live.observe_state(_state(1, NOW_NS - WINDOW_NS))
+    live.take(batch("j1", 1, throughput(LINKS[0], 2e6, NOW_NS)), NOW_NS)
+    live.take(batch("j1", 2, throughput(LINKS[0], 1e6, NOW_NS - WINDOW_NS)), NOW_NS)
+    assert live.links(NOW_NS)[0]["verdict"] == "missed"
+    assert live.last_judged_ns() == NOW_NS
+    assert live.throughput().real("received_bps").tolist() == [2e6]
+
+
+def test_what_an_archive_has_is_taken_up_by_agent(live: LiveState, tmp_path: Path) -> None:
+    both = windows([*LINKS, "g1>j1@backbone"])
+    live.replay(both)
+    live.take(batch("g1", 1, windows(["g1>j1@backbone"], rtt_p50_us=7)), NOW_NS)
+    assert live.period(NOW_NS - WINDOW_NS).rows == 3
+
+
+def test_links_and_agents_that_left_are_forgotten(tmp_path: Path) -> None:
+    found = inventory(tmp_path)
+    now = [found]
+    live = LiveState(lambda: now[0])
+    live.take(batch("j1", 1, windows(LINKS), health("j1"), throughput(LINKS[0], 1e6)), NOW_NS)
+    fewer = {name: node for name, node in found.nodes.items() if name == "g1"}
+    now[0] = replace(found, nodes=fewer)
+    live.take(batch("g1", 1, windows(["g1>j1@backbone"], NOW_NS)), NOW_NS)
+    assert live.throughput().rows == 0
+    assert (live._health, set(live._seen)) == ({}, {"g1"})
+
+
+def test_taking_rows_is_as_the_frame_does_it() -> None:
+    frame = windows([f"j1>h{at}@n" for at in range(20)])
+    rows = np.array([3, 3, 0, 19])
+    assert same_frame(take_rows(frame, rows), frame.take(rows))
+    assert take_rows(frame, np.array([], np.intp)).rows == 0
