@@ -71,7 +71,9 @@ class IcmpProber:
             return _Round(self, links, first, timeout_ns).run()
 
     def close(self) -> None:
+        """Close the sockets when the round under way has ended; later rounds send nothing."""
         with self._lock:
+            self._locals = ()
             for door in self._doors.values():
                 door.close()
             self._doors.clear()

@@ -16,7 +16,7 @@ class Due:
     """A turn and when it begins, Unix ns."""
 
     turn: Turn
-    at_ns: int
+    start_ns: int
 
 
 def next_turn(plan: Plan, after_ns: int) -> Due | None:

@@ -160,6 +160,14 @@ def test_serials_go_on_so_that_rounds_are_told_apart(door: Scripted) -> None:
     assert [serial for _, serial in door.sent] == [0, 1, 2, 3]
 
 
+def test_after_close_nothing_is_sent() -> None:
+    door = Scripted(TickingClock())
+    probing = prober(door, {})
+    probing.close()
+    assert probing.round(LINKS, MS).fate.tolist() == [Fate.SEND_FAILED] * 2
+    assert door.sent == []
+
+
 def test_without_permission_one_sentence_says_so() -> None:
     def refuse(local: str, token: bytes, ident: int) -> Door:
         raise NoPermission("ICMP echo needs CAP_NET_RAW; grant it")
