@@ -42,9 +42,6 @@ class TcpProber:
         return _Round(links, self._port, timeout_ns, self._clock).run()
 
     def close(self) -> None:
-        """Nothing to do: a round keeps no socket."""
-
-    def close(self) -> None:
         """Nothing stays open between rounds."""
 
 

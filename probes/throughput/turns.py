@@ -16,7 +16,7 @@ class Due:
     """A turn and when it begins, Unix ns."""
 
     turn: Turn
-    start_ns: int
+    at_ns: int
 
 
 def next_turn(plan: Plan, after_ns: int) -> Due | None:

@@ -19,7 +19,7 @@ def test_turns_follow_each_other_through_the_cycles() -> None:
     for _ in range(4):
         due = next_turn(made, at)
         assert due is not None
-        at = due.start_ns
+        at = due.at_ns
         seen.append((due.turn, at))
     assert seen == [(SEND, 1010), (SERVE, 1040), (SEND, 1110), (SERVE, 1140)]
 
