@@ -92,12 +92,7 @@ def build(
     """
     clock = clock or SystemClock()
     tokens, metrics = Tokens.load(settings.tokens), Metrics()
-    inventory = book.inventory()
-    journal = Journal(
-        settings.data_dir / "journal.sqlite",
-        settings.journal.max_mb * 1024 * 1024,
-        seconds(settings.journal.keep_days * 86_400),
-    )
+    inventory, journal = book.inventory(), _journal(settings)
     live = LiveState(book.inventory)
     pumps = _pumps(settings, book, journal, clock, metrics)
     names = tuple(pump.name for pump in pumps)
@@ -118,6 +113,14 @@ def build(
     state.watch()
     parts = Parts(tokens, book, intake, live, clock, metrics, alerts, state.status, state.fault)
     return Collector(settings, create_app(parts), journal, live, intake, metrics, pumps, judging)
+
+
+def _journal(settings: Settings) -> Journal:
+    return Journal(
+        settings.data_dir / "journal.sqlite",
+        settings.journal.max_mb * 1024 * 1024,
+        seconds(settings.journal.keep_days * 86_400),
+    )
 
 
 def _pumps(

@@ -1,16 +1,10 @@
-"""The InfluxDB sink: one bad line costs one line; against a real 1.6 and a small server like 1.8 and 2."""
+"""The InfluxDB sink: one bad line costs one line; against a real 1.6."""
 
 from __future__ import annotations
 
-import gzip
-import json
 import socket
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given
@@ -20,7 +14,6 @@ from pydantic import SecretStr
 from collector.sinks.influx import MAX_LINES, InfluxSink
 from collector.sinks.influx_reply import LinesRefused, TooLarge
 from collector.sinks.influx_transport import (
-    ClientTransport,
     InfluxAddress,
     WriteTransport,
     connect,
@@ -38,16 +31,16 @@ __all__ = ["influxd", "influxd_with_password"]
 RECENT_NS = window_start(SystemClock().now().wall_ns - 3600 * NS_PER_S, WINDOW_NS)
 
 
-def _delivery(*frames: Frame, seq: int = 1) -> Delivery:
+def delivery_of(*frames: Frame, seq: int = 1) -> Delivery:
     return Delivery(seq, "j1", "boot", seq, {frame.table.name: frame for frame in frames})
 
 
-def _tags(link: str) -> dict[str, str]:
+def tags_of(link: str) -> dict[str, str]:
     return {"link": link, "src": link.partition(">")[0], "network": link.partition("@")[2]}
 
 
 @contextmanager
-def _sink(address: InfluxAddress, tags: Tags = _tags) -> Iterator[InfluxSink]:
+def _sink(address: InfluxAddress, tags: Tags = tags_of) -> Iterator[InfluxSink]:
     with closing(InfluxSink(lambda: connect(address), tags)) as sink:
         yield sink
 
@@ -57,7 +50,7 @@ def _write(address: InfluxAddress, line: str) -> None:
         transport.write(line.encode())
 
 
-def _links(count: int) -> list[str]:
+def links_of(count: int) -> list[str]:
     return [f"j1>h{at}@n" for at in range(count)]
 
 
@@ -87,30 +80,30 @@ class Picky:
 
 def _lines_of(frame: Frame) -> list[str]:
     server = Picky(set(), True)
-    InfluxSink(lambda: server, _tags).write([_delivery(frame)])
+    InfluxSink(lambda: server, tags_of).write([delivery_of(frame)])
     return sorted(server.stored)
 
 
 @given(st.sets(st.integers(0, 39), max_size=8), st.booleans())
 def test_bad_lines_cost_themselves_only(bad: set[int], partial: bool) -> None:
-    frame = windows(_links(20), RECENT_NS)
+    frame = windows(links_of(20), RECENT_NS)
     lines = _lines_of(frame)
     server = Picky({lines[at] for at in bad}, partial)
-    sink = InfluxSink(lambda: server, _tags)
+    sink = InfluxSink(lambda: server, tags_of)
     if bad:
         with pytest.raises(RowsRejected) as caught:
-            sink.write([_delivery(frame)])
+            sink.write([delivery_of(frame)])
         assert {line for line, _ in caught.value.refused} == server.bad
         assert len(caught.value.refused) == caught.value.rows == len(bad)
     else:
-        sink.write([_delivery(frame)])
+        sink.write([delivery_of(frame)])
     assert server.stored == set(lines) - server.bad
 
 
 def test_a_request_is_never_too_long() -> None:
     server = Picky(set(), True)
-    InfluxSink(lambda: server, _tags).write(
-        [_delivery(windows(_links(3000), RECENT_NS), seq=s) for s in (1, 2)]
+    InfluxSink(lambda: server, tags_of).write(
+        [delivery_of(windows(links_of(3000), RECENT_NS), seq=s) for s in (1, 2)]
     )
     assert max(server.requests) <= MAX_LINES
     assert sum(server.requests) == 12_000
@@ -119,24 +112,24 @@ def test_a_request_is_never_too_long() -> None:
 
 def test_a_server_with_a_smaller_limit_gets_smaller_requests() -> None:
     server = Picky(set(), True, most=700)
-    InfluxSink(lambda: server, _tags).write([_delivery(windows(_links(1000), RECENT_NS))])
+    InfluxSink(lambda: server, tags_of).write([delivery_of(windows(links_of(1000), RECENT_NS))])
     assert len(server.stored) == 2000
 
 
 def test_all_lines_refused_costs_one_request() -> None:
-    frame = windows(_links(500), RECENT_NS)
+    frame = windows(links_of(500), RECENT_NS)
     server = Picky(set(_lines_of(frame)), True)
     with pytest.raises(RowsRejected) as caught:
-        InfluxSink(lambda: server, _tags).write([_delivery(frame)])
+        InfluxSink(lambda: server, tags_of).write([delivery_of(frame)])
     assert (caught.value.rows, server.requests) == (1000, [1000])
 
 
 def test_nobody_there_is_busy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as made:
         port = made.getsockname()[1]
-    sink = InfluxSink(lambda: connect(InfluxAddress(f"http://127.0.0.1:{port}")), _tags)
+    sink = InfluxSink(lambda: connect(InfluxAddress(f"http://127.0.0.1:{port}")), tags_of)
     with pytest.raises(SinkBusy, match=f"InfluxDB at http://127.0.0.1:{port} cannot be reached"):
-        sink.write([_delivery(health("j1", RECENT_NS))])
+        sink.write([delivery_of(health("j1", RECENT_NS))])
 
 
 # a real 1.6
@@ -146,7 +139,7 @@ def test_nobody_there_is_busy() -> None:
 def test_points_arrive_once_however_often_they_are_written(influxd: Influxd) -> None:
     address = InfluxAddress(influxd.url, "once")
     assert server_version(address) < (1, 8)
-    delivery = _delivery(windows(_links(100), RECENT_NS), health("j1", RECENT_NS))
+    delivery = delivery_of(windows(links_of(100), RECENT_NS), health("j1", RECENT_NS))
     with _sink(address) as sink:
         sink.write([delivery])
         sink.write([delivery])
@@ -163,7 +156,7 @@ def test_points_arrive_once_however_often_they_are_written(influxd: Influxd) -> 
 @pytest.mark.influx
 def test_odd_tags_and_numbers_read_back(influxd: Influxd) -> None:
     with _sink(InfluxAddress(influxd.url, "odd"), lambda _: {"link": 'a b,c="d"\\'}) as sink:
-        sink.write([_delivery(windows(["x"], RECENT_NS, rtt_p50_us=1e16))])
+        sink.write([delivery_of(windows(["x"], RECENT_NS, rtt_p50_us=1e16))])
     rows = influxd.values('SELECT "rtt_p50_us", "link" FROM link_delay', "odd")
     assert rows[0][1] == 1e16
     assert rows[0][2] == 'a b,c="d"_'
@@ -171,9 +164,9 @@ def test_odd_tags_and_numbers_read_back(influxd: Influxd) -> None:
 
 @pytest.mark.influx
 def test_points_older_than_the_retention_are_named_and_the_others_stored(influxd: Influxd) -> None:
-    old = windows(_links(3), RECENT_NS - 60 * 86_400 * NS_PER_S)
+    old = windows(links_of(3), RECENT_NS - 60 * 86_400 * NS_PER_S)
     with _sink(InfluxAddress(influxd.url, "old")) as sink, pytest.raises(RowsRejected) as caught:
-        sink.write([_delivery(windows(_links(50), RECENT_NS)), _delivery(old, seq=2)])
+        sink.write([delivery_of(windows(links_of(50), RECENT_NS)), delivery_of(old, seq=2)])
     assert caught.value.rows == 6
     assert all("retention" in words for _, words in caught.value.refused)
     assert influxd.values('SELECT count("sent") FROM link_loss', "old")[0][1] == 50
@@ -183,9 +176,9 @@ def test_points_older_than_the_retention_are_named_and_the_others_stored(influxd
 def test_a_conflict_of_types_costs_one_line(influxd: Influxd) -> None:
     address = InfluxAddress(influxd.url, "conflict")
     _write(address, f"link_delay,link=j1>h4@n,src=j1,network=n,probe=stamp,class=0 rtt_p50_us=1i {RECENT_NS}")
-    frame = windows(_links(9), RECENT_NS)
+    frame = windows(links_of(9), RECENT_NS)
     with _sink(address) as sink, pytest.raises(RowsRejected) as caught:
-        sink.write([_delivery(frame)])
+        sink.write([delivery_of(frame)])
     assert influxd.values('SELECT count("sent") FROM link_loss', "conflict")[0][1] == 9
     assert all("conflict" in words for _, words in caught.value.refused)
 
@@ -193,11 +186,11 @@ def test_a_conflict_of_types_costs_one_line(influxd: Influxd) -> None:
 @pytest.mark.influx
 def test_a_database_that_went_away_is_made_again(influxd: Influxd) -> None:
     with _sink(InfluxAddress(influxd.url, "gone")) as sink:
-        sink.write([_delivery(health("j1", RECENT_NS))])
+        sink.write([delivery_of(health("j1", RECENT_NS))])
         influxd.query('DROP DATABASE "gone"')
         with pytest.raises(SinkHeld, match="create the database"):
-            sink.write([_delivery(health("j1", RECENT_NS))])
-        sink.write([_delivery(health("j1", RECENT_NS))])
+            sink.write([delivery_of(health("j1", RECENT_NS))])
+        sink.write([delivery_of(health("j1", RECENT_NS))])
     assert len(influxd.values("SELECT fit FROM agent_health", "gone")) == 1
 
 
@@ -206,11 +199,11 @@ def test_a_wrong_password_holds_and_is_not_told(influxd_with_password: Influxd) 
     url = influxd_with_password.url
     wrong = InfluxAddress(url, "secret", USER, SecretStr("wrong-one"))
     with _sink(wrong) as sink, pytest.raises(SinkHeld, match="right user and password") as caught:
-        sink.write([_delivery(health("j1", RECENT_NS))])
+        sink.write([delivery_of(health("j1", RECENT_NS))])
     assert "wrong-one" not in str(caught.value) + repr(wrong)
     right = InfluxAddress(url, "secret", USER, SecretStr(PASSWORD))
     with _sink(right) as sink:
-        sink.write([_delivery(health("j1", RECENT_NS))])
+        sink.write([delivery_of(health("j1", RECENT_NS))])
     assert len(influxd_with_password.values("SELECT fit FROM agent_health", "secret")) == 1
 
 
@@ -222,120 +215,5 @@ def test_a_user_who_may_only_write_is_enough(influxd_with_password: Influxd) -> 
     server.query('GRANT ALL ON "writeonly" TO pen')
     address = InfluxAddress(server.url, "writeonly", "pen", SecretStr("ink"))
     with _sink(address) as sink:
-        sink.write([_delivery(health("j1", RECENT_NS))])
+        sink.write([delivery_of(health("j1", RECENT_NS))])
     assert len(server.values("SELECT fit FROM agent_health", "writeonly")) == 1
-
-
-# a small server that answers like 1.8 and 2
-
-
-class Later(BaseHTTPRequestHandler):
-    """Answers /ping, /query and /api/v2/write; what came is kept in `got`."""
-
-    version: ClassVar[str] = "2.7.1"
-    answers: ClassVar[list[tuple[int, str]]] = []
-    got: ClassVar[list[tuple[dict[str, list[str]], str, str]]] = []
-
-    def do_GET(self) -> None:
-        self._answer(204, "")
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        parts = urlsplit(self.path)
-        if parts.path == "/query":
-            self._answer(200, '{"results":[{"statement_id":0}]}')
-            return
-        if self.headers.get("Content-Encoding") == "gzip":
-            body = gzip.decompress(body)
-        assert parts.path == "/api/v2/write"
-        self.got.append((parse_qs(parts.query), self.headers["Authorization"], body.decode()))
-        self._answer(*(self.answers.pop(0) if self.answers else (204, "")))
-
-    def _answer(self, status: int, text: str) -> None:
-        self.send_response(status)
-        self.send_header("X-Influxdb-Version", self.version)
-        if status == 503:
-            self.send_header("Retry-After", "4")
-        self.send_header("Content-Type", "application/json")
-        if status != 204:
-            self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@contextmanager
-def _later(version: str, answers: Sequence[tuple[int, str]] = ()) -> Iterator[tuple[str, type[Later]]]:
-    handler = type("Handler", (Later,), {"version": version, "answers": list(answers), "got": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", handler
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@pytest.mark.parametrize(
-    ("version", "bucket", "authorization"),
-    [
-        ("1.8.10", "linkgauge/autogen", "Token me:hush"),
-        ("v2.7.1", "linkgauge", "Token a-token"),
-    ],
-)
-def test_later_servers_get_lines_through_the_client(version: str, bucket: str, authorization: str) -> None:
-    with _later(version) as (url, handler):
-        address = InfluxAddress(
-            url, user="me", password=SecretStr("hush"), token=SecretStr("a-token"), org="ours"
-        )
-        sink = InfluxSink(lambda: connect(address), _tags)
-        sink.write([_delivery(windows(_links(2), RECENT_NS))])
-        assert isinstance(sink._transport, ClientTransport)
-        sink.close()
-    ((query, sent_as, body),) = handler.got
-    assert query == {"org": ["ours"], "bucket": [bucket], "precision": ["ns"]}
-    assert sent_as == authorization
-    assert len(body.split("\n")) == 4
-    assert body.startswith("link_loss,link=j1>h0@n,src=j1,network=n,probe=stamp,class=0 sent=100i")
-
-
-@pytest.mark.parametrize(
-    ("status", "kind"), [(401, SinkHeld), (404, SinkHeld), (429, SinkBusy), (503, SinkBusy), (500, SinkBusy)]
-)
-def test_the_clients_errors_are_ours(status: int, kind: type[Exception]) -> None:
-    with _later("2.7.1", [(status, json.dumps({"code": "x", "message": "the words"}))]) as (url, handler):
-        sink = InfluxSink(lambda: connect(InfluxAddress(url, token=SecretStr("t"))), _tags)
-        with pytest.raises(kind, match="the words") as caught:
-            sink.write([_delivery(health("j1", RECENT_NS))])
-        if status == 503:
-            assert getattr(caught.value, "retry_after_s", None) == 4
-        sink.write([_delivery(health("j1", RECENT_NS))])
-        sink.close()
-    assert len(handler.got) == 2
-
-
-def test_a_bad_line_is_found_by_halving_also_through_the_client() -> None:
-    refused = json.dumps({"code": "invalid", "message": "unable to parse"})
-    with _later("2.7.1", [(400, refused), (400, refused), (400, refused)]) as (url, _):
-        sink = InfluxSink(lambda: connect(InfluxAddress(url, token=SecretStr("t"))), _tags)
-        with pytest.raises(RowsRejected) as caught:
-            sink.write([_delivery(windows(_links(2), RECENT_NS))])
-        sink.close()
-    assert caught.value.rows == 1
-
-
-def test_a_server_that_vanishes_is_busy() -> None:
-    with _later("2.7.1") as (url, _):
-        transport = connect(InfluxAddress(url, token=SecretStr("t")))
-    with pytest.raises(SinkBusy, match="cannot be reached"):
-        transport.write(b"m f=1 1")
-    transport.close()
-
-
-def test_something_that_is_no_influxdb_holds() -> None:
-    with _later("nginx") as (url, _), pytest.raises(SinkHeld, match=r"correct influxdb\.url"):
-        connect(InfluxAddress(url))

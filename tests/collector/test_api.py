@@ -1,0 +1,137 @@
+"""The HTTP interface: what it answers, refuses and tells."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+
+from collector.sinks.archive_reader import ArchiveReader
+from collector.tokens import issue
+from linkgauge.clock import NS_PER_S
+from linkgauge.wire import decode_plan
+from tests.collector.running import LINKS, Running, now_ns, report, running
+from tests.collector.world import body, until, windows
+
+__all__ = ["running"]
+
+
+def test_a_batch_goes_all_the_way(running: Running) -> None:
+    data = report(1)
+    assert running.post(gzip.compress(data), **{"Content-Encoding": "gzip"}).json() == {"duplicate": False}
+    assert running.post(data).json() == {"duplicate": True}
+    link = running.client.get(f"/v1/links/{quote(LINKS[0], safe='')}").json()
+    assert (link["link"], link["rtt_p50_us"]) == (LINKS[0], 300.0)
+    links = running.client.get("/v1/links", params={"site": "guiyang", "network": "private"}).json()
+    assert [found["link"] for found in links] == ["j1>g1@private", "g1>j1@private"]
+    agents = {agent["agent"]: agent for agent in running.client.get("/v1/agents").json()}
+    assert agents["j1"]["boot"] == "boot1"
+    reader = ArchiveReader(running.settings.archive_path)
+    until(lambda: len(reader.keys("window")) == 3)
+    until(lambda: len(reader.keys("state")) == 8)
+    reader.close()
+    assert running.client.get("/v1/links", params={"verdict": "missed"}).json() == []
+    assert len(running.client.get("/v1/links", params={"verdict": "met"}).json()) == 8
+
+
+def test_status_metrics_health_alerts_and_docs(running: Running) -> None:
+    running.post(report(1))
+    running.post(b"garbage")
+    status = running.client.get("/v1/status").json()
+    assert status["counters"]["batches_refused_total:malformed"] == 1
+    assert status["sinks"]["archive"]["trouble"] is None
+    text = running.client.get("/metrics").text
+    assert 'linkgauge_collector_batches_refused_total{reason="malformed"} 1.0' in text
+    assert 'linkgauge_collector_batches_refused_total{reason="future"} 0.0' in text
+    assert 'linkgauge_collector_sink_backlog{sink="archive"}' in text
+    assert (running.client.get("/healthz").status_code, running.client.get("/healthz").text) == (200, "ok")
+    assert running.client.get("/v1/alerts").json() == []
+    assert running.client.get("/docs").status_code == 200
+    assert "/v1/batches" in running.client.get("/openapi.json").json()["paths"]
+
+
+def test_refusals_over_http(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    other = issue(running.settings.tokens, "g1")
+    at_ns = now_ns()
+    cases = [
+        (running.post(report(1), token="wrong"), 401, "token"),
+        (running.client.post("/v1/batches", content=report(1)), 401, "token"),
+        (running.post(report(1), token=other), 403, "wrong_agent"),
+        (
+            running.post(body("j1", 1, windows(["g1>j1@backbone"], at_ns), created_ns=at_ns)),
+            403,
+            "wrong_agent",
+        ),
+        (running.post(report(1)[:-1]), 400, "malformed"),
+        (running.post(report(1, at_ns + 120 * NS_PER_S)), 400, "future"),
+        (running.post(bytes(200_001)), 413, "too_large"),
+        (running.post(gzip.compress(bytes(10**7)), **{"Content-Encoding": "gzip"}), 413, "too_large"),
+        (running.post(report(1), **{"Content-Encoding": "br"}), 415, "encoding"),
+    ]
+    for reply, status, reason in cases:
+        assert (reply.status_code, reply.json()["reason"]) == (status, reason)
+        assert reply.json()["error"]
+    assert cases[0][0].headers["WWW-Authenticate"] == "Bearer"
+    assert running.client.get("/v1/links/nonsense").json()["reason"] == "unknown_link"
+    assert running.client.get("/nowhere").json() == {"reason": "http", "error": "Not Found"}
+    assert running.token not in caplog.text
+    assert other not in caplog.text
+
+
+def test_too_much_at_once_is_asked_to_come_again(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collector.api.BUSIEST", 0)
+    reply = running.post(report(1))
+    assert (reply.status_code, reply.json()["reason"]) == (503, "busy")
+    assert int(reply.headers["Retry-After"]) > 0
+    monkeypatch.undo()
+    assert running.post(report(1)).status_code == 200
+
+
+def test_a_body_without_a_length_is_bounded_too(running: Running) -> None:
+    def parts() -> Iterator[bytes]:
+        for _ in range(30):
+            yield bytes(10_000)
+
+    headers = {"Authorization": f"Bearer {running.token}"}
+    assert running.client.post("/v1/batches", content=parts(), headers=headers).status_code == 413
+
+
+def test_the_plan_has_a_tag_and_follows_the_inventory(running: Running) -> None:
+    headers = {"Authorization": f"Bearer {running.token}"}
+    first = running.client.get("/v1/plan", headers=headers)
+    assert decode_plan(first.content).agent == "j1"
+    assert "max-age" in first.headers["Cache-Control"]
+    same = running.client.get("/v1/plan", headers={**headers, "If-None-Match": first.headers["ETag"]})
+    assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", first.headers["ETag"])
+    text = running.settings.inventory.read_text().replace("10.0.0.2", "10.0.0.22")
+    running.settings.inventory.write_text(text)
+    changed = running.client.get("/v1/plan", headers={**headers, "If-None-Match": first.headers["ETag"]})
+    assert changed.status_code == 200
+    assert running.client.get("/v1/plan").status_code == 401
+    stranger = issue(running.settings.tokens, "x1")
+    reply = running.client.get("/v1/plan", headers={"Authorization": f"Bearer {stranger}"})
+    assert (reply.status_code, reply.json()["reason"]) == (404, "unknown_agent")
+
+
+def test_a_full_journal_answers_507_and_recovers(running: Running) -> None:
+    assert running.post(report(1)).status_code == 200
+    journal = running.collector.journal
+    pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
+    journal._db.execute(f"PRAGMA max_page_count={pages}")
+    reply = None
+    for number in range(2, 60):
+        reply = running.post(report(number))
+        if reply.status_code != 200:
+            break
+    assert reply is not None
+    assert (reply.status_code, reply.json()["reason"]) == (507, "store")
+    assert "make room" in reply.json()["error"]
+    assert "Retry-After" in reply.headers
+    health = running.client.get("/healthz")
+    assert health.status_code == 503
+    assert "journal.sqlite" in health.text
+    journal._db.execute("PRAGMA max_page_count=1000000")
+    assert running.post(report(99)).status_code == 200
+    assert running.client.get("/healthz").status_code == 200
