@@ -1,0 +1,81 @@
+"""Delay at a tier's quantile, on the basis that the clocks allow. Pure.
+
+One way where, in every window with samples, the bound on the clocks' error is known and at most a tenth of
+the objective; else half of the round trip. A link has one basis for the whole span that is judged, so that
+its windows and its period speak of the same thing. Packets that were lost have no delay: loss judges them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linkgauge.clock import NS_PER_US
+from linkgauge.histogram import RELATIVE_ERROR
+from linkgauge.model import DelayBasis
+from quality.confidence import quantile_ranks
+from quality.evidence import Evidence
+from quality.merged import Merged
+
+Counts = NDArray[np.int64]
+Reals = NDArray[np.float64]
+
+CLOCK_SHARE = 0.1
+"""Highest error bound of a one-way delay, as a share of the objective that it is held against."""
+_BUCKET = RELATIVE_ERROR / (1 - RELATIVE_ERROR)
+"""How far the end of a bucket lies from the value that stands for it, at most, as a share of that value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """n links: samples, the quantile, and an interval that holds the true quantile with 95 %.
+
+    lower_us, upper_us (n,) are order statistics widened by the histogram's error; NaN where there are too few
+    samples for that end.
+    """
+
+    samples: Counts
+    value_us: Reals
+    lower_us: Reals
+    upper_us: Reals
+
+
+def bases(evidence: Evidence, objective_us: Reals) -> Counts:
+    """DelayBasis of each link, (links,); NONE without a sample."""
+    row = evidence.row
+    rtt, forward = (evidence.windows.histograms(name).offsets for name in ("rtt_ns", "forward_ns"))
+    some = rtt[row + 1] > rtt[row]
+    with np.errstate(invalid="ignore"):
+        known = evidence.real("one_way_error_us") <= CLOCK_SHARE * objective_us[evidence.link]
+    one_way = some & known & (forward[row + 1] > forward[row])
+    basis = np.where(evidence.each(some & ~one_way) > 0, DelayBasis.HALF_ROUND_TRIP, DelayBasis.ONE_WAY)
+    return np.where(evidence.each(some) > 0, basis, DelayBasis.NONE).astype(np.int64)
+
+
+def delays(evidence: Evidence, basis: Counts, quantile: Reals) -> Delays:
+    """Delay of each link over these rows. basis (links,), quantile (links,) 0..1."""
+    one_way = _delays(evidence, basis == DelayBasis.ONE_WAY, "forward_ns", quantile, 1.0)
+    half = _delays(evidence, basis == DelayBasis.HALF_ROUND_TRIP, "rtt_ns", quantile, 0.5)
+
+    def either(first: Reals, second: Reals) -> Reals:
+        return np.where(basis == DelayBasis.ONE_WAY, first, second)
+
+    return Delays(
+        one_way.samples + half.samples,
+        either(one_way.value_us, half.value_us),
+        either(one_way.lower_us, half.lower_us),
+        either(one_way.upper_us, half.upper_us),
+    )
+
+
+def _delays(
+    evidence: Evidence, links: NDArray[np.bool_], column: str, quantile: Reals, share: float
+) -> Delays:
+    """The links of the mask, judged on `share` of the histograms in this column."""
+    use = evidence.where(links[evidence.link])
+    merged = Merged.of(evidence.windows.histograms(column), use.row, use.link, use.links)
+    low, high = (merged.ranked_ns(rank) for rank in quantile_ranks(merged.samples, quantile))
+    value, low, high = (each * share / NS_PER_US for each in (merged.quantile_ns(quantile), low, high))
+    return Delays(merged.samples, value, low - np.abs(low) * _BUCKET, high + np.abs(high) * _BUCKET)

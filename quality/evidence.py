@@ -1,0 +1,93 @@
+"""Which rows of WINDOW count for which link. Pure.
+
+Of a link's rows only those of the probe `stamp` in its lowest class count: the other probes have no
+direction, and a higher class is another service. A row without a packet is no measurement. Of two rows of
+one link and window the later one counts. Rows of links that are not expected are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linkgauge.frame import Frame
+from linkgauge.model import Probe
+from quality.objectives import Objectives
+
+Rows = NDArray[np.intp]
+_NO_NUMBER = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """m rows of `windows`, ordered by link and start; each belongs to one of `links` links."""
+
+    windows: Frame
+    row: Rows
+    """(m,) rows of `windows`."""
+    link: Rows
+    """(m,) 0..links-1, ascending."""
+    links: int
+
+    def count(self, name: str) -> NDArray[np.int64]:
+        """A COUNT column of these rows, (m,)."""
+        return self.windows.count(name)[self.row]
+
+    def real(self, name: str) -> NDArray[np.float64]:
+        """A REAL column of these rows, (m,)."""
+        return self.windows.real(name)[self.row]
+
+    def where(self, mask: NDArray[np.bool_]) -> Evidence:
+        """The rows of the mask (m,)."""
+        return Evidence(self.windows, self.row[mask], self.link[mask], self.links)
+
+    @property
+    def fit(self) -> Evidence:
+        """What a fit agent measured: an unfit agent's losses are its own, not the network's."""
+        return self.where(self.count("unfit") == 0)
+
+    @property
+    def unloaded(self) -> Evidence:
+        """Without windows in which a throughput test of our own filled the queues."""
+        return self.where(self.count("under_test") == 0)
+
+    def each(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """How many rows of each link are in the mask (m,); (links,)."""
+        return np.bincount(self.link[mask], minlength=self.links).astype(np.int64)
+
+    def total(self, name: str) -> NDArray[np.int64]:
+        """Sum of a COUNT column over the rows of each link, (links,)."""
+        return summed(self.count(name), self.link, self.links)
+
+
+def summed(values: NDArray[np.int64], group: Rows, groups: int) -> NDArray[np.int64]:
+    """Sum of the values (m,) of each group, (groups,); exact below 2**53."""
+    return np.bincount(group, values, groups).astype(np.int64)
+
+
+def gather(windows: Frame, objectives: Objectives, end_ns: int) -> Evidence:
+    """The rows of windows that start before `end_ns` and count for one of the expected links."""
+    link = objectives.found(windows.text("link"))
+    start_ns = windows.count("start_ns")
+    use = (link >= 0) & (windows.text("probe") == Probe.STAMP.value)
+    use &= (start_ns < end_ns) & (windows.count("sent") > 0)
+    row = np.flatnonzero(use)
+    row = row[_lowest(windows.text("class")[row], link[row], len(objectives))]
+    row = row[np.lexsort((start_ns[row], link[row]))]
+    last = np.ones(len(row), np.bool_)
+    last[:-1] = (np.diff(link[row]) != 0) | (np.diff(start_ns[row]) != 0)
+    row = row[last]
+    return Evidence(windows, row, link[row], len(objectives))
+
+
+def _lowest(classes: NDArray[np.object_], link: Rows, links: int) -> NDArray[np.bool_]:
+    """Which rows are of the lowest class of their link; a class that is no number comes last."""
+    words = classes.tolist()
+    number = {word: int(word) if word.isdecimal() else _NO_NUMBER for word in set(words)}
+    value = np.array([number[word] for word in words], np.int64)
+    lowest = np.full(links, np.iinfo(np.int64).max)
+    np.minimum.at(lowest, link, value)
+    is_lowest: NDArray[np.bool_] = value == lowest[link]
+    return is_lowest

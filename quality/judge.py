@@ -1,0 +1,108 @@
+"""The judgement of one window: a STATE row for every link that is expected, measured or not. Pure.
+
+A link is judged in its own, forward direction. Its backward loss is the same fact as the forward loss of the
+reverse link, so where that link was measured by a fit agent in the same window, the backward excess is NaN:
+one fault gives one finding. Numbers of the window are NaN unless a fit agent measured it; delay also when a
+throughput test of our own ran. In a window in which nothing came back, every loss without a known direction
+counts as forward loss (see quality.loss): a dead link breaches its objective. Its delay is NaN.
+
+Verdicts look back over all rows of `period` (see quality.period), at VERDICT_CONFIDENCE; the bounds of the
+window are at ALERT_CONFIDENCE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linkgauge.frame import Frame
+from linkgauge.model import LinkSpec
+from linkgauge.schema import STATE
+from quality import delay, loss
+from quality.confidence import ALERT_CONFIDENCE
+from quality.evidence import Evidence, gather
+from quality.loss import Losses
+from quality.objectives import Objectives
+from quality.period import Period, assess
+from quality.throughput import last_received_bps
+
+Columns = dict[str, Any]
+
+
+def judge(
+    period: Frame, throughput: Frame, specs: Sequence[LinkSpec], start_ns: int, length_ns: int
+) -> Frame:
+    """STATE rows for the window from `start_ns`, one for each spec, in their order.
+
+    period: WINDOW rows of the last period, this window included; later rows are left out. throughput:
+    THROUGHPUT rows, no older than a test may be; the last of each link counts.
+    """
+    objectives = Objectives.of(specs)
+    end_ns = start_ns + length_ns
+    evidence = gather(period, objectives, end_ns)
+    received_bps = last_received_bps(throughput, objectives, end_ns)
+    verdict = assess(evidence, received_bps, objectives)
+    window = evidence.where(evidence.count("start_ns") == start_ns)
+    columns: Columns = {
+        "link": list(objectives.rows),
+        "start_ns": np.full(len(specs), start_ns),
+        "length_ns": np.full(len(specs), length_ns),
+        **_verdicts(verdict, objectives),
+        **_loss(window, objectives),
+        **_delay(window, verdict.basis, objectives),
+    }
+    return Frame.of(STATE, columns)
+
+
+def _verdicts(period: Period, objectives: Objectives) -> Columns:
+    return {
+        "verdict": period.verdict,
+        "verdict_delay": period.verdict_delay,
+        "verdict_loss": period.verdict_loss,
+        "verdict_throughput": period.verdict_throughput,
+        "period_loss_upper_ratio": period.loss_upper_ratio,
+        "period_delay_us": period.delay.value_us,
+        "availability_ratio": period.availability_ratio,
+        "received_bps": period.received_bps,
+        "promised_bps": objectives.promised_bps,
+    }
+
+
+def _loss(window: Evidence, objectives: Objectives) -> Columns:
+    fit = window.fit
+    measured, is_fit = (np.bincount(each.link, minlength=each.links) for each in (window, fit))
+    told_elsewhere = (objectives.reverse >= 0) & (is_fit[objectives.reverse] > 0)
+    columns = {
+        "measured": measured,
+        "fit": is_fit,
+        "loss_objective_ratio": objectives.loss_ratio,
+        **_direction("forward", loss.forward(fit).by(fit.link, fit.links), objectives),
+        **_direction("backward", loss.backward(fit).by(fit.link, fit.links), objectives),
+    }
+    columns["loss_backward_excess_ratio"] = np.where(
+        told_elsewhere, np.nan, columns["loss_backward_excess_ratio"]
+    )
+    return columns
+
+
+def _direction(name: str, losses: Losses, objectives: Objectives) -> Columns:
+    lower = losses.lower(ALERT_CONFIDENCE)
+    return {
+        f"loss_{name}_ratio": losses.ratio,
+        f"loss_{name}_lower_ratio": lower,
+        f"loss_{name}_upper_ratio": losses.upper(ALERT_CONFIDENCE),
+        f"loss_{name}_excess_ratio": lower - objectives.loss_ratio,
+    }
+
+
+def _delay(window: Evidence, basis: NDArray[np.int64], objectives: Objectives) -> Columns:
+    value_us = delay.delays(window.fit.unloaded, basis, objectives.delay_quantile).value_us
+    return {
+        "delay_basis": basis,
+        "delay_us": value_us,
+        "delay_objective_us": objectives.delay_us,
+        "delay_excess_us": value_us - objectives.delay_us,
+    }

@@ -1,0 +1,50 @@
+"""Which rows count."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from quality.evidence import gather
+from quality.objectives import Objectives
+from tests.quality.world import BACK, START_NS, THERE, WINDOW_NS, row, spec, windows
+
+OBJECTIVES = Objectives.of([spec(THERE, mirrored=True), spec(BACK, mirrored=True)])
+
+
+def _sent(rows: list[dict[str, Any]]) -> list[int]:
+    return [int(sent) for sent in gather(windows(rows), OBJECTIVES, START_NS + WINDOW_NS).total("sent")]
+
+
+def test_only_stamp_counts() -> None:
+    assert _sent([row(sent=5), row(probe="icmp", sent=7), row(probe="tcp", sent=9)]) == [5, 0]
+
+
+def test_the_lowest_class_of_each_link_counts() -> None:
+    rows = [{**row(sent=sent), "class": name} for name, sent in (("46", 5), ("8", 7), ("ef", 9))]
+    assert _sent(rows) == [7, 0]
+    assert _sent([*rows, row(sent=3, link=str(BACK))]) == [7, 3]
+
+
+def test_of_two_copies_of_a_window_the_later_counts_and_later_windows_do_not() -> None:
+    assert _sent([row(sent=5), row(1, sent=7), row(sent=9), row(-1, sent=11)]) == [16, 0]
+
+
+def test_links_that_are_not_expected_and_windows_without_packets_are_left_out() -> None:
+    evidence = gather(windows([row(link="x>y@net"), row(sent=0, replied=0)]), OBJECTIVES, 2 * START_NS)
+    assert len(evidence.row) == 0
+
+
+def test_rows_are_ordered_by_link_and_time() -> None:
+    rows = [row(0, link=str(BACK)), row(0), row(2), row(1, link=str(BACK)), row(1)]
+    evidence = gather(windows(rows), OBJECTIVES, START_NS + WINDOW_NS)
+    assert evidence.link.tolist() == [0, 0, 0, 1, 1]
+    assert np.diff(evidence.count("start_ns")).tolist()[:2] == [WINDOW_NS, WINDOW_NS]
+    assert evidence.row.tolist() == [2, 4, 1, 3, 0]
+
+
+def test_unfit_and_loaded_windows_can_be_told_apart() -> None:
+    rows = [row(0, unfit=1), row(1, under_test=1), row(2)]
+    evidence = gather(windows(rows), OBJECTIVES, START_NS + WINDOW_NS)
+    assert (len(evidence.row), len(evidence.fit.row), len(evidence.fit.unloaded.row)) == (3, 2, 1)
