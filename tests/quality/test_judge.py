@@ -243,11 +243,8 @@ def _twin(rows: list[dict[str, Any]], link: Link) -> dict[str, float]:
         trials, most = trials + n, most + each["lost_forward"] + unknown
         least += each["lost_forward"] + (unknown if silent else 0)
         back = n - each["lost_forward"]
-        lost = max(
-            [(each["lost_forward"] + unknown) / n] * (n > 0)
-            + [(each["lost_backward"] + unknown) / back] * (back > 0),
-            default=1.0,
-        )
+        parts = ((each["lost_forward"] + unknown, n), (each["lost_backward"] + unknown, back))
+        lost = max((part / whole for part, whole in parts if whole > 0), default=1.0)
         available += lost < 0.5
     return {"windows": len(fit), "trials": trials, "least": least, "most": most, "available": available}
 
