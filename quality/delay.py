@@ -2,7 +2,8 @@
 
 One way where, in every window with samples, the bound on the clocks' error is known and at most a tenth of
 the objective; else half of the round trip. A link has one basis for the whole span that is judged, so that
-its windows and its period speak of the same thing. Packets that were lost have no delay: loss judges them.
+its windows and its period speak of the same thing. A packet that came late, after the probe's timeout, is
+slower than every sample. Packets that were lost have no delay: loss judges them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from linkgauge.histogram import RELATIVE_ERROR
 from linkgauge.model import DelayBasis
 from quality.confidence import quantile_ranks
 from quality.evidence import Evidence
-from quality.merged import Merged
+from quality.merged import Merged, quantile_rank
 
 Counts = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -32,8 +33,9 @@ _BUCKET = RELATIVE_ERROR / (1 - RELATIVE_ERROR)
 class Delays:
     """n links: samples, the quantile, and an interval that holds the true quantile with 95 %.
 
-    lower_us, upper_us (n,) are order statistics widened by the histogram's error; NaN where there are too few
-    samples for that end.
+    samples (n,) are packets in time or late. value_us (n,) is NaN where it is not known: no packets, or the
+    quantile falls among the late ones. lower_us, upper_us (n,) are order statistics widened by the
+    histogram's error; infinite for a late packet, NaN where there are too few samples for that end.
     """
 
     samples: Counts
@@ -43,15 +45,17 @@ class Delays:
 
 
 def bases(evidence: Evidence, objective_us: Reals) -> Counts:
-    """DelayBasis of each link, (links,); NONE without a sample."""
+    """DelayBasis of each link, (links,); NONE without a reply."""
     row = evidence.row
     rtt, forward = (evidence.windows.histograms(name).offsets for name in ("rtt_ns", "forward_ns"))
     some = rtt[row + 1] > rtt[row]
     with np.errstate(invalid="ignore"):
         known = evidence.real("one_way_error_us") <= CLOCK_SHARE * objective_us[evidence.link]
     one_way = some & known & (forward[row + 1] > forward[row])
-    basis = np.where(evidence.each(some & ~one_way) > 0, DelayBasis.HALF_ROUND_TRIP, DelayBasis.ONE_WAY)
-    return np.where(evidence.each(some) > 0, basis, DelayBasis.NONE).astype(np.int64)
+    sampled = evidence.each(some)
+    half = (evidence.each(some & ~one_way) > 0) | (sampled == 0)
+    basis = np.where(half, DelayBasis.HALF_ROUND_TRIP, DelayBasis.ONE_WAY)
+    return np.where(sampled + evidence.total("late") > 0, basis, DelayBasis.NONE).astype(np.int64)
 
 
 def delays(evidence: Evidence, basis: Counts, quantile: Reals) -> Delays:
@@ -76,6 +80,19 @@ def _delays(
     """The links of the mask, judged on `share` of the histograms in this column."""
     use = evidence.where(links[evidence.link])
     merged = Merged.of(evidence.windows.histograms(column), use.row, use.link, use.links)
-    low, high = (merged.ranked_ns(rank) for rank in quantile_ranks(merged.samples, quantile))
-    value, low, high = (each * share / NS_PER_US for each in (merged.quantile_ns(quantile), low, high))
-    return Delays(merged.samples, value, low - np.abs(low) * _BUCKET, high + np.abs(high) * _BUCKET)
+    samples = merged.samples + use.total("late")
+
+    def ranked_us(rank: Counts) -> Reals:
+        late = (rank > merged.samples) & (rank <= samples)
+        return np.where(late, np.inf, merged.ranked_ns(rank) * share / NS_PER_US)
+
+    low, high = (ranked_us(rank) for rank in quantile_ranks(samples, quantile))
+    value = ranked_us(quantile_rank(samples, quantile))
+    value = np.where(np.isfinite(value), value, np.nan)
+    return Delays(samples, value, _widened(low, -1), _widened(high, 1))
+
+
+def _widened(value_us: Reals, way: int) -> Reals:
+    """Moved by the histogram's error down (-1) or up (1)."""
+    finite = np.where(np.isfinite(value_us), value_us, 0.0)
+    return value_us + way * np.abs(finite) * _BUCKET

@@ -1,8 +1,8 @@
 """Which rows of WINDOW count for which link. Pure.
 
-Of a link's rows only those of the probe `stamp` in its lowest class count: the other probes have no
-direction, and a higher class is another service. A row without a packet is no measurement. Of two rows of
-one link and window the later one counts. Rows of links that are not expected are left out.
+Of a link's rows only those of the probe `stamp` count, in each window those of the lowest class: the other
+probes have no direction, and a higher class is another service. A row without a packet is no measurement. Of
+two copies of a row the later one counts. Rows of links that are not expected are left out.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from quality.objectives import Objectives
 
 Rows = NDArray[np.intp]
 _NO_NUMBER = 1 << 20
+_MOST = float(2**62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,8 @@ class Evidence:
 
 
 def summed(values: NDArray[np.int64], group: Rows, groups: int) -> NDArray[np.int64]:
-    """Sum of the values (m,) of each group, (groups,); exact below 2**53."""
-    return np.bincount(group, values, groups).astype(np.int64)
+    """Sum of the values (m,) of each group, (groups,); exact below 2**53, held to what int64 can hold."""
+    return np.minimum(np.bincount(group, values, groups), _MOST).astype(np.int64)
 
 
 def gather(windows: Frame, objectives: Objectives, end_ns: int) -> Evidence:
@@ -74,20 +75,15 @@ def gather(windows: Frame, objectives: Objectives, end_ns: int) -> Evidence:
     use = (link >= 0) & (windows.text("probe") == Probe.STAMP.value)
     use &= (start_ns < end_ns) & (windows.count("sent") > 0)
     row = np.flatnonzero(use)
-    row = row[_lowest(windows.text("class")[row], link[row], len(objectives))]
-    row = row[np.lexsort((start_ns[row], link[row]))]
-    last = np.ones(len(row), np.bool_)
+    row = row[np.lexsort((-_class_number(windows.text("class")[row]), start_ns[row], link[row]))]
+    last = np.ones(len(row), np.bool_)  # of each link and window: the lowest class, and of it the later copy
     last[:-1] = (np.diff(link[row]) != 0) | (np.diff(start_ns[row]) != 0)
     row = row[last]
     return Evidence(windows, row, link[row], len(objectives))
 
 
-def _lowest(classes: NDArray[np.object_], link: Rows, links: int) -> NDArray[np.bool_]:
-    """Which rows are of the lowest class of their link; a class that is no number comes last."""
+def _class_number(classes: NDArray[np.object_]) -> NDArray[np.int64]:
+    """The class of each row as a number; one that is none comes last."""
     words = classes.tolist()
-    number = {word: int(word) if word.isdecimal() else _NO_NUMBER for word in set(words)}
-    value = np.array([number[word] for word in words], np.int64)
-    lowest = np.full(links, np.iinfo(np.int64).max)
-    np.minimum.at(lowest, link, value)
-    is_lowest: NDArray[np.bool_] = value == lowest[link]
-    return is_lowest
+    number = {word: int(word) if word.isdecimal() and len(word) <= 3 else _NO_NUMBER for word in set(words)}
+    return np.array([number[word] for word in words], np.int64)

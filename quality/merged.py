@@ -67,5 +67,10 @@ class Merged:
 
     def quantile_ns(self, quantile: ArrayLike, least: int = 1) -> Reals:
         """The sample of rank ceil(q n); NaN in groups of fewer than `least` samples."""
-        rank = np.maximum(np.ceil(np.asarray(quantile) * self.samples).astype(np.int64), 1)
-        return np.where(self.samples >= least, self.ranked_ns(rank), np.nan)
+        ranked = self.ranked_ns(quantile_rank(self.samples, quantile))
+        return np.where(self.samples >= least, ranked, np.nan)
+
+
+def quantile_rank(samples: Counts, quantile: ArrayLike) -> Counts:
+    """Rank of the quantile among so many samples: ceil(q n), from 1; (n,) int64."""
+    return np.maximum(np.ceil(np.asarray(quantile) * samples).astype(np.int64), 1)

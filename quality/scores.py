@@ -66,14 +66,14 @@ class LinkSummary:
 
 
 def as_dict(summary: LinkSummary) -> dict[str, str | int | float | None]:
-    """Plain values for JSON: NaN is None, verdicts and basis are words."""
+    """Plain values for JSON: what is not finite is None, verdicts and basis are words."""
     return {name: _plain(value) for name, value in asdict(summary).items()}
 
 
 def _plain(value: str | int | float | Verdict | DelayBasis) -> str | int | float | None:
     if isinstance(value, Verdict | DelayBasis):
         return value.word
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def summarise(windows: Frame, throughput: Frame, specs: Sequence[LinkSpec]) -> list[LinkSummary]:

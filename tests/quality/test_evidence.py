@@ -27,6 +27,14 @@ def test_the_lowest_class_of_each_link_counts() -> None:
     assert _sent([*rows, row(sent=3, link=str(BACK))]) == [7, 3]
 
 
+def test_a_link_whose_class_was_changed_is_measured_before_and_after() -> None:
+    assert _sent([row(1, sent=5), {**row(0, sent=7), "class": "46"}]) == [12, 0]
+
+
+def test_counts_that_cannot_be_are_held_to_what_can_be_counted() -> None:
+    assert _sent([row(at, sent=2**62) for at in range(3)]) == [2**62, 0]
+
+
 def test_of_two_copies_of_a_window_the_later_counts_and_later_windows_do_not() -> None:
     assert _sent([row(sent=5), row(1, sent=7), row(sent=9), row(-1, sent=11)]) == [16, 0]
 

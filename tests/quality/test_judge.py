@@ -144,6 +144,15 @@ def test_delay_is_judged_at_the_quantile_of_the_tier() -> None:
         assert state["delay_us"] == pytest.approx(delay_us, rel=0.01)
 
 
+def test_late_packets_are_slower_than_every_sample() -> None:
+    mostly_late = judged(full_period(late=300, sent=400))
+    assert (mostly_late["verdict_loss"], mostly_late["verdict_delay"]) == (MET, MISSED)
+    assert math.isnan(mostly_late["delay_us"])
+    assert judged(full_period(late=10, sent=110))["verdict_delay"] == MET
+    all_late = judged([row(at, replied=0, late=100) for at in range(30)])
+    assert (all_late["delay_basis"], all_late["verdict"]) == (DelayBasis.HALF_ROUND_TRIP, MISSED)
+
+
 def test_met_needs_enough_packets() -> None:
     clean = full_period()
     assert judged(clean)["verdict"] == MET
