@@ -1,0 +1,183 @@
+"""What an agent reports: one batch a window, echo windows only when they are complete, health by itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from linkgauge.clock import NS_PER_S, ClockQuality, Instant
+from linkgauge.errors import StoreError
+from linkgauge.frame import Frame
+from linkgauge.schema import WINDOW, Unfit
+from linkgauge.wire import Batch, decode
+from probes.echo import EchoRound, Fate
+from probes.engine import Fitness
+from probes.outbox import Outbox
+from probes.reporter import Reporter
+
+WINDOW_NS = 10 * NS_PER_S
+T0 = 1_800_000_000 * NS_PER_S
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.wall_ns = T0
+
+    def now(self) -> Instant:
+        return Instant(self.wall_ns - T0, self.wall_ns)
+
+
+class Bench:
+    """A reporter with a real outbox and a clock that the test moves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = Clock()
+        self.outbox = Outbox(folder / "outbox.sqlite", 1 << 30, 1 << 62, clock=self.clock)
+        self.woken = 0
+        self.reporter = Reporter(
+            "a",
+            "boot",
+            self.outbox,
+            self.clock,
+            lambda: ClockQuality(True, 5_000, 37),
+            self._wake,
+            lambda: 7.5,
+        )
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def stamp(self, start_ns: int, unfit: int = 0) -> None:
+        """The engine hands over the window that starts there."""
+        row = {"link": ["a>b@n"], "probe": ["stamp"], "class": ["0"], "start_ns": [start_ns], "sent": [100]}
+        fitness = Fitness(start_ns, WINDOW_NS, unfit, 900.0, 1, 2, 3, 4, 5)
+        self.reporter.deliver(Frame.of(WINDOW, {**row, "length_ns": [WINDOW_NS]}), fitness)
+
+    def finish(self) -> list[Batch]:
+        """Everything that was reported, in order."""
+        self.reporter.start()
+        self.reporter.stop()
+        return self.batches()
+
+    def batches(self) -> list[Batch]:
+        made = []
+        while (row := self.outbox.oldest()) is not None:
+            made.append(decode(row.body))
+            self.outbox.done(row.boot, row.number)
+        return made
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def round_at(*sent_ns: int) -> Callable[[], EchoRound]:
+    n = len(sent_ns)
+    done = EchoRound(
+        np.array(["a>b@n"] * n, object), np.array(sent_ns), np.full(n, Fate.REPLIED, np.int8),
+        np.full(n, 1e6), np.zeros(n, np.int64),
+    )  # fmt: skip
+    return lambda: done
+
+
+def probes_in(batch: Batch) -> list[tuple[str, int]]:
+    window = batch.frames["window"]
+    return list(
+        zip(
+            window.text("probe").tolist(),
+            ((window.count("start_ns") - T0) // WINDOW_NS).tolist(),
+            strict=True,
+        )
+    )
+
+
+def test_a_window_is_one_batch_and_wakes_the_upload(bench: Bench) -> None:
+    bench.stamp(T0)
+    bench.stamp(T0 + WINDOW_NS)
+    batches = bench.finish()
+    assert [(b.agent, b.boot, b.number) for b in batches] == [("a", "boot", 1), ("a", "boot", 2)]
+    assert [probes_in(b) for b in batches] == [[("stamp", 0)], [("stamp", 1)]]
+    assert bench.woken == 2
+
+
+def test_echo_windows_wait_until_they_are_over_and_come_once(bench: Bench) -> None:
+    bench.reporter.echo("icmp", round_at(T0 + 1))
+    bench.reporter.echo("icmp", round_at(T0 + WINDOW_NS - 1, T0 + WINDOW_NS + 1))  # straddles two windows
+    bench.clock.wall_ns = T0 + WINDOW_NS + NS_PER_S
+    bench.stamp(T0)
+    bench.reporter.start()
+    while bench.outbox.counts().waiting < 1:
+        pass
+    first = bench.batches()
+    bench.reporter.echo("icmp", round_at(T0 + WINDOW_NS + 5))
+    bench.stamp(T0 + WINDOW_NS)
+    bench.clock.wall_ns = T0 + 3 * WINDOW_NS
+    bench.reporter.stop()
+    rest = bench.batches()
+    assert [probes_in(b) for b in first] == [[("stamp", 0), ("icmp", 0)]]
+    assert sorted(row for b in rest for row in probes_in(b)) == [("icmp", 1), ("stamp", 1)]
+    assert first[0].frames["window"].count("sent").tolist() == [100, 2]
+    icmp = next(b.frames["window"] for b in rest if ("icmp", 1) in probes_in(b))
+    assert icmp.count("sent")[icmp.text("probe") == "icmp"].tolist() == [2]
+
+
+def test_a_round_that_still_runs_holds_its_window_back(bench: Bench) -> None:
+    bench.reporter.start()
+    bench.reporter.echo("icmp", round_at(T0 + 1))
+
+    def slow() -> EchoRound:
+        bench.clock.wall_ns = T0 + 2 * WINDOW_NS
+        bench.stamp(T0)
+        while bench.outbox.counts().waiting < 1:
+            pass
+        return round_at(T0 + 2)()
+
+    bench.reporter.echo("icmp", slow)
+    assert [probes_in(b) for b in bench.batches()] == [[("stamp", 0)]]
+    bench.reporter.stop()
+    assert [probes_in(b) for b in bench.batches()] == [[("icmp", 0)]]
+
+
+def test_a_clock_step_makes_echoes_unfit_too(bench: Bench) -> None:
+    bench.reporter.echo("tcp", round_at(T0 + 1))
+    bench.clock.wall_ns = T0 + WINDOW_NS
+    bench.stamp(T0, unfit=Unfit.CLOCK_STEP.value | Unfit.LOOP_LAG.value)
+    window = bench.finish()[0].frames["window"]
+    assert window.count("unfit")[window.text("probe") == "tcp"].tolist() == [Unfit.CLOCK_STEP.value]
+
+
+def test_health_says_what_the_engine_noted_and_that_it_is_silent(bench: Bench) -> None:
+    bench.clock.wall_ns = T0 + WINDOW_NS + 5
+    bench.reporter.heartbeat(WINDOW_NS)
+    bench.stamp(T0)
+    bench.finish()
+    bench.reporter.heartbeat(WINDOW_NS)
+    bench.clock.wall_ns = T0 + 20 * WINDOW_NS
+    bench.reporter.heartbeat(WINDOW_NS)
+    rows = [b.frames["health"] for b in bench.batches() if "health" in b.frames]
+    assert [int(r.count("fit")[0]) for r in rows] == [1, 0]
+    assert rows[0].count("start_ns").tolist() == [T0]
+    assert rows[0].count("receive_dropped").tolist() == [1]
+    assert rows[0].count("reflect_refused").tolist() == [5]
+    assert rows[0].real("clock_error_us").tolist() == [5.0]
+    assert rows[0].real("plan_age_s").tolist() == [7.5]
+    assert math.isnan(rows[1].real("loop_lag_max_us")[0])
+
+
+def test_a_full_disk_is_said_once_and_measuring_goes_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> int:
+        raise StoreError("outbox.sqlite: the disk is full; make room")
+
+    monkeypatch.setattr(bench.outbox, "put", full)
+    bench.stamp(T0)
+    bench.stamp(T0 + WINDOW_NS)
+    assert bench.finish() == []
+    assert caplog.text.count("the disk is full") == 1
+    assert bench.woken == 0
