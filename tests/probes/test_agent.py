@@ -1,0 +1,209 @@
+"""The agent's plan keeping: starts without a collector, takes a new plan, says what it cannot carry out."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from linkgauge.clock import NS_PER_S, SystemClock, read_clock_quality, seconds
+from linkgauge.schema import Outcome
+from linkgauge.wire import Plan, PlanLink, Turn, decode, encode_plan
+from probes.agent import Agent, Kit
+from probes.collector_client import CollectorClient
+from probes.echo import EchoRound, Fate
+from probes.outbox import Outbox
+from probes.plan_cache import PlanCache, PlanFetcher
+from probes.reporter import Reporter
+from probes.throughput.report import Report
+from tests.probes.plans import plan
+
+HOME, PEER = "127.64.201.1", "127.64.201.2"
+
+
+class Echoes:
+    """Every target answers at once."""
+
+    def round(self, links: Sequence[PlanLink], timeout_ns: int) -> EchoRound:
+        done = EchoRound.unsent([link.link for link in links], time.time_ns())
+        done.fate[:], done.rtt_ns[:] = Fate.REPLIED, 1e6
+        return done
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Responder:
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+class Tests:
+    """Remembers what it was asked to do."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def measure(self, local: str, peer: str, port: int, duration_ns: int) -> Report:
+        self.asked.append(f"send {local} {peer}")
+        return Report(Outcome.MEASURED, received_bps=1e6)
+
+    def serve_once(self, local: str, port: int, duration_ns: int) -> Outcome:
+        self.asked.append(f"serve {local}")
+        return Outcome.MEASURED
+
+
+class Collector:
+    """Serves whatever plan the test sets; None: nobody is there."""
+
+    def __init__(self) -> None:
+        self.plan: Plan | None = None
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if self.plan is None:
+            raise httpx.ConnectError("nobody there")
+        etag = f'"{hash(encode_plan(self.plan))}"'
+        if request.headers.get("if-none-match") == etag:
+            return httpx.Response(304)
+        return httpx.Response(200, content=encode_plan(self.plan), headers={"etag": etag})
+
+
+class Bench:
+    def __init__(self, folder: Path) -> None:
+        clock = SystemClock()
+        self.folder, self.collector, self.tests = folder, Collector(), Tests()
+        self.outbox = Outbox(folder / "outbox.sqlite", 1 << 30, seconds(86_400))
+        self.reporter = Reporter(
+            "n1",
+            "boot",
+            self.outbox,
+            clock,
+            read_clock_quality,
+            lambda: None,
+            lambda: self.agent.plan_age_s(),
+        )
+        client = CollectorClient(["http://c.example"], "token", transport=httpx.MockTransport(self.collector))
+        self.agent = Agent(
+            Kit({"icmp": lambda _: Echoes()}, lambda _: Responder(), self.tests, lambda: None),
+            self.reporter,
+            PlanCache(folder / "plan.json", "n1", clock),
+            PlanFetcher(client, "n1"),
+            clock,
+            read_clock_quality,
+            {},
+            3600,
+        )
+
+    def probes(self) -> set[str]:
+        """Probes of all windows reported so far, and the tables beside them."""
+        found: set[str] = set()
+        while (row := self.outbox.oldest()) is not None:
+            frames = decode(row.body).frames
+            found |= set(frames) - {"window"}
+            if "window" in frames:
+                found |= set(frames["window"].text("probe").tolist())
+            self.outbox.done(row.boot, row.number)
+        return found
+
+
+def wait_for(ready: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 15
+    while not ready():
+        assert time.monotonic() < deadline_s, "waited too long"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.agent.stop()
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((HOME, 0))
+        return int(sock.getsockname()[1])
+
+
+def quick(turns: list[Turn] | None = None, port: int | None = None) -> Plan:
+    """Windows of a second, a link to nobody."""
+    made = plan(links=[PlanLink("n1>n2@n", HOME, PEER)], turns=turns or [], cycle_ns=2 * NS_PER_S)
+    return replace(
+        made,
+        window_ns=NS_PER_S,
+        stamp_timeout_ns=NS_PER_S // 5,
+        stamp_port=port or free_port(),
+        locals=[HOME],
+        icmp_interval_ns=NS_PER_S // 5,
+        icmp_timeout_ns=NS_PER_S // 5,
+        tcp_interval_ns=0,
+        throughput_duration_ns=NS_PER_S // 2,
+    )
+
+
+def test_it_measures_by_the_plan_and_reports_every_kind(bench: Bench) -> None:
+    turns = [Turn("n1>n2@n", "send", HOME, PEER, 0), Turn("n2>n1@n", "serve", HOME, PEER, NS_PER_S)]
+    bench.collector.plan = quick(turns)
+    bench.agent.start()
+    seen: set[str] = set()
+
+    def everything() -> bool:
+        seen.update(bench.probes())
+        return seen >= {"stamp", "icmp", "health", "throughput"}
+
+    wait_for(everything)
+    assert f"send {HOME} {PEER}" in bench.tests.asked
+    wait_for(lambda: f"serve {HOME}" in bench.tests.asked)
+    assert bench.agent.under_test(time.time_ns() - 10 * NS_PER_S, time.time_ns())
+    assert bench.agent.plan_age_s() >= 0
+
+
+def test_without_a_collector_it_uses_the_plan_it_kept(bench: Bench) -> None:
+    kept = quick()
+    PlanCache(bench.folder / "plan.json", "n1", SystemClock()).store(kept)
+    bench.agent.start()
+    assert bench.agent.plan == kept
+    assert np.isnan(bench.agent.plan_age_s())
+    wait_for(lambda: "stamp" in bench.probes())
+
+
+def test_without_any_plan_it_still_reports_its_health(bench: Bench) -> None:
+    bench.agent.start()
+    assert bench.agent.plan is None
+    bench.reporter.heartbeat(NS_PER_S)
+    assert bench.probes() == {"health"}
+
+
+def test_a_new_plan_takes_over_and_is_kept(bench: Bench) -> None:
+    bench.collector.plan = quick()
+    bench.agent.start()
+    bench.collector.plan = changed = quick()
+    assert bench.agent.refresh_plan()
+    assert bench.agent.plan == changed
+    assert PlanCache(bench.folder / "plan.json", "n1", SystemClock()).load() == changed
+
+
+def test_a_port_in_use_is_said_once_and_tried_again(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind((HOME, 0))
+        bench.collector.plan = quick(port=taken.getsockname()[1])
+        bench.agent.start()
+        bench.agent.refresh_plan()
+        assert caplog.text.count("is in use by another program") == 1
+    bench.agent.refresh_plan()
+    wait_for(lambda: "stamp" in bench.probes())
+
+
+def test_rounds_that_answer_are_windows_with_delay(bench: Bench) -> None:
+    bench.collector.plan = quick()
+    bench.agent.start()
+    wait_for(lambda: "icmp" in bench.probes())
