@@ -1,0 +1,103 @@
+"""The book: all or nothing, order within an alert, its bound, and what it says when the disk is bad."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from alerts import book as book_module
+from alerts.book import Book
+from linkgauge.errors import StoreError
+
+
+def test_memory_and_notices_outlive_the_process(tmp_path: Path) -> None:
+    first = Book(tmp_path / "alerts.db")
+    assert first.memory() is None
+    first.record(b"one", [("a", b"1")], ["hook"], 5)
+    first.record(b"two", [], ["hook"], 6)
+    first.close()
+    again = Book(tmp_path / "alerts.db")
+    assert again.memory() == b"two"
+    assert [(head.alert, head.body) for head in again.heads("hook", 10)] == [("a", b"1")]
+    again.close()
+
+
+def test_heads_are_the_oldest_of_each_alert(tmp_path: Path) -> None:
+    book = Book(tmp_path / "alerts.db")
+    book.record(b"", [("a", b"1"), ("b", b"2"), ("a", b"3")], ["hook", "other"], 0)
+    heads = book.heads("hook", 10)
+    assert [head.body for head in heads] == [b"1", b"2"]
+    assert [head.body for head in book.heads("hook", 1)] == [b"1"]
+    book.delivered(heads[0].seq, 1)
+    book.delivered(heads[0].seq, 2)
+    assert [head.body for head in book.heads("hook", 10)] == [b"2", b"3"]
+    book.given_up(heads[1].seq, 1)
+    assert [head.body for head in book.heads("hook", 10)] == [b"3"]
+    assert [head.body for head in book.heads("other", 10)] == [b"1", b"2"]
+    assert book.totals() == {"waiting": 4, "delivered": 1, "given_up": 1, "dropped": 0}
+    book.close()
+
+
+def test_above_the_bound_the_oldest_go_first_and_are_counted(tmp_path: Path) -> None:
+    book = Book(tmp_path / "alerts.db", max_waiting=3)
+    for at in range(5):
+        book.record(b"", [(f"a{at}", b"%d" % at)], ["hook"], at)
+    assert [head.body for head in book.heads("hook", 10)] == [b"2", b"3", b"4"]
+    assert book.totals() == {"waiting": 3, "delivered": 0, "given_up": 0, "dropped": 2}
+    book.close()
+
+
+def test_what_is_done_is_kept_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(book_module, "KEPT_DONE", 3)
+    book = Book(tmp_path / "alerts.db")
+    for at in range(6):
+        book.record(b"", [("a", b"%d" % at)], ["hook"], at)
+        book.delivered(book.heads("hook", 1)[0].seq, at)
+    with sqlite3.connect(tmp_path / "alerts.db") as db:
+        kept = db.execute("SELECT body, outcome, done_ns FROM notice ORDER BY seq").fetchall()
+    db.close()
+    assert kept == [
+        (b"3", "delivered", 3),
+        (b"4", "delivered", 4),
+        (b"5", "delivered", 5),
+    ]
+    assert book.totals()["delivered"] == 6
+    book.close()
+
+
+def test_nothing_of_a_record_stays_when_any_of_it_fails(tmp_path: Path) -> None:
+    book = Book(tmp_path / "alerts.db")
+    book.record(b"one", [], ["hook"], 0)
+    with sqlite3.connect(tmp_path / "alerts.db") as db:
+        db.execute("CREATE TRIGGER full BEFORE INSERT ON notice BEGIN SELECT raise(ABORT, 'disk full'); END")
+    db.close()
+    with pytest.raises(StoreError, match="make room on its disk"):
+        book.record(b"two", [("a", b"1")], ["hook"], 1)
+    assert book.memory() == b"one"
+    assert book.totals()["waiting"] == 0
+    book.close()
+
+
+def test_a_file_that_is_no_book(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.db"
+    path.write_bytes(b"no database" * 100)
+    with pytest.raises(StoreError, match=r"alerts\.db: .*move it aside and restart"):
+        Book(path)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be made"):
+        Book(tmp_path / "file" / "alerts.db")
+    (tmp_path / "alerts.db").mkdir()
+    with pytest.raises(StoreError, match="let its owner write"):
+        Book(tmp_path / "alerts.db")
+
+
+def test_after_close_it_says_so(tmp_path: Path) -> None:
+    book = Book(tmp_path / "alerts.db")
+    book.close()
+    with pytest.raises(StoreError, match=r"alerts\.db"):
+        book.heads("hook", 1)

@@ -1,0 +1,96 @@
+"""The webhook against a real server: taken, later, never; and no secret in what it says."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from pydantic import SecretStr
+
+from alerts.webhook import Webhook
+from linkgauge.errors import ConfigError, SinkBusy, SinkRejected
+from tests.alerts.server import receiving
+
+BODY = b'{"id":"a"}'
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_taken(status: int) -> None:
+    with receiving(status) as received:
+        hook = Webhook("ops", received.url, SecretStr("s3cret"))
+        hook.deliver(BODY)
+        hook.close()
+    assert received.bodies == [{"id": "a"}]
+    assert received.authorization == ["Bearer s3cret"]
+
+
+def test_without_a_token_nothing_is_sent_for_one() -> None:
+    with receiving() as received:
+        hook = Webhook("ops", received.url)
+        hook.deliver(BODY)
+        hook.close()
+    assert received.authorization == [None]
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503, 302])
+def test_later(status: int) -> None:
+    with receiving(status) as received:
+        hook = Webhook("ops", received.url + "?token=s3cret", SecretStr("s3cret"))
+        with pytest.raises(SinkBusy, match=f"webhook ops: answered with status {status}") as caught:
+            hook.deliver(BODY)
+        hook.close()
+    assert caught.value.retry_after_s is None
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("header", "wait_s"), [("7", 7.0), ("99999", 300.0), ("soon", None), ("-1", None)])
+def test_retry_after(header: str, wait_s: float | None) -> None:
+    with receiving(429, headers={"Retry-After": header}) as received:
+        hook = Webhook("ops", received.url)
+        with pytest.raises(SinkBusy) as caught:
+            hook.deliver(BODY)
+        hook.close()
+    assert caught.value.retry_after_s == wait_s
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 410])
+def test_never(status: int) -> None:
+    with receiving(status) as received:
+        hook = Webhook("ops", received.url + "?token=s3cret")
+        with pytest.raises(
+            SinkRejected, match=f"refused with status {status}; mend its url or token"
+        ) as caught:
+            hook.deliver(BODY)
+        hook.close()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_nobody_there() -> None:
+    with receiving() as received:
+        url = received.url
+    hook = Webhook("ops", url + "?token=s3cret")
+    with pytest.raises(SinkBusy, match=r"webhook ops: no answer \(ConnectError\)") as caught:
+        hook.deliver(BODY)
+    hook.close()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_too_slow() -> None:
+    release = threading.Event()
+
+    def slow() -> int:
+        release.wait(20)
+        return 200
+
+    with receiving(slow) as received:
+        hook = Webhook("ops", received.url, timeout_s=0.2)
+        with pytest.raises(SinkBusy, match="ReadTimeout"):
+            hook.deliver(BODY)
+        release.set()
+        hook.close()
+
+
+@pytest.mark.parametrize("url", ["", "ftp://x/y", "http://", "no url", "http://[::1"])
+def test_an_address_that_is_none(url: str) -> None:
+    with pytest.raises(ConfigError, match="webhook ops: url must be an http:// or https:// address"):
+        Webhook("ops", url)
