@@ -1,0 +1,83 @@
+"""`linkgauge agent`: measure the links of this node."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console.running import set_up_logs, stop_event
+from linkgauge.clock import SystemClock, read_clock_quality, seconds
+from probes.agent import Agent, Kit
+from probes.collector_client import CollectorClient
+from probes.icmp.probe import IcmpProber
+from probes.outbox import Outbox
+from probes.plan_cache import PlanCache, PlanFetcher
+from probes.reporter import Reporter
+from probes.settings import AgentSettings, load, read_token
+from probes.tcp import TcpProber
+from probes.tcp_responder import TcpResponder
+from probes.throughput.probe import ProcessRunner, ThroughputProbe
+from probes.upload import Uploader
+
+FLUSH_S = 10.0
+"""How long an ending agent tries to hand over what waits; the rest stays in its outbox."""
+_log = logging.getLogger(__name__)
+
+
+def run(
+    config: Annotated[Path, typer.Option(help="The agent's settings.")] = Path("/etc/linkgauge/agent.yaml"),
+) -> None:
+    """Run the agent of this node until SIGTERM or Ctrl-C."""
+    settings = load(config)
+    token = read_token(settings)
+    set_up_logs()
+    stop = stop_event()
+    boot = secrets.token_hex(8)
+    agent, uploader, outbox = build(settings, token, boot)
+    _log.info("agent %s starts, boot %s, data in %s", settings.node, boot, settings.data_dir)
+    agent.start()
+    uploader.start()
+    stop.wait()
+    agent.stop()
+    handed_over = uploader.stop(FLUSH_S)
+    waiting = outbox.counts().waiting
+    outbox.close()
+    _log.info(
+        "agent %s ends; %s", settings.node, "all is handed over" if handed_over else f"{waiting} batches wait"
+    )
+
+
+def build(settings: AgentSettings, token: str, boot: str) -> tuple[Agent, Uploader, Outbox]:
+    """Everything real, wired."""
+    clock = SystemClock()
+    keep_ns = seconds(settings.outbox.keep_days * 86_400)
+    outbox = Outbox(settings.data_dir / "outbox.sqlite", settings.outbox.max_mb << 20, keep_ns, clock=clock)
+    uploader = Uploader(outbox, CollectorClient(settings.collectors, token, settings.ca_file), clock)
+    reporter = Reporter(
+        settings.node, boot, outbox, clock, read_clock_quality, uploader.wake, lambda: agent.plan_age_s()
+    )
+    runner = ProcessRunner()
+    kit = Kit(
+        echo={
+            "icmp": lambda plan: IcmpProber(plan.locals, clock),
+            "tcp": lambda plan: TcpProber(plan.tcp_port, clock),
+        },
+        responder=lambda plan: TcpResponder(plan.locals, plan.tcp_port, plan.peers),
+        throughput=ThroughputProbe(runner, clock),
+        interrupt=runner.stop,
+    )
+    agent = Agent(
+        kit,
+        reporter,
+        PlanCache(settings.data_dir / "plan.json", settings.node, clock),
+        PlanFetcher(CollectorClient(settings.collectors, token, settings.ca_file), settings.node),
+        clock,
+        read_clock_quality,
+        settings.bind_ports,
+        settings.plan_refresh_s,
+    )
+    return agent, uploader, outbox

@@ -1,0 +1,128 @@
+"""`linkgauge demo`: the whole chain on real packets, in a small network with a known truth."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from console.demo.chain import Chain
+from console.demo.processes import is_root
+from console.demo.summary import Summary, summarise
+from linkgauge.errors import LinkgaugeError
+
+SHORTEST_S = 45.0
+STATE = Path(".demo")
+_FILE_WIDTH = 130
+"""Columns of what is printed where there is no terminal."""
+
+
+def run(
+    seconds: Annotated[
+        float | None,
+        typer.Option(help=f"End by itself after so long (at least {SHORTEST_S:.0f}); else Ctrl-C ends it."),
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Where everything is written; emptied first.")] = STATE,
+    loopback: Annotated[
+        bool, typer.Option("--loopback", help="Use loopback addresses even as root, as without root.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print only the summary, as JSON.")] = False,
+) -> None:
+    """Measure a lab network, break one link for a third of the time, and check that everything was seen.
+
+    Exit 0 when the chain worked, 1 when it did not, 2 when it could not run.
+    """
+    if seconds is not None and seconds < SHORTEST_S:
+        raise LinkgaugeError(
+            f"--seconds {seconds:g}: too short to see the fault come and go; give {SHORTEST_S:.0f} or more"
+        )
+    signal.signal(signal.SIGTERM, _interrupt)
+    console = Console(stderr=as_json, highlight=False)
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
+    with _only_one(folder):
+        summary = _measure(seconds, folder, loopback or not is_root(), console)
+    target = folder / "summary.json"
+    text = json.dumps(summary.as_dict(), indent=1, ensure_ascii=False)
+    target.write_text(text + "\n", encoding="utf-8")
+    if as_json:
+        print(text)
+    else:
+        summary.show(console, target)
+    raise typer.Exit(0 if summary.worked else 1)
+
+
+def _measure(seconds: float | None, folder: Path, loopback: bool, console: Console) -> Summary:
+    """Build, measure until the time is over or Ctrl-C, take down; the summary is made from what was kept."""
+    for line in missing_parts(loopback):
+        console.print(line)
+    with Chain(folder, loopback) as chain:
+        try:
+            chain.start(console)
+            chain.measure(seconds, console)
+        except KeyboardInterrupt:
+            console.print("interrupted: ending in order")
+        with _uninterrupted():
+            chain.finish(console)
+            return summarise(chain)
+
+
+def missing_parts(loopback: bool) -> list[str]:
+    """One line for each thing that is not here, with what is left out."""
+    lines = []
+    if loopback and not is_root():
+        lines.append("not root: agents run on loopback addresses, without delays; loss is made by a relay")
+        low, high = Path("/proc/sys/net/ipv4/ping_group_range").read_text().split()
+        if not any(int(low) <= group <= int(high) for group in {os.getgid(), *os.getgroups()}):
+            lines.append("ping sockets are not allowed here (net.ipv4.ping_group_range): no ICMP is measured")
+    for program, part in (("iperf3", "no throughput is measured"), ("influxd", "no InfluxDB is filled")):
+        if shutil.which(program) is None:
+            lines.append(f"{program} is not installed: {part}")
+    return lines
+
+
+@contextlib.contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Hold the folder for this run; raises LinkgaugeError when another demo does, or it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as err:
+        raise LinkgaugeError(
+            f"{folder}: cannot be written ({err.strerror}); name another with --folder"
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LinkgaugeError(f"{folder}: another demo runs here; end it or use --folder") from None
+        yield
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """A second Ctrl-C while ending is told, not obeyed: what runs would stay behind."""
+
+    def tell(*_: object) -> None:
+        print("ending, please wait", file=sys.stderr)
+
+    old = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

@@ -1,0 +1,38 @@
+"""What long-running commands share: one-line logs on stderr, and an orderly end on SIGTERM and SIGINT."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+
+
+class _Line(logging.Formatter):
+    """2026-11-21T12:03:05Z warning probes.upload: sentence (a traceback only for what is a bug)."""
+
+    converter = staticmethod(time.gmtime)
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(level)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.level = record.levelname.lower()
+        return super().format(record)
+
+
+def set_up_logs() -> None:
+    """Our own messages from info on, those of libraries from warning on."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Line())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    for room in ("probes", "collector", "quality", "alerts", "console", "linkgauge"):
+        logging.getLogger(room).setLevel(logging.INFO)
+
+
+def stop_event() -> threading.Event:
+    """An event that SIGTERM and SIGINT set. Only in the main thread."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop

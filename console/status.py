@@ -1,0 +1,114 @@
+"""`linkgauge status`: what the collector knows, at a glance."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from console.demo.view import VERDICT_STYLES, links_table
+from linkgauge.errors import LinkgaugeError
+
+URL_VARIABLE = "LINKGAUGE_COLLECTOR"
+DEFAULT_URL = "http://127.0.0.1:8440"
+_SILENT_AFTER_S = 60.0
+
+
+def run(
+    collector: Annotated[
+        str | None, typer.Option(help=f"Its address; else ${URL_VARIABLE}, else {DEFAULT_URL}.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Show links, agents, alerts and sinks. Exit 0 when all is well, 1 when something is not."""
+    url = (collector or os.environ.get(URL_VARIABLE) or DEFAULT_URL).rstrip("/")
+    told = {name: _get(url, f"/v1/{name}") for name in ("links", "agents", "alerts", "status")}
+    troubles = find_troubles(told)
+    if as_json:
+        print(json.dumps({**told, "troubles": troubles}, ensure_ascii=False))
+    else:
+        _show(told, troubles)
+    if troubles:
+        raise typer.Exit(1)
+
+
+def find_troubles(told: dict[str, Any]) -> list[str]:
+    """One sentence for each thing that somebody should look at."""
+    troubles = [f"{alert['rule']} on {alert['link']}: {alert['summary']}" for alert in told["alerts"]]
+    missed = [link["link"] for link in told["links"] if link["verdict"] == "missed"]
+    if missed:
+        troubles.append(f"{len(missed)} links miss their objectives: {_some(missed)}")
+    silent = [
+        agent["agent"]
+        for agent in told["agents"]
+        if agent["last_seen_s"] is None or agent["last_seen_s"] > _SILENT_AFTER_S
+    ]
+    if silent:
+        troubles.append(f"{len(silent)} agents are silent: {_some(silent)}")
+    for name, sink in told["status"]["sinks"].items():
+        if sink["trouble"]:
+            troubles.append(
+                f"sink {name} takes nothing, {sink['backlog_batches']} batches wait: {sink['trouble']}"
+            )
+    for part in ("journal", "inventory", "tokens"):
+        if fault := told["status"][part].get("fault"):
+            troubles.append(str(fault))
+    return troubles
+
+
+def _get(url: str, path: str) -> Any:
+    try:
+        reply = httpx.get(url + path, timeout=10, trust_env=False)
+        reply.raise_for_status()
+        return reply.json()
+    except httpx.HTTPStatusError as err:
+        raise LinkgaugeError(f"{url}: the collector answers {err.response.status_code} to {path}") from None
+    except (httpx.HTTPError, httpx.InvalidURL) as err:
+        raise LinkgaugeError(
+            f"{url}: no collector answers there ({err}); start it or name it with --collector"
+        ) from None
+    except ValueError:
+        raise LinkgaugeError(f"{url}: what answers there is no collector; name it with --collector") from None
+
+
+def _show(told: dict[str, Any], troubles: list[str]) -> None:
+    console = Console(highlight=False)
+    counts = {word: sum(link["verdict"] == word for link in told["links"]) for word in VERDICT_STYLES}
+    console.print(
+        ", ".join(f"{count} {word}" for word, count in counts.items()), f"of {len(told['links'])} links"
+    )
+    console.print(links_table(told["links"]))
+    console.print(_agents(told["agents"]))
+    for trouble in troubles:
+        console.print(Text(trouble, style="bold red"))
+
+
+def _agents(agents: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("agent", "site", "seen", "fit", "waiting", "clock error"):
+        table.add_column(name)
+    for agent in agents:
+        health = agent["health"] or {}
+        seen_s = agent["last_seen_s"]
+        synchronised = health.get("clock_synchronised")
+        error_us = health.get("clock_error_us")
+        table.add_row(
+            agent["agent"],
+            agent["site"],
+            "never" if seen_s is None else f"{seen_s:.0f} s ago",
+            {1: "yes", 0: "no"}.get(health.get("fit", -1), "-"),
+            str(health.get("outbox_batches", "-")),
+            "not synchronised" if synchronised == 0 else "-" if error_us is None else f"{error_us:.0f} us",
+        )
+    return table
+
+
+def _some(names: list[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

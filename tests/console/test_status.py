@@ -1,0 +1,55 @@
+"""`linkgauge status`: what is wrong is found, and said first; nobody there is one sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from console.main import app
+from console.status import find_troubles
+from linkgauge.errors import LinkgaugeError
+
+
+def told(**changed: Any) -> dict[str, Any]:
+    good: dict[str, Any] = {
+        "links": [{"link": "a>b@n", "verdict": "met"}, {"link": "b>a@n", "verdict": "unknown"}],
+        "agents": [{"agent": "a", "last_seen_s": 3.0}],
+        "alerts": [],
+        "status": {
+            "sinks": {"archive": {"trouble": None, "backlog_batches": 1}},
+            "journal": {"fault": None},
+            "inventory": {"fault": None},
+            "tokens": {"fault": None},
+        },
+    }
+    return {**good, **changed}
+
+
+def test_all_is_well() -> None:
+    assert find_troubles(told()) == []
+
+
+def test_each_trouble_is_one_sentence() -> None:
+    status = {
+        "sinks": {"influxdb": {"trouble": "wrong password", "backlog_batches": 7}},
+        "journal": {"fault": "the disk is full"},
+        "inventory": {},
+        "tokens": {},
+    }
+    links = [{"link": f"{n}>z@n", "verdict": "missed"} for n in "abcde"]
+    agents = [{"agent": "a", "last_seen_s": None}, {"agent": "b", "last_seen_s": 90.0}]
+    alerts = [{"rule": "link-loss", "link": "a>z@n", "summary": "20 % lost"}]
+    assert find_troubles(told(status=status, links=links, agents=agents, alerts=alerts)) == [
+        "link-loss on a>z@n: 20 % lost",
+        "5 links miss their objectives: a>z@n, b>z@n, c>z@n and 2 more",
+        "2 agents are silent: a, b",
+        "sink influxdb takes nothing, 7 batches wait: wrong password",
+        "the disk is full",
+    ]
+
+
+def test_nobody_answers() -> None:
+    with pytest.raises(LinkgaugeError, match=r"http://127\.0\.0\.1:9: no collector answers there"):
+        CliRunner().invoke(app, ["status", "--collector", "http://127.0.0.1:9"], catch_exceptions=False)

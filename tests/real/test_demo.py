@@ -1,0 +1,99 @@
+"""The demo as a user runs it: both worlds, to the end, and what its summary says."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SECONDS = "60"
+
+
+def demo(folder: Path, *options: str) -> subprocess.Popen[bytes]:
+    argv = [sys.executable, "-m", "console.main", "demo", "--folder", str(folder), *options]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def finished(run: subprocess.Popen[bytes], folder: Path) -> tuple[int, str, dict[str, Any]]:
+    """Exit code, what it printed, and the summary."""
+    printed = run.communicate(timeout=180)[0].decode()
+    return run.returncode, printed, json.loads((folder / "summary.json").read_text())
+
+
+def namespaces() -> set[str]:
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
+    return {line.split()[0] for line in listed.splitlines()}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param((), marks=pytest.mark.root, id="namespaces"), pytest.param(("--loopback",), id="loopback")],
+)
+def test_the_whole_chain_works(tmp_path: Path, options: tuple[str, ...]) -> None:
+    code, printed, summary = finished(demo(tmp_path, "--seconds", SECONDS, *options), tmp_path)
+    assert code == 0, printed
+    assert len(summary["links"]) == 36
+    assert {link["network"] for link in summary["links"]} == {"backbone", "private"}
+    for link in summary["links"]:
+        truth_us = 2 * link["true_delay_us"]
+        assert abs(link["rtt_p50_us"] - truth_us) <= max(200, truth_us / 10), link
+        assert link["sent"] > 0
+        assert link["verdict"] in ("met", "missed", "unknown")
+    fault = summary["fault"]
+    assert (fault["kind"], fault["direction"], fault["ratio"]) == ("loss", "forward", 0.2)
+    faulty = next(link for link in summary["links"] if link["link"] == fault["link"])
+    assert faulty["lost_forward"] > 20
+    assert faulty["lost_backward"] == 0
+    assert faulty["verdict"] == "missed"
+    [alert] = summary["alerts"]
+    assert (alert["rule"], alert["link"], alert["direction"]) == ("link-loss", fault["link"], "forward")
+    assert 0 < alert["detection_s"] <= 20
+    assert alert["resolved_at"] > fault["cleared_at"]
+    kept = summary["kept"]
+    assert (kept["missing"], kept["duplicates"]) == (0, 0)
+    assert kept["windows_produced"] == kept["windows_in_archive"] > 36
+    if shutil.which("influxd"):
+        assert kept["points_in_influxdb"] == kept["windows_produced"]
+    assert "collector's API" in printed
+    assert (tmp_path / "grafana" / "overview.json").exists()
+
+
+@pytest.mark.root
+def test_ctrl_c_ends_in_order_with_nothing_left(tmp_path: Path) -> None:
+    before = namespaces()
+    run = demo(tmp_path)
+    deadline_s = time.monotonic() + 40
+    while not list(tmp_path.glob("run/collector/archive/window/*/*/*.parquet")):
+        assert time.monotonic() < deadline_s, "nothing was archived"
+        assert run.poll() is None
+        time.sleep(0.2)
+    run.send_signal(signal.SIGINT)
+    code, printed, summary = finished(run, tmp_path)
+    assert code == 0, printed
+    assert (summary["kept"]["missing"], summary["kept"]["duplicates"]) == (0, 0)
+    assert summary["fault"] is None
+    assert namespaces() == before
+
+
+def test_two_demos_in_one_folder_are_refused(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run = demo(tmp_path, "--loopback")
+        printed = run.communicate(timeout=30)[0].decode()
+    assert run.returncode == 2
+    assert "another demo runs here; end it or use --folder" in printed
+
+
+def test_a_run_too_short_for_the_fault_is_refused(tmp_path: Path) -> None:
+    run = demo(tmp_path, "--seconds", "10")
+    printed = run.communicate(timeout=30)[0].decode()
+    assert run.returncode == 2
+    assert "linkgauge: --seconds 10: too short to see the fault come and go; give 45 or more" in printed
