@@ -6,7 +6,9 @@ breaks no streak, unless more than SILENT_WINDOWS of them come in a row: then th
 fires after `hold_windows` breached windows and is over after `clear_windows` clear ones. While nothing is
 measured it goes on firing, and `active` says since when it was not measured.
 
-The same window again, or an older one, changes nothing and is counted in `ignored`: a step has all links.
+A step has all links of its window. The same window again, or one a little older, changes nothing and is
+counted in `ignored`. One that is more than REWIND_WINDOWS older means that the wall clock was set back: it is
+taken, and streaks begin anew, because alerts that wait until the clock is there again would be silence.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from linkgauge.frame import Frame
 from linkgauge.model import DelayBasis, LinkSpec
 
 SILENT_WINDOWS = 5
+REWIND_WINDOWS = 2
 _VERSION = 1
 _FIT, _BASIS = "fit", "delay_basis"
 Rows = NDArray[np.intp]
@@ -71,7 +74,8 @@ class _Streaks:
     def step(self, at: Any, bad: Mask, good: Mask, start_ns: int, longest_ns: int) -> None:
         """Count one window of the links `at`. longest_ns: silence after which a streak begins anew."""
         known = bad | good
-        silent = known & (start_ns - self.seen_ns[at] > longest_ns)
+        ago_ns = start_ns - self.seen_ns[at]
+        silent = known & ((ago_ns > longest_ns) | (ago_ns < 0))
         breached = np.where(silent, 0, self.breached[at])
         clear = np.where(silent, 0, self.clear[at])
         begins = bad & (breached == 0) & ~self.firing[at]
@@ -105,7 +109,7 @@ class Evaluator:
         events: list[Event] = []
         starts = state.count("start_ns")
         for start_ns in np.unique(starts).tolist():
-            if start_ns <= self._last_ns:
+            if 0 <= self._last_ns - start_ns <= REWIND_WINDOWS * self._length_ns:
                 self.ignored += 1
                 continue
             events += self._window(state.take(starts == start_ns), start_ns)

@@ -80,7 +80,7 @@ def test_a_restart_neither_repeats_nor_forgets(tmp_path: Path) -> None:
     with receiving() as received:
         for cut in range(len(excesses)):
             run = Run(tmp_path, received)
-            run.observe(excesses[: cut + 1])  # also all windows that earlier runs have seen
+            run.observe(excesses[: cut + 1], first=max(0, cut - 2))  # also what earlier runs have seen
             eventually(lambda engine=run.engine: engine.counters["waiting"] == 0)  # type: ignore[misc] # mypy wants no default here
             run.end()
     assert told(received.bodies) == ["firing", "resolved"]

@@ -138,6 +138,17 @@ def test_the_same_or_an_older_window_changes_nothing() -> None:
     assert evaluator.step(third) == []
 
 
+def test_a_clock_that_was_set_back_is_followed_with_streaks_anew() -> None:
+    evaluator = Evaluator([rule("link-loss")], [spec()])
+    frames = series([BAD, BAD, BAD, *[OK] * 5, BAD])
+    assert evaluator.step(frames[8]) == []
+    assert evaluator.step(frames[0]) == []
+    (fired,) = evaluator.step(frames[1])
+    assert isinstance(fired, Fired)
+    assert fired.since_ns == FIRST_NS
+    assert evaluator.ignored == 0
+
+
 def test_several_windows_in_one_frame_and_links_in_any_order() -> None:
     links = specs(3)
     frames = [state([lossy(OK), lossy(BAD), lossy(OK)], at, links) for at in range(2)]

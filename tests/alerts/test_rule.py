@@ -30,6 +30,11 @@ def test_every_field_of_every_rule_is_in_the_schema() -> None:
             assert STATE.field(field).measurement == "link_state"
 
 
+def test_every_runbook_is_there() -> None:
+    for rule in load_rules():
+        assert (RULES.parent.parent / rule.runbook).is_file()
+
+
 def _written(folder: Path, changes: dict[str, Any], file: str = "link-loss") -> Path:
     data = yaml.safe_load((RULES / "link-loss.yaml").read_text(encoding="utf-8"))
     data |= changes
