@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from alerts.rule import Rule, load_rules
 from linkgauge.clock import NS_PER_S, Instant
 from linkgauge.frame import Frame
@@ -88,7 +86,3 @@ class FakeClock:
 
     def advance(self, ns: int) -> None:
         self._wall_ns += ns
-
-
-def excesses_of(state_frame: Frame) -> np.ndarray:
-    return state_frame.real("loss_forward_excess_ratio")

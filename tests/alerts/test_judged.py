@@ -1,0 +1,56 @@
+"""From packets to a page: windows judged by the room quality, observed here. One fault, one alert."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alerts.evaluate import Evaluator
+from alerts.event import Event, Fired
+from alerts.rule import load_rules
+from linkgauge.model import LinkSpec
+from quality.judge import judge
+from tests.quality.world import BACK, START_NS, THERE, WINDOW_NS, row, throughput, windows
+from tests.quality.world import spec as plain
+
+
+def _spec(link: Any) -> LinkSpec:
+    made = plain(link, mirrored=True)
+    tags = {"link": str(link), "src": link.src, "dst": link.dst, "network": link.network, "tier": "region"}
+    return LinkSpec(made.link, made.tier, 0, True, tags)
+
+
+def _events(fates: list[tuple[dict[str, int], dict[str, int]]]) -> list[tuple[int, Event]]:
+    """Windows of 50 packets there and back, with these fates; window and event of each change."""
+    specs = [_spec(THERE), _spec(BACK)]
+    evaluator, rows, events = Evaluator(load_rules(), specs), [], []
+    for at, pair in enumerate(fates):
+        for link, fate in zip((THERE, BACK), pair, strict=True):
+            lost = sum(fate.values())
+            delays = [4_000.0] * (50 - lost)
+            rows.append(row(-at, link=str(link), sent=50, replied=50 - lost, rtt_us=delays, **fate))
+        start_ns = START_NS + at * WINDOW_NS
+        state = judge(windows(rows), throughput([]), specs, start_ns, WINDOW_NS)
+        events += [(at, event) for event in evaluator.step(state)]
+    return events
+
+
+def test_loss_on_one_link_in_one_direction_is_one_alert_that_ends() -> None:
+    clean: tuple[dict[str, int], dict[str, int]] = ({}, {})
+    fault = ({"lost_forward": 10}, {"lost_backward": 10})
+    (fired_at, fired), (over_at, over) = _events([clean] * 3 + [fault] * 4 + [clean] * 4)
+    assert isinstance(fired, Fired)
+    assert (fired.id, fired.since_ns) == ("link-loss/a>b@net/forward", START_NS + 3 * WINDOW_NS)
+    assert (fired_at, over_at) == (4, 8)
+    assert over.id == fired.id
+
+
+def test_a_dead_pair_is_a_forward_alert_on_each_of_its_links() -> None:
+    dead = ({"lost_unattributed": 50}, {"lost_unattributed": 50})
+    assert [event.id for _, event in _events([dead] * 3)] == [
+        "link-loss/a>b@net/forward",
+        "link-loss/b>a@net/forward",
+    ]
+
+
+def test_a_lost_packet_now_and_then_is_no_alert() -> None:
+    assert _events([({"lost_forward": 1}, {"lost_backward": 1}), ({}, {})] * 6) == []
