@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.executors.pool import BasePoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
@@ -72,6 +73,13 @@ class Kit:
     interrupt: Callable[[], None]
 
 
+class _Executor(BasePoolExecutor):  # type: ignore[misc]  # the library has no types
+    """Runs the scheduler's jobs in a pool that we keep, to wait for it ourselves."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        super().__init__(pool)
+
+
 class Agent:
     """One node's agent. Raises nothing once started: what goes wrong is said, counted, and tried again."""
 
@@ -96,11 +104,17 @@ class Agent:
         self._confirmed_mono_ns: int | None = None
         self._tests: list[tuple[int, int]] = []
         self._trouble = Notice(_log)
+        self._pools = {name: ThreadPoolExecutor(1) for name in ("default", "throughput", *kit.echo)}
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={name: ThreadPoolExecutor(1) for name in ("default", "throughput", *kit.echo)},
+            executors={name: _Executor(pool) for name, pool in self._pools.items()},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": 5},
         )
+
+    @property
+    def running(self) -> bool:
+        """Between `start` and `stop`."""
+        return bool(self._scheduler.running)
 
     @property
     def plan(self) -> Plan | None:
@@ -126,7 +140,10 @@ class Agent:
     def stop(self) -> None:
         """End all probes, report what they found, and close everything."""
         self._kit.interrupt()
-        self._scheduler.shutdown(wait=True)
+        # the scheduler would wait for its jobs with a lock held that a job needs to book the next turn
+        self._scheduler.shutdown(wait=False)
+        for pool in self._pools.values():
+            pool.shutdown(wait=True)
         self._close_plan()
         self._reporter.stop()
         self._fetcher.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -125,7 +126,8 @@ def wait_for(ready: Callable[[], bool]) -> None:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
-    made.agent.stop()
+    if made.agent.running:
+        made.agent.stop()
 
 
 def free_port() -> int:
@@ -165,6 +167,25 @@ def test_it_measures_by_the_plan_and_reports_every_kind(bench: Bench) -> None:
     wait_for(lambda: f"serve {HOME}" in bench.tests.asked)
     assert bench.agent.under_test(time.time_ns() - 10 * NS_PER_S, time.time_ns())
     assert bench.agent.plan_age_s() >= 0
+
+
+def test_it_ends_in_the_middle_of_a_throughput_test(bench: Bench) -> None:
+    began, end = threading.Event(), threading.Event()
+
+    def slow(local: str, peer: str, port: int, duration_ns: int) -> Report:
+        began.set()
+        end.wait(10)
+        return Report(Outcome.FAILED)
+
+    bench.tests.measure = slow  # type: ignore[method-assign]  # one test that takes its time
+    bench.collector.plan = quick([Turn("n1>n2@n", "send", HOME, PEER, 0)])
+    bench.agent.start()
+    assert began.wait(10)
+    threading.Timer(0.3, end.set).start()
+    stopping = threading.Thread(target=bench.agent.stop)
+    stopping.start()
+    stopping.join(10)
+    assert not stopping.is_alive()
 
 
 def test_without_a_collector_it_uses_the_plan_it_kept(bench: Bench) -> None:
