@@ -94,6 +94,7 @@ def plan_for(inventory: Inventory, node_name: str, times: Timetable | None = Non
         throughput_duration_ns=times.duration_ns,
         cycle_ns=times.cycle_ns,
         turns=_turns(inventory, node_name, times),
+        throughput_limit_bps=throughput.limit_bps if throughput else 0,
     )
 
 

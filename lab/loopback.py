@@ -1,4 +1,4 @@
-"""The world without root: every node is an address of 127.0.0.0/8 on this host, every true delay is 0.
+"""The world without root: every node is an address of 127.0.0.0/8 on this host, without delay.
 
 The one fault is loss of what one node sends to one reflector, made by `lab.relay` in front of it.
 """
@@ -18,6 +18,8 @@ from lab.topology import Topology
 from lab.world import truth
 from linkgauge.errors import LabError
 
+RELAY_DELAY_US = 500
+"""What the relay adds in either direction: more than it takes to work, so that it can be exact."""
 _SEED = 20_250_501
 
 
@@ -54,7 +56,7 @@ class LoopbackWorld:
         self._record = record = Record.claim(self._state_dir, lambda _: ())
         try:
             self._inner_port = _free_port(self._address)
-            numbers = (self.public_port, self._inner_port, self._seed)
+            numbers = (self.public_port, self._inner_port, self._seed, RELAY_DELAY_US)
             self._relay = Child("lab.relay", [self._address, *map(str, numbers)], record.folder / "relay.log")
             record.add_process(self._relay.start())
             self._relay.hear()
@@ -104,6 +106,11 @@ class LoopbackWorld:
             raise LabError(f"the relay stands at port {self.public_port}, not {public_port}: use one port")
         return self._inner_port
 
+    def true_delay_us(self, src: str, dst: str, network: str) -> int:
+        """0, but for links to the fronted reflector: what the relay adds."""
+        self._topology.true_delay_us(src, dst, network)
+        return RELAY_DELAY_US if (dst, network) == self._fronted else 0
+
     def inject_loss(self, src: str, dst: str, network: str, ratio: float) -> None:
         """Lose that share (0..1) of the UDP datagrams that src sends to the fronted reflector."""
         check_ratio(ratio)
@@ -123,7 +130,7 @@ class LoopbackWorld:
         return {
             "kind": "loopback",
             "relay": {"node": node, "network": network, "address": self._address, **counters},
-            "links": truth(self._topology),
+            "links": truth(self),
         }
 
     def _order(self, line: str) -> str:

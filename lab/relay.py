@@ -1,9 +1,10 @@
 """A relay before one UDP reflector that can lose what one client sends: the fault of a world without root.
 
-Run as `python -m lab.relay ADDRESS PUBLIC_PORT INNER_PORT SEED`. What a client sends to ADDRESS:PUBLIC_PORT
+Run as `python -m lab.relay ADDRESS PUBLIC_PORT INNER_PORT SEED DELAY_US`. What a client sends to ADDRESS:PUBLIC_PORT
 goes to ADDRESS:INNER_PORT from a socket of that client's own, bound to the client's address, so the
-reflector sees one 4-tuple per client and the true source address; replies go back unharmed. Orders come on
-stdin, one a line, each answered by a line `ok …` or `error <sentence>`:
+reflector sees one 4-tuple per client and the true source address; replies go back unharmed. Each
+datagram leaves DELAY_US after the kernel got it, either way: that hides how long a busy relay takes, so that what
+it adds is known. Orders come on stdin, one a line, each answered by a line `ok …` or `error <sentence>`:
 
     loss CLIENT_ADDRESS RATIO    lose that share (0..1) of what comes from the address, seeded random
     clear                        lose nothing
@@ -23,14 +24,24 @@ import selectors
 import socket
 import struct
 import sys
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
+
+from lab.advance import Advance
+from lab.delay_line import DelayLine
+from lab.timer import Timer
 
 _CLIENTS_MOST = 1024
 _DATAGRAM_OCTETS = 65_535
 _BATCH = 32
 _SO_MEMINFO = 55
 _BUFFER_OCTETS = 1 << 20
+_SO_TIMESTAMPNS = 35
+_STAMP = struct.Struct("=qq")
+_FORWARD, _BACKWARD = 0, 1
+_HELD_MOST = 4096
+_CLIENT = struct.Struct("!4sH")
 Peer = tuple[str, int]
 
 
@@ -58,12 +69,16 @@ class Loss:
 class Relay:
     """The sockets between clients and reflector; OSError when the public address is taken."""
 
-    def __init__(self, address: str, public_port: int, inner_port: int, loss: Loss) -> None:
+    def __init__(self, address: str, public_port: int, inner_port: int, loss: Loss, delay_us: int) -> None:
+        self._line = DelayLine([delay_us * 1000] * 2, _HELD_MOST)
+        self._advance = Advance(start_ns=50_000, step_ns=1_000, most_ns=delay_us * 1000)
+        self._timer = Timer()
         self._inner = (address, inner_port)
         self._loss = loss
         self._selector = selectors.DefaultSelector()
         self._public = _udp_socket((address, public_port))
         self._selector.register(self._public, selectors.EVENT_READ, self._take)
+        self._selector.register(self._timer.fd, selectors.EVENT_READ, self._release)
         self._clients: OrderedDict[Peer, socket.socket] = OrderedDict()
         self._orders = b""
         self._counts = {"forward": 0, "lost": 0, "backward": 0, "refused": 0, "failed": 0, "evicted": 0}
@@ -78,17 +93,24 @@ class Relay:
                     key.data()
                 elif not self._obey(orders_fd, answers_fd):
                     return
+            self._release()
 
     def close(self) -> None:
         """Close all sockets."""
         for sock in (self._public, *self._clients.values()):
             sock.close()
         self._selector.close()
+        self._timer.close()
 
     def counters(self) -> dict[str, int]:
         """What happened to all datagrams; `overflow` is what the kernel dropped at the sockets open now."""
         overflow = sum(map(_kernel_drops, (self._public, *self._clients.values())))
-        return {**self._counts, "clients": len(self._clients), "overflow": overflow}
+        return {
+            **self._counts,
+            "clients": len(self._clients),
+            "overflow": overflow,
+            "held_dropped": self._line.dropped,
+        }
 
     def answer(self, order: str) -> str:
         """Carry out one order other than quit and say how it went."""
@@ -125,7 +147,7 @@ class Relay:
     def _take(self) -> None:
         for _ in range(_BATCH):
             try:
-                data, client = self._public.recvfrom(_DATAGRAM_OCTETS)
+                data, stamps, _, client = self._public.recvmsg(_DATAGRAM_OCTETS, 64)
             except BlockingIOError:
                 return
             except OSError:  # an earlier reply met a client that was gone
@@ -134,7 +156,25 @@ class Relay:
             if self._loss.takes(client[0]):
                 self._counts["lost"] += 1
                 continue
-            self._pass_on(data, client)
+            self._hold(_FORWARD, data, client, stamps)
+
+    def _hold(self, lane: int, data: bytes, client: Peer, stamps: Sequence[tuple[int, int, bytes]]) -> None:
+        name = _CLIENT.pack(socket.inet_aton(client[0]), client[1])
+        self._line.push(lane, _arrival_ns(stamps), name + data)
+
+    def _release(self) -> None:
+        """Send what is due, a little early by the usual lateness, and wait for the next."""
+        while (item := self._line.pop(time.monotonic_ns() + self._advance.ns)) is not None:
+            due_ns, lane, held = item
+            address, port = _CLIENT.unpack_from(held)
+            client, data = (socket.inet_ntoa(address), port), held[_CLIENT.size :]
+            if lane == _FORWARD:
+                self._pass_on(data, client)
+            else:
+                self._hand_back(data, client)
+            self._advance.observe(time.monotonic_ns() - due_ns)
+        due = self._line.next_due_ns
+        self._timer.arm(None if due is None else due - self._advance.ns)
 
     def _pass_on(self, data: bytes, client: Peer) -> None:
         try:
@@ -164,17 +204,31 @@ class Relay:
     def _give_back(self, sock: socket.socket, client: Peer) -> None:
         for _ in range(_BATCH):
             try:
-                data = sock.recv(_DATAGRAM_OCTETS)
+                data, stamps, _, _ = sock.recvmsg(_DATAGRAM_OCTETS, 64)
             except BlockingIOError:
                 return
             except OSError:  # the reflector refused an earlier datagram
                 self._counts["refused"] += 1
                 continue
-            try:
-                self._public.sendto(data, client)
-                self._counts["backward"] += 1
-            except OSError:
-                self._counts["failed"] += 1
+            self._hold(_BACKWARD, data, client, stamps)
+
+    def _hand_back(self, data: bytes, client: Peer) -> None:
+        try:
+            self._public.sendto(data, client)
+            self._counts["backward"] += 1
+        except OSError:
+            self._counts["failed"] += 1
+
+
+def _arrival_ns(stamps: Sequence[tuple[int, int, bytes]]) -> int:
+    """When the kernel got a datagram, on the monotonic clock; now, when it did not say."""
+    now_ns = time.monotonic_ns()
+    for level, kind, data in stamps:
+        if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS) and len(data) >= _STAMP.size:
+            second, ns = _STAMP.unpack_from(data)
+            age_ns: int = time.time_ns() - (second * 1_000_000_000 + ns)
+            return now_ns - min(max(age_ns, 0), 1_000_000_000)
+    return now_ns
 
 
 def _udp_socket(address: Peer) -> socket.socket:
@@ -182,6 +236,7 @@ def _udp_socket(address: Peer) -> socket.socket:
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_OCTETS)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         sock.bind(address)
     except OSError:
         sock.close()
@@ -198,12 +253,12 @@ def _kernel_drops(sock: socket.socket) -> int:
 def main(argv: Sequence[str]) -> int:
     """Relay; one sentence on stderr and 2 when that cannot work."""
     try:
-        address, public_port, inner_port, seed = argv[0], *map(int, argv[1:4])
+        address, public_port, inner_port, seed, delay_us = argv[0], *map(int, argv[1:5])
     except (IndexError, ValueError):
-        print("usage: python -m lab.relay ADDRESS PUBLIC_PORT INNER_PORT SEED", file=sys.stderr)
+        print("usage: python -m lab.relay ADDRESS PUBLIC_PORT INNER_PORT SEED DELAY_US", file=sys.stderr)
         return 2
     try:
-        relay = Relay(address, public_port, inner_port, Loss(seed))
+        relay = Relay(address, public_port, inner_port, Loss(seed), delay_us)
     except OSError as error:
         print(
             f"the relay cannot have {address} port {public_port}: {error.strerror}; free it", file=sys.stderr

@@ -37,6 +37,9 @@ class World(Protocol):
     def reflector_port(self, node: str, network: str, public_port: int) -> int:
         """The port the node's reflector has to bind on that network so that peers reach it at public_port."""
 
+    def true_delay_us(self, src: str, dst: str, network: str) -> int:
+        """The one-way delay of a link in microseconds."""
+
     def inject_loss(self, src: str, dst: str, network: str, ratio: float) -> None:
         """Lose that share (0..1) of what src sends to dst on the network."""
 
@@ -47,17 +50,17 @@ class World(Protocol):
         """What the world consists of, ready for JSON."""
 
 
-def truth(topology: Topology) -> list[dict[str, Any]]:
+def truth(world: World) -> list[dict[str, Any]]:
     """One row per link: what a measurement should find."""
     return [
         {
             "src": src,
             "dst": dst,
             "network": network,
-            "true_delay_us": topology.true_delay_us(src, dst, network),
-            "capacity_bps": topology.capacity_bps(network),
+            "true_delay_us": world.true_delay_us(src, dst, network),
+            "capacity_bps": world.topology.capacity_bps(network),
         }
-        for src, dst, network in topology.links()
+        for src, dst, network in world.topology.links()
     ]
 
 
@@ -148,6 +151,10 @@ class NamespaceWorld:
         self._topology.address(node, network)
         return public_port
 
+    def true_delay_us(self, src: str, dst: str, network: str) -> int:
+        """The sum of the wires on the link's path."""
+        return self._topology.true_delay_us(src, dst, network)
+
     def inject_loss(self, src: str, dst: str, network: str, ratio: float) -> None:
         """Lose that share (0..1) of what src sends to dst on the network, of every protocol."""
         self.faults.inject(src, dst, network, ratio)
@@ -166,7 +173,7 @@ class NamespaceWorld:
             "id": record.world,
             "namespaces": list(record.namespaces),
             "wires": self._ether.status(),
-            "links": truth(self._topology),
+            "links": truth(self),
         }
 
     def _built(self) -> Record:

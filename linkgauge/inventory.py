@@ -97,6 +97,8 @@ class TcpProbing(EchoProbing):
 class ThroughputProbing(Model):
     every_s: float = Field(3600, gt=0)
     duration_s: float = Field(10, gt=0, le=600)
+    limit_bps: int = Field(0, ge=0)
+    """The sender sends no faster, so that a test does not fill what others use; 0: as fast as it goes."""
     port: Port = 5201
 
 

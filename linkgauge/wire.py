@@ -90,6 +90,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     peers: addresses whose STAMP packets this agent answers. locals: this agent's own addresses.
     cycle_ns: the throughput timetable repeats with this period, aligned to the Unix epoch.
+    throughput_limit_bps: what the sender of a test keeps to, 0 = no limit.
     """
 
     version: int
@@ -111,6 +112,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     throughput_duration_ns: int
     cycle_ns: int
     turns: list[Turn]
+    throughput_limit_bps: int = 0
 
 
 def encode(batch: Batch) -> bytes:

@@ -48,7 +48,7 @@ class EchoProber(Protocol):
 class ThroughputTester(Protocol):
     """Runs one throughput test, at either end."""
 
-    def measure(self, local: str, peer: str, port: int, duration_ns: int) -> Report: ...
+    def measure(self, local: str, peer: str, port: int, duration_ns: int, limit_bps: int) -> Report: ...
     def serve_once(self, local: str, port: int, duration_ns: int) -> Outcome: ...
 
 
@@ -240,7 +240,7 @@ class Agent:
             if due.turn.role == "send":
                 turn = due.turn
                 report = self._kit.throughput.measure(
-                    turn.local, turn.peer, plan.throughput_port, duration_ns
+                    turn.local, turn.peer, plan.throughput_port, duration_ns, plan.throughput_limit_bps
                 )
                 self._reporter.tested(report.frame(turn.link, due.at_ns, duration_ns))
             else:

@@ -93,9 +93,10 @@ class Chain:
 
     def truth_us(self) -> dict[str, int]:
         """Link -> true one-way delay."""
-        return {
-            str(link): self.topology.true_delay_us(link.src, link.dst, link.network) for link in self.links
-        }
+        world = self._world
+        if world is None:
+            return {}
+        return {str(link): world.true_delay_us(link.src, link.dst, link.network) for link in self.links}
 
     def start(self, console: Console) -> None:
         """Build the lab and start every process."""

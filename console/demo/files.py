@@ -21,6 +21,8 @@ RATE_PPS = 20.0
 STAMP_TIMEOUT_S = 1.0
 THROUGHPUT_S = 1.0
 THROUGHPUT_EVERY_S = 60.0
+LOOPBACK_LIMIT_BPS = 50_000_000
+"""Nothing limits loopback but the processor, which the probes need too."""
 _PROMISED_SHARE = 0.9
 LOSS_RATIO = 0.005
 """The demo's loss objective: 598 packets without loss prove it (95 %), which a minute can give."""
@@ -87,6 +89,9 @@ def inventory(topology: Topology, ports: Ports) -> dict[str, Any]:
             "throughput": {
                 "every_s": THROUGHPUT_EVERY_S,
                 "duration_s": THROUGHPUT_S,
+                "limit_bps": 0
+                if any(plane.capacity_bps for plane in topology.planes)
+                else LOOPBACK_LIMIT_BPS,
                 "port": ports.throughput,
             },
         },

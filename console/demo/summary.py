@@ -119,7 +119,7 @@ def _link(
         "link": str(link),
         "network": link.network,
         "tier": spec.tier.name,
-        "true_delay_us": chain.topology.true_delay_us(link.src, link.dst, link.network),
+        "true_delay_us": chain.truth_us()[str(link)],
         **{name: int(stamp.count(name).sum()) for name in ("sent", "lost_forward", "lost_backward")},
         "rtt_p50_us": _us(rtt.quantile(0.5)),
         "rtt_p99_us": _us(rtt.quantile(0.99)),

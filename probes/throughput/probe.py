@@ -96,12 +96,12 @@ class ThroughputProbe:
         self._runner, self._clock, self._pause = runner, clock or SystemClock(), pause
         self._absence_told = False
 
-    def measure(self, local: str, peer: str, port: int, duration_ns: int) -> Report:
+    def measure(self, local: str, peer: str, port: int, duration_ns: int, limit_bps: int = 0) -> Report:
         """Send from `local` to `peer` for `duration_ns`; blocks until it ended or was ended.
 
         While nobody listens yet it is tried again for up to a second.
         """
-        argv = report.client_argv(local, peer, port, duration_ns)
+        argv = report.client_argv(local, peer, port, duration_ns, limit_bps)
         timeout_s = report.whole_s(duration_ns) + CLIENT_MARGIN_S
         until_ns = self._clock.now().mono_ns + CONNECT_FOR_NS
         while True:

@@ -53,11 +53,11 @@ class Report:
         )
 
 
-def client_argv(local: str, peer: str, port: int, duration_ns: int) -> list[str]:
-    """A TCP test from `local` to `peer`; whole seconds, at least one."""
+def client_argv(local: str, peer: str, port: int, duration_ns: int, limit_bps: int = 0) -> list[str]:
+    """A TCP test from `local` to `peer`; whole seconds, at least one; limit_bps 0: as fast as it goes."""
     return [
         COMMAND, "-c", peer, "-B", local, "-p", str(port), "-t", str(whole_s(duration_ns)), "-J",
-        "--connect-timeout", str(CONNECT_TIMEOUT_MS),
+        "--connect-timeout", str(CONNECT_TIMEOUT_MS), "-b", str(limit_bps),
     ]  # fmt: skip
 
 

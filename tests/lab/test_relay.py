@@ -12,7 +12,7 @@ from tests.lab.udp import socket_at
 
 @pytest.fixture
 def relay() -> Iterator[Relay]:
-    relay = Relay("127.64.9.9", 0, 9, Loss(1))
+    relay = Relay("127.64.9.9", 0, 9, Loss(1), 500)
     yield relay
     relay.close()
 
@@ -52,7 +52,7 @@ def test_orders_are_answered_in_one_line(relay: Relay, order: str, answer: str) 
 
 def test_a_taken_port_is_one_sentence_and_exit_2(capfd: pytest.CaptureFixture[str]) -> None:
     with socket_at("127.64.9.9") as taken:
-        assert main(["127.64.9.9", str(taken.getsockname()[1]), "9", "1"]) == 2
+        assert main(["127.64.9.9", str(taken.getsockname()[1]), "9", "1", "500"]) == 2
     assert "the relay cannot have 127.64.9.9 port" in capfd.readouterr().err
     assert main(["127.64.9.9"]) == 2
     assert "usage" in capfd.readouterr().err

@@ -53,7 +53,7 @@ class Tests:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def measure(self, local: str, peer: str, port: int, duration_ns: int) -> Report:
+    def measure(self, local: str, peer: str, port: int, duration_ns: int, limit_bps: int) -> Report:
         self.asked.append(f"send {local} {peer}")
         return Report(Outcome.MEASURED, received_bps=1e6)
 
@@ -172,7 +172,7 @@ def test_it_measures_by_the_plan_and_reports_every_kind(bench: Bench) -> None:
 def test_it_ends_in_the_middle_of_a_throughput_test(bench: Bench) -> None:
     began, end = threading.Event(), threading.Event()
 
-    def slow(local: str, peer: str, port: int, duration_ns: int) -> Report:
+    def slow(local: str, peer: str, port: int, duration_ns: int, limit_bps: int) -> Report:
         began.set()
         end.wait(10)
         return Report(Outcome.FAILED)

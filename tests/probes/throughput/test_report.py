@@ -124,8 +124,9 @@ def test_what_a_server_says() -> None:
 def test_what_iperf3_is_asked() -> None:
     assert client_argv("10.0.0.1", "10.0.0.2", 5201, 10_000_000_000) == [
         "iperf3", "-c", "10.0.0.2", "-B", "10.0.0.1", "-p", "5201", "-t", "10", "-J",
-        "--connect-timeout", "1000",
+        "--connect-timeout", "1000", "-b", "0",
     ]  # fmt: skip
+    assert client_argv("10.0.0.1", "10.0.0.2", 5201, 10_000_000_000, 5_000_000)[-2:] == ["-b", "5000000"]
     assert client_argv("::1", "::1", 5201, 1)[8] == "1"
     assert server_argv("10.0.0.1", 5201) == [
         "iperf3", "-s", "-1", "-B", "10.0.0.1", "-p", "5201", "-J", "--idle-timeout", "5",
