@@ -1,10 +1,10 @@
 """A relay before one UDP reflector that can lose what one client sends: the fault of a world without root.
 
-Run as `python -m lab.relay ADDRESS PUBLIC_PORT INNER_PORT SEED DELAY_US`. What a client sends to ADDRESS:PUBLIC_PORT
-goes to ADDRESS:INNER_PORT from a socket of that client's own, bound to the client's address, so the
-reflector sees one 4-tuple per client and the true source address; replies go back unharmed. Each
-datagram leaves DELAY_US after the kernel got it, either way: that hides how long a busy relay takes, so that what
-it adds is known. Orders come on stdin, one a line, each answered by a line `ok …` or `error <sentence>`:
+Run as `python -m lab.relay ADDRESS PUBLIC_PORT INNER_PORT SEED DELAY_US`. What a client sends to
+ADDRESS:PUBLIC_PORT goes to ADDRESS:INNER_PORT from a socket of that client's own, bound to the client's
+address, so the reflector sees one 4-tuple per client and the true source address; replies go back unharmed.
+Each datagram leaves DELAY_US after the kernel got it, either way: that hides how long a busy relay takes, so
+what it adds is known. Orders come on stdin, one a line, each answered by a line `ok …` or `error <sentence>`:
 
     loss CLIENT_ADDRESS RATIO    lose that share (0..1) of what comes from the address, seeded random
     clear                        lose nothing
