@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from alerts.rule import BASIS_DIRECTION, Rule, Watch, load_rules, watches
+from alerts.rule import BASIS_DIRECTION, FORWARD, Rule, Watch, load_rules, watches
 from linkgauge.schema import LINK_TAGS, STATE
 
 RENDERED = Path(__file__).parent / "rendered" / "linkgauge-rules.yaml"
@@ -97,7 +97,9 @@ def _rule(watch: Watch, part: tuple[str, str], window_s: int) -> Json:
             _expression("D", back_s, {"type": "math", "expression": f"$B * ($C >= {rule.hold_windows})"}),
             _expression("E", back_s, _threshold("D", rule.above)),
         ],
-        "noDataState": "NoData",
+        # forward loss is known of every measured link: nothing at all means that nothing is measured;
+        # backward loss and one of the two bases of delay may well be empty
+        "noDataState": "NoData" if direction == FORWARD and not condition else "OK",
         "execErrState": "Error",
         "for": "0s",
         "annotations": {
