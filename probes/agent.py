@@ -25,7 +25,7 @@ from linkgauge.wire import Plan, PlanLink
 from probes.echo import EchoRound
 from probes.engine import Engine
 from probes.notice import Notice
-from probes.plan_cache import Answer, PlanCache, PlanFetcher
+from probes.plan_cache import PlanCache, PlanFetcher
 from probes.reporter import Reporter
 from probes.throughput.report import Report
 from probes.throughput.turns import Due, next_turn
@@ -33,6 +33,7 @@ from probes.throughput.turns import Due, next_turn
 _log = logging.getLogger(__name__)
 DEFAULT_HEARTBEAT_NS = 10 * NS_PER_S
 _ROUND_JITTER = 0.2
+_EAGER_S = 3.0
 LATEST_TURN_NS = 1_500_000_000
 """A turn that begins later than this would run into the next one."""
 _REMEMBERED_NS = 900 * NS_PER_S
@@ -134,7 +135,7 @@ class Agent:
         if not self.refresh_plan() and (kept := self._cache.load()) is not None:
             _log.info("measures by the plan kept on disk until a collector gives a new one")
             self._apply(kept)
-        self._every("refresh", self.refresh_plan, self._plan_refresh_s, "default")
+        self._set_refresh()
         self._set_heartbeat()
 
     def stop(self) -> None:
@@ -153,14 +154,13 @@ class Agent:
         answer = self._fetcher.fetch()
         if answer is not None:
             self._confirmed_mono_ns = self._clock.now().mono_ns
-        if isinstance(answer, Plan):
+        if isinstance(answer, Plan) and answer != self._plan:
             try:
                 self._cache.store(answer)
             except LinkgaugeError as err:
                 _log.warning("%s", err)
-            if answer != self._plan:
-                self._apply(answer)
-        elif answer is Answer.UNCHANGED and self._engine is None and self._plan is not None:
+            self._apply(answer)
+        elif self._plan is not None and (self._engine is None or not self._engine.alive):
             self._apply(self._plan)
         return self._plan is not None
 
@@ -199,6 +199,7 @@ class Agent:
             if interval_ns and plan.links:
                 self._start_rounds(probe, make(plan), plan, interval_ns, timeout_ns)
         self._book_turn(plan)
+        self._set_refresh()
         self._set_heartbeat()
         _log.info("plan in force: %d links, %d throughput turns", len(plan.links), len(plan.turns))
 
@@ -248,6 +249,11 @@ class Agent:
         finally:
             if plan is self._plan:
                 self._book_turn(plan)
+
+    def _set_refresh(self) -> None:
+        """Without a plan there is nothing to do but to ask for one."""
+        seconds = self._plan_refresh_s if self._plan else min(self._plan_refresh_s, _EAGER_S)
+        self._every("refresh", self.refresh_plan, seconds, "default")
 
     def _set_heartbeat(self) -> None:
         window_ns = self._plan.window_ns if self._plan else DEFAULT_HEARTBEAT_NS

@@ -167,6 +167,11 @@ class Engine:
         self._lag_ns, self._unfit, self._offset_ns = 0, 0, now.offset_ns
         self._counters = self._count()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the loop runs; a bug may end it, and the agent then begins anew."""
+        return self._thread.is_alive()
+
     def start(self) -> None:
         self._thread.start()
 

@@ -19,6 +19,7 @@ from linkgauge.wire import Plan, PlanLink, Turn, decode, encode_plan
 from probes.agent import Agent, Kit
 from probes.collector_client import CollectorClient
 from probes.echo import EchoRound, Fate
+from probes.engine import Engine
 from probes.outbox import Outbox
 from probes.plan_cache import PlanCache, PlanFetcher
 from probes.reporter import Reporter
@@ -211,6 +212,22 @@ def test_a_new_plan_takes_over_and_is_kept(bench: Bench) -> None:
     assert bench.agent.refresh_plan()
     assert bench.agent.plan == changed
     assert PlanCache(bench.folder / "plan.json", "n1", SystemClock()).load() == changed
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_probe_loop_that_died_begins_anew(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Engine) -> None:
+        raise RuntimeError("a bug")
+
+    bench.collector.plan = quick()
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "_turn", broken)
+        bench.agent.start()
+        engine = bench.agent._engine
+        assert engine is not None
+        wait_for(lambda: not engine.alive)
+    bench.agent.refresh_plan()
+    wait_for(lambda: "stamp" in bench.probes())
 
 
 def test_a_port_in_use_is_said_once_and_tried_again(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
