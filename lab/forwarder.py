@@ -9,7 +9,6 @@ STATUS on SIGUSR1 and at the end. Exit code 2 when the configuration cannot be u
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import select
@@ -23,12 +22,12 @@ from pathlib import Path
 
 from lab.advance import Advance
 from lab.delay_line import DelayLine
+from lab.prompt import be_prompt
 from lab.timer import Timer
 from lab.wire_end import WireEnd
 
 _LANE_LIMIT = 20_000
 _STAMP_AGE_MOST_NS = 100_000_000
-_PRIORITY = 10
 
 
 class Forwarder:
@@ -116,17 +115,6 @@ class Forwarder:
             "lateness_max_us": late[-1] / 1000,
             "cpu_s": time.process_time(),
         }
-
-
-def be_prompt() -> bool:
-    """Ask for real-time scheduling, make no pauses of our own; False when the machine does not allow it."""
-    gc.freeze()
-    gc.disable()  # the loop makes no reference cycles
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
-    except PermissionError:
-        return False
-    return True
 
 
 def _signals() -> socket.socket:

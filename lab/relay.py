@@ -30,6 +30,7 @@ from collections.abc import Sequence
 
 from lab.advance import Advance
 from lab.delay_line import DelayLine
+from lab.prompt import be_prompt
 from lab.timer import Timer
 
 _CLIENTS_MOST = 1024
@@ -264,6 +265,7 @@ def main(argv: Sequence[str]) -> int:
             f"the relay cannot have {address} port {public_port}: {error.strerror}; free it", file=sys.stderr
         )
         return 2
+    be_prompt()
     try:
         relay.serve(sys.stdin.fileno(), sys.stdout.fileno())
     finally:
