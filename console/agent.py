@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from console.running import set_up_logs, stop_event
-from linkgauge.clock import SystemClock, read_clock_quality, seconds
+from linkgauge.clock import Clock, SystemClock, read_clock_quality, seconds
+from linkgauge.wire import Plan
 from probes.agent import Agent, Kit
 from probes.collector_client import CollectorClient
 from probes.icmp.probe import IcmpProber
@@ -63,7 +64,7 @@ def build(settings: AgentSettings, token: str, boot: str) -> tuple[Agent, Upload
     runner = ProcessRunner()
     kit = Kit(
         echo={
-            "icmp": lambda plan: IcmpProber(plan.locals, clock),
+            "icmp": lambda plan: _icmp(plan, clock),
             "tcp": lambda plan: TcpProber(plan.tcp_port, clock),
         },
         responder=lambda plan: TcpResponder(plan.locals, plan.tcp_port, plan.peers),
@@ -81,3 +82,10 @@ def build(settings: AgentSettings, token: str, boot: str) -> tuple[Agent, Upload
         settings.plan_refresh_s,
     )
     return agent, uploader, outbox
+
+
+def _icmp(plan: Plan, clock: Clock) -> IcmpProber:
+    prober = IcmpProber(plan.locals, clock)
+    if prober.unavailable:
+        _log.warning("no ICMP is measured: %s", prober.unavailable)
+    return prober
