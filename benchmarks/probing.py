@@ -1,7 +1,7 @@
 """What a probe costs: STAMP round trips on loopback, with fping beside it in the same run where installed.
 
-`python -m benchmarks.probing` prints one JSON document. Sender and reflector run in processes of their own; the
-figure is round trips per CPU-second of the sender (user and system time), median of the runs.
+`python -m benchmarks.probing` prints one JSON document. Sender and reflector run in processes of their own;
+the figure is round trips per CPU-second of the sender (user and system time), median of the runs.
 """
 
 from __future__ import annotations
