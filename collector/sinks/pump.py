@@ -63,6 +63,7 @@ class Pump:
         self._gathered: list[Delivery] = []
         self._letters: list[tuple[str, str]] = []
         self._upto, self._octets, self._since_ns = 0, 0, 0
+        self._attempted = False  # what is gathered was handed over once, and must be again just as it is
         self._backoff = Backoff()
         self.trouble: str | None = None
         """Why the sink takes nothing just now; None when it does."""
@@ -98,10 +99,10 @@ class Pump:
     def step(self, flush: bool = False) -> float:
         """Gather, and deliver when due (or told to flush). Returns the seconds to wait; 0 = go on at once."""
         try:
-            more = self._gather()
+            more = False if self._attempted else self._gather()
             while flush and more:
                 more = self._gather()
-            if self._due(flush):
+            if self._attempted or self._due(flush):
                 self._deliver()
                 return 0
             return 0 if more else self._rhythm.poll_s
@@ -171,6 +172,7 @@ class Pump:
 
     def _deliver(self) -> None:
         letters = list(self._letters)
+        self._attempted = True
         try:
             if self._gathered:
                 self._sink.write(self._gathered)
@@ -186,6 +188,7 @@ class Pump:
             )
         self._journal.advance(self.name, self._upto)
         self._gathered, self._letters, self._octets = [], [], 0
+        self._attempted = False
         self._backoff.reset()
         if self.trouble is not None:
             log.info(event_line("sink_works_again", sink=self.name))

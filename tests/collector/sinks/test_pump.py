@@ -12,15 +12,13 @@ from hypothesis import strategies as st
 
 from collector.journal import Journal
 from collector.metrics import Metrics
-from collector.sinks.archive import Archive
-from collector.sinks.archive_reader import ArchiveReader
 from collector.sinks.backoff import Backoff
 from collector.sinks.dead_letters import DeadLetters
 from collector.sinks.pump import Pump, Rhythm
 from collector.sinks.sink import Delivery, RowsRejected
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import SinkBusy, SinkHeld, SinkRejected, StoreError
-from tests.collector.world import StillClock, body, health, until, windows
+from tests.collector.world import StillClock, body, health, until
 
 
 class Scripted:
@@ -245,28 +243,3 @@ def test_dead_letters_are_bounded(tmp_path: Path) -> None:
     kept = sum(path.stat().st_size for path in tmp_path.iterdir())
     assert 1000 < kept <= 2000
     assert '"at_ns": 49' in (tmp_path / "dead.jsonl").read_text()
-
-
-def test_a_restart_between_delivery_and_cursor_doubles_nothing(tmp_path: Path) -> None:
-    """The archive holds a file that the cursor does not know of; the next life writes those rows once."""
-
-    def tags(link: str) -> dict[str, str]:
-        return {"link": link, "network": "n"}
-
-    root = tmp_path / "archive"
-    journal = Journal(tmp_path / "journal.sqlite", 10**9, 10**9)
-    journal.register(["archive"])
-    for number in (1, 2, 3):
-        journal.append("j1", "b", number, 1, 1, body("j1", number, windows(["a>b@n"]), boot="b"))
-    first = Archive(root, journal.identity, 0, tags)
-    frames = {"window": windows(["a>b@n"])}
-    first.write([Delivery(seq, "j1", "b", seq, frames) for seq in (1, 2)])
-    first.close()
-    second = Archive(root, journal.identity, journal.cursor("archive"), tags)
-    pump = Pump(second, journal, DeadLetters(tmp_path / "dead"), StillClock(), Metrics())
-    pump.step()
-    second.close()
-    reader = ArchiveReader(root)
-    assert sorted(key[2] for key in reader.keys("window")) == [1, 2, 3]
-    reader.close()
-    journal.close()
