@@ -93,7 +93,7 @@ def build(
     clock = clock or SystemClock()
     tokens, metrics = Tokens.load(settings.tokens), Metrics()
     inventory, journal = book.inventory(), _journal(settings)
-    live = LiveState(book.inventory)
+    live = LiveState(book.inventory, book.cycle_ns)
     pumps = _pumps(settings, book, journal, clock, metrics)
     names = tuple(pump.name for pump in pumps)
     journal.register(names)
@@ -154,10 +154,12 @@ def _waker(pumps: Sequence[Pump]) -> Callable[[], None]:
 
 
 def _replay(live: LiveState, archive: ArchiveReader, journal: Journal, now_ns: int, period_ns: int) -> None:
-    """Remember the last period: what the archive has of it, then what only the journal still has."""
+    """Remember the last period, and throughput tests as long as they count: what the archive has of
+    them, then what only the journal still has."""
     try:
         for table in (WINDOW, THROUGHPUT, HEALTH, STATE):
-            live.replay(archive.read(table, now_ns - period_ns, now_ns + 60 * NS_PER_S))
+            back_ns = live.tests_valid_ns if table is THROUGHPUT else period_ns
+            live.replay(archive.read(table, now_ns - back_ns, now_ns + 60 * NS_PER_S))
     except StoreError as err:
         log.error(event_line("replay_failed", error=err, effect="verdicts begin anew"))
     finally:

@@ -15,7 +15,7 @@ from linkgauge.model import LinkSpec
 
 log = logging.getLogger(__name__)
 Judge = Callable[[Frame, Frame, Sequence[LinkSpec], int], Frame]
-"""(WINDOW rows of the period, last THROUGHPUT rows, expected links, start_ns) -> STATE rows."""
+"""(WINDOW rows of the period, last THROUGHPUT rows that measured, expected links, start_ns) -> STATE rows."""
 LONGEST_WAIT_S = 1.0
 
 
@@ -24,7 +24,7 @@ class Live(Protocol):
 
     def period(self, start_ns: int) -> Frame: ...
 
-    def throughput(self) -> Frame: ...
+    def throughput(self, start_ns: int) -> Frame: ...
 
     def last_judged_ns(self) -> int | None: ...
 
@@ -97,7 +97,8 @@ class JudgingLoop:
 
     def _judge_window(self, start_ns: int) -> None:
         try:
-            state = self._judge(self._live.period(start_ns), self._live.throughput(), self._specs(), start_ns)
+            period, tests = self._live.period(start_ns), self._live.throughput(start_ns)
+            state = self._judge(period, tests, self._specs(), start_ns)
         except Exception:
             self._metrics.windows("failed")
             log.exception(event_line("judging_failed", start_ns=start_ns))

@@ -19,7 +19,7 @@ from linkgauge.clock import NS_PER_S, seconds, window_start
 from linkgauge.frame import Frame, Histograms, concat
 from linkgauge.inventory import Inventory
 from linkgauge.model import DelayBasis, Link, Probe, Verdict
-from linkgauge.schema import HEALTH, STATE, THROUGHPUT, WINDOW, Table
+from linkgauge.schema import HEALTH, STATE, THROUGHPUT, WINDOW, Outcome, Table
 from linkgauge.wire import Batch
 
 _SHOWN = (
@@ -33,14 +33,18 @@ Row = Mapping[str, Any]
 
 
 class LiveState:
-    """See above; thread safe. inventory: the one in force when called."""
+    """See above; thread safe. inventory: the one in force when called.
 
-    def __init__(self, inventory: Callable[[], Inventory]) -> None:
-        self._inventory = inventory
+    cycle_ns: how long it takes from a link's throughput test to its next; 0 = not known.
+    """
+
+    def __init__(self, inventory: Callable[[], Inventory], cycle_ns: Callable[[], int] = lambda: 0) -> None:
+        self._inventory, self._cycle_ns = inventory, cycle_ns
         self._lock = threading.Lock()
         self._slots: dict[int, dict[str, Frame]] = {}
         self._shown: dict[tuple[str, str], Row] = {}
-        self._tests: dict[str, Row] = {}
+        self._tests: dict[str, Row] = {}  # the last of each link, however it ended
+        self._measured: dict[str, Row] = {}  # the last of each link that measured
         self._health: dict[str, Row] = {}
         self._seen: dict[str, tuple[int, str]] = {}
         self._state: dict[str, Row] = {}
@@ -78,10 +82,17 @@ class LiveState:
             parts = [frame for slot in slots for frame in slot.values()]
         return concat(WINDOW, parts)
 
-    def throughput(self) -> Frame:
-        """The last THROUGHPUT row of each expected link."""
+    @property
+    def tests_valid_ns(self) -> int:
+        """How old a throughput test may be and still count: two cycles, at least two periods."""
+        return 2 * max(self._cycle_ns(), seconds(self._inventory().period_s))
+
+    def throughput(self, start_ns: int) -> Frame:
+        """The last THROUGHPUT row that measured of each expected link, as it counts at `start_ns`."""
+        links, oldest_ns = self._inventory().links, start_ns - self.tests_valid_ns
         with self._lock:
-            rows = [row for link, row in self._tests.items() if Link.parse(link) in self._inventory().links]
+            measured = [row for row in self._measured.values() if row["start_ns"] >= oldest_ns]
+        rows = [row for row in measured if Link.parse(row["link"]) in links]
         return Frame.of(
             THROUGHPUT, {f.name: [row[f.name] for row in rows] for f in THROUGHPUT.columns}, len(rows)
         )
@@ -108,6 +119,8 @@ class LiveState:
             self._take_windows(frame, agent)
         elif frame.table is THROUGHPUT:
             _keep_last(self._tests, frame, frame.text("link").tolist())
+            measured = frame.take(frame.count("outcome") == Outcome.MEASURED.value)
+            _keep_last(self._measured, measured, measured.text("link").tolist())
         elif frame.table is HEALTH:
             _keep_last(self._health, frame, frame.text("agent").tolist())
         elif frame.table is STATE:

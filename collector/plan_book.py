@@ -42,6 +42,10 @@ class PlanBook:
         """Text forms of the expected links."""
         return self._file.value().links
 
+    def cycle_ns(self) -> int:
+        """From a link's throughput test to its next, ns; 0 when there are none."""
+        return self._file.value().times.cycle_ns
+
     def plan(self, node: str) -> tuple[bytes, str]:
         """Encoded plan of a node and its entity tag; raises ConfigError for a node that is not there."""
         edition = self._file.value()

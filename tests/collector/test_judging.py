@@ -35,7 +35,7 @@ class Present:
     def period(self, start_ns: int) -> Frame:
         return concat(WINDOW, [])
 
-    def throughput(self) -> Frame:
+    def throughput(self, start_ns: int) -> Frame:
         return concat(THROUGHPUT, [])
 
     def last_judged_ns(self) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from collector.live import LiveState, take_rows
 from linkgauge.frame import Frame
-from linkgauge.schema import STATE
+from linkgauge.schema import STATE, Outcome
 from tests.collector.world import NOW_NS, WINDOW_NS, batch, health, inventory, throughput, windows
 from tests.linkgauge.frames import same_frame
 
@@ -101,7 +102,25 @@ def test_an_older_state_or_test_does_not_replace_a_newer(live: LiveState) -> Non
     live.take(batch("j1", 2, throughput(LINKS[0], 1e6, NOW_NS - WINDOW_NS)), NOW_NS)
     assert live.links(NOW_NS)[0]["verdict"] == "missed"
     assert live.last_judged_ns() == NOW_NS
-    assert live.throughput().real("received_bps").tolist() == [2e6]
+    assert live.throughput(NOW_NS).real("received_bps").tolist() == [2e6]
+
+
+@pytest.mark.parametrize("outcome", [each for each in Outcome if each is not Outcome.MEASURED])
+def test_a_test_that_did_not_measure_is_shown_but_not_judged(live: LiveState, outcome: Outcome) -> None:
+    live.take(batch("j1", 1, throughput(LINKS[0], 2e6, NOW_NS - WINDOW_NS)), NOW_NS)
+    live.take(batch("j1", 2, throughput(LINKS[0], math.nan, NOW_NS, outcome)), NOW_NS)
+    assert live.throughput(NOW_NS).real("received_bps").tolist() == [2e6]
+    link = live.links(NOW_NS)[0]
+    assert (link["throughput"]["outcome"], link["received_bps"]) == (outcome.value, None)
+
+
+@pytest.mark.parametrize(("cycle_ns", "valid_windows"), [(0, 12), (10 * WINDOW_NS, 20)])
+def test_a_test_counts_for_two_cycles(tmp_path: Path, cycle_ns: int, valid_windows: int) -> None:
+    found = inventory(tmp_path)
+    live = LiveState(lambda: found, lambda: cycle_ns)
+    live.take(batch("j1", 1, throughput(LINKS[0], 2e6, NOW_NS)), NOW_NS)
+    assert live.throughput(NOW_NS + valid_windows * WINDOW_NS).rows == 1
+    assert live.throughput(NOW_NS + (valid_windows + 1) * WINDOW_NS).rows == 0
 
 
 def test_what_an_archive_has_is_taken_up_by_agent(live: LiveState, tmp_path: Path) -> None:
@@ -119,7 +138,7 @@ def test_links_and_agents_that_left_are_forgotten(tmp_path: Path) -> None:
     fewer = {name: node for name, node in found.nodes.items() if name == "g1"}
     now[0] = replace(found, nodes=fewer)
     live.take(batch("g1", 1, windows(["g1>j1@backbone"], NOW_NS)), NOW_NS)
-    assert live.throughput().rows == 0
+    assert live.throughput(NOW_NS).rows == 0
     assert (live._health, set(live._seen)) == ({}, {"g1"})
 
 

@@ -12,7 +12,7 @@ from linkgauge.clock import NS_PER_S, Instant
 from linkgauge.frame import Frame
 from linkgauge.histogram import Histogram
 from linkgauge.inventory import Inventory, load
-from linkgauge.schema import HEALTH, THROUGHPUT, WINDOW
+from linkgauge.schema import HEALTH, THROUGHPUT, WINDOW, Outcome
 from linkgauge.wire import Batch, encode
 
 WINDOW_NS = 10 * NS_PER_S
@@ -80,8 +80,15 @@ def windows(
     )
 
 
-def throughput(link: str, received_bps: float, start_ns: int = NOW_NS - WINDOW_NS) -> Frame:
-    columns = {"link": [link], "start_ns": [start_ns], "length_ns": [WINDOW_NS]}
+def throughput(
+    link: str, received_bps: float, start_ns: int = NOW_NS - WINDOW_NS, outcome: Outcome = Outcome.MEASURED
+) -> Frame:
+    columns = {
+        "link": [link],
+        "start_ns": [start_ns],
+        "length_ns": [WINDOW_NS],
+        "outcome": [outcome.value],
+    }
     return Frame.of(THROUGHPUT, {**columns, "received_bps": [received_bps]})
 
 
