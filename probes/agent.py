@@ -6,6 +6,7 @@ STAMP engine has a loop of its own. Nothing here waits for the collector: withou
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from apscheduler.executors.pool import BasePoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
@@ -182,7 +184,7 @@ class Agent:
             )
             if plan.tcp_port:
                 self._responder = self._kit.responder(plan)
-        except LinkgaugeError as err:
+        except (LinkgaugeError, OSError) as err:
             self._trouble.trouble(str(err), f"{err}; tried again when the plan is refreshed")
             self._close_plan()
             return
@@ -225,6 +227,7 @@ class Agent:
             executor="throughput",
             replace_existing=True,
             misfire_grace_time=None,
+            max_instances=2,  # a new plan's turn may fall due while the old plan's test still runs
         )
 
     def _take_turn(self, plan: Plan, due: Due) -> None:
@@ -272,7 +275,7 @@ class Agent:
 
     def _close_plan(self) -> None:
         for name in (*self._kit.echo, "turn"):
-            if self._scheduler.get_job(name):
+            with contextlib.suppress(JobLookupError):  # a turn is gone once it runs
                 self._scheduler.remove_job(name)
         if self._engine is not None:
             self._engine.stop()

@@ -27,14 +27,16 @@ _HEADER = struct.Struct("=QII")
 class Controls:
     """Ancillary data of n messages as columns.
 
-    stamp_ns int64, Unix ns, 0 = none; ttl uint8, 255 = unknown; tos uint8; origin uint8 and number int64 of
-    an extended error; dropped: the receive queue's overflow count, 0 = not told.
+    stamp_ns int64, Unix ns, 0 = none; ttl uint8, 255 = unknown; tos uint8; origin uint8, reason uint16 (ICMP
+    type * 256 + code) and number int64 of an extended error; dropped: the receive queue's overflow count,
+    0 = not told.
     """
 
     stamp_ns: NDArray[np.int64]
     ttl: NDArray[np.uint8]
     tos: NDArray[np.uint8]
     origin: NDArray[np.uint8]
+    reason: NDArray[np.uint16]
     number: NDArray[np.int64]
     dropped: int = 0
 
@@ -47,6 +49,7 @@ def parse(control: NDArray[np.uint8], lengths: NDArray[np.uint64]) -> Controls:
         np.full(count, 255, np.uint8),
         np.zeros(count, np.uint8),
         np.zeros(count, np.uint8),
+        np.zeros(count, np.uint16),
         np.zeros(count, np.int64),
     )
     todo = np.arange(count)
@@ -96,4 +99,5 @@ def _take(
     elif (level, kind) in ((IPPROTO_IP, IP_RECVERR), (IPPROTO_IPV6, IPV6_RECVERR)):
         report = words(16, "u4")
         columns.origin[rows] = report[:, 1] & 0xFF
+        columns.reason[rows] = (report[:, 1] >> 8 & 0xFF) << 8 | report[:, 1] >> 16 & 0xFF
         columns.number[rows] = report[:, 3]

@@ -12,7 +12,7 @@ import secrets
 import select
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ STEP_NS = 1_000_000
 _MIN_WAIT_S, _MAX_WAIT_S = 0.001, 0.2
 _GRACE_NS = 50_000_000
 _NUMBERS = 1 << 14
+_UNKNOWN_ERROR_NS = 16_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class _Sender:
         self.sessions = Sessions(names, ssid, phase, start_mono_ns, timing)
         self._row = np.zeros(_NUMBERS, np.intp)
         self._seq = np.full(_NUMBERS, -1, np.int64)
+        self._renumbered = 0
         self._noted = self._boundary()
 
     def send_due(self, now: Instant, clock: Clock, error: int) -> int:
@@ -82,6 +84,10 @@ class _Sender:
         numbers = self.socket.send(octets(packets), table.names[rows])
         seq = table.sent(rows, t1_ns, numbers >= 0)
         taken = numbers >= 0
+        if self.socket.renumbered != self._renumbered:
+            self._renumbered = self.socket.renumbered
+            self._seq.fill(-1)
+            return lag
         self._row[numbers[taken] % _NUMBERS] = rows[taken]
         self._seq[numbers[taken] % _NUMBERS] = seq[taken]
         return lag
@@ -118,6 +124,11 @@ class _Closing:
     due_mono_ns: int
     spans: tuple[Span, ...]
     fitness: Fitness
+
+    def unfit(self, why: Unfit) -> _Closing:
+        """The same window, its replies under way being spoiled as well."""
+        spans = tuple(replace(span, unfit=span.unfit | why.value) for span in self.spans)
+        return _Closing(self.due_mono_ns, spans, replace(self.fitness, unfit=self.fitness.unfit | why.value))
 
 
 class Engine:
@@ -203,12 +214,16 @@ class Engine:
         now = self._clock.now()
         if abs(now.offset_ns - self._offset_ns) > STEP_NS:
             self._unfit |= Unfit.CLOCK_STEP.value
+            self._closing = [closing.unfit(Unfit.CLOCK_STEP) for closing in self._closing]
         self._offset_ns = now.offset_ns
         self._answering.answer(self._error)
         for sender in self._senders:
             sender.receive()
         window = window_start(now.wall_ns, self.plan.window_ns)
-        if window > self._window and not self._stop.is_set():
+        set_back = (
+            window < self._window - 2 * self.plan.window_ns
+        )  # by more than waiting for the first window
+        if (window > self._window or set_back) and not self._stop.is_set():
             self._end_window(now, window)
         while self._closing and self._closing[0].due_mono_ns <= now.mono_ns:
             self._close(self._closing.pop(0))
@@ -249,7 +264,10 @@ class Engine:
         self._deliver(concat(WINDOW, frames), closing.fitness)
 
     def _set_clock_quality(self) -> None:
-        quality = self._clock_quality()
+        try:
+            quality = self._clock_quality()
+        except OSError:  # a kernel that does not say how good its clock is has one that is not synchronised
+            quality = ClockQuality(False, _UNKNOWN_ERROR_NS, 0)
         self._error = error_estimate(quality.error_ns, quality.synchronised)
         self._own_error_ns = float(quality.error_ns) if quality.synchronised else float("nan")
 

@@ -102,7 +102,7 @@ class Reporter:
         now = self._clock.now()
         start_ns = window_start(now.wall_ns, window_ns) - window_ns
         last = self._last
-        silent = last is None or start_ns - last.start_ns > _SILENT_WINDOWS * last.length_ns
+        silent = last is None or abs(start_ns - last.start_ns) > _SILENT_WINDOWS * last.length_ns
         quality, counts = self._clock_quality(), self._outbox.counts()
         cpu_s, self._cpu_s = time.process_time() - self._cpu_s, time.process_time()
         row = {
@@ -125,10 +125,24 @@ class Reporter:
     def _run(self) -> None:
         while not isinstance(item := self._queue.get(), _Stop):
             frame, fitness = item
+            if self._last is not None and fitness.start_ns < self._last.start_ns:
+                self._begin_anew(self._clock.now().wall_ns)
             self._last = fitness
             self._fitness[fitness.start_ns] = fitness
             self._report(frame, self._clock.now().wall_ns)
         self._report(concat(WINDOW, []), None)
+
+    def _begin_anew(self, now_ns: int) -> None:
+        """The wall clock was set back: echoes sent at times that have not come again belong to no window."""
+        with self._lock:
+            dropped = 0
+            for probe, rounds in self._rounds.items():
+                self._rounds[probe] = [
+                    r for r in rounds if len(r.link) and int(r.sent_wall_ns.max()) <= now_ns
+                ]
+                dropped += len(rounds) - len(self._rounds[probe])
+            self._reported, self._fitness = {}, {}
+        _log.warning("the wall clock was set back; %d rounds of echoes are dropped", dropped)
 
     def _report(self, frame: Frame, now_ns: int | None) -> None:
         """One batch: the engine's rows, and the rounds whose windows are complete by now (None: all)."""

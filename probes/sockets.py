@@ -1,6 +1,6 @@
 """UDP sockets that work on batches: `recvmmsg` and `sendmmsg` into NumPy columns, with kernel time stamps.
 
-The only file of the STAMP side that touches sockets. A `BatchSocket` owns preallocated blocks; `receive`
+A `BatchSocket` owns preallocated blocks; `receive`
 returns views into them that are valid until the next call. Receive stamps are the kernel's
 (SO_TIMESTAMPING, software); transmit stamps come back over the error queue, matched by the running number
 that the kernel gives each datagram (SOF_TIMESTAMPING_OPT_ID), together with ICMP errors (IP_RECVERR).
@@ -12,7 +12,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import ipaddress
-import os
 import socket
 import struct
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkgauge.errors import ConfigError
-from probes import ancillary
+from probes import ancillary, bind_fault
 from probes.raw_name import NAME_SIZE
 
 BATCH = 256
@@ -32,9 +31,12 @@ RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 
 _CONTROL_SIZE = 256
 _MSG_TRUNC, _MSG_DONTWAIT, _MSG_ERRQUEUE = 0x20, 0x40, 0x2000
+_SO_RCVBUFFORCE = 33
+_RX_SOFTWARE = 0x18  # RX_SOFTWARE | SOFTWARE
 _TX_RX_SOFTWARE_BY_ID = 0x89A  # TX_SOFTWARE | RX_SOFTWARE | SOFTWARE | OPT_ID | OPT_TSONLY
 _IP_RECVTTL, _IP_RECVTOS = 12, 13
 _IPV6_UNICAST_HOPS, _IPV6_RECVHOPLIMIT, _IPV6_RECVTCLASS = 16, 51, 66
+_NO_PORT = (3 << 8 | 3, 1 << 8 | 4)  # ICMP and ICMPv6: the host is there, nobody listens
 _RETRY = {
     errno.ECONNREFUSED,
     errno.EHOSTUNREACH,
@@ -81,14 +83,15 @@ class Returned:
     """What the error queue held.
 
     number (m,) int64 and stamp_ns (m,) int64: transmit stamps of the datagrams of those running numbers;
-    refused (k, data_size) uint8: first octets of our own datagrams that ICMP errors quoted, with their
-    length in refused_length (k,) int64.
+    refused (k, data_size) uint8: first octets of our own datagrams that "port unreachable" errors quoted,
+    their length in refused_length (k,) int64. unreachable: other ICMP errors; such a packet is just lost.
     """
 
     number: NDArray[np.int64]
     stamp_ns: NDArray[np.int64]
     refused: NDArray[np.uint8]
     refused_length: NDArray[np.int64]
+    unreachable: int
 
 
 class BatchSocket:
@@ -109,10 +112,10 @@ class BatchSocket:
         self.v6 = ipaddress.ip_address(address).version == 6
         self._sock = socket.socket(socket.AF_INET6 if self.v6 else socket.AF_INET, socket.SOCK_DGRAM)
         self._sock.setblocking(False)
-        self.dropped = 0
-        """Datagrams that the kernel dropped because the receive queue was full, as of the last receive."""
-        self.unstamped = 0
-        """Datagrams that came without a kernel stamp."""
+        self.dropped = 0  # by the kernel because the receive queue was full, as of the last receive
+        self.unstamped = 0  # datagrams that came without a kernel stamp
+        self.renumbered = 0  # how often the numbers of `send` began anew; those of before are void
+        self._stamping = transmit_stamps
         self._configure(transmit_stamps, dscp)
         self._bind(address, port)
         self._in = _Blocks(BATCH, data_size)
@@ -156,9 +159,13 @@ class BatchSocket:
         columns = ancillary.parse(self._in.control[:count], self._in.headers[:count]["controllen"])
         stamped = columns.origin == ancillary.ORIGIN_TIMESTAMPING
         lengths = self._in.headers[:count]["length"].astype(np.int64)
-        quoted = ~stamped & (lengths > 0)
+        no_port = ~stamped & (lengths > 0) & np.isin(columns.reason, _NO_PORT)
         return Returned(
-            columns.number[stamped], columns.stamp_ns[stamped], self._in.data[:count][quoted], lengths[quoted]
+            columns.number[stamped],
+            columns.stamp_ns[stamped],
+            self._in.data[:count][no_port],
+            lengths[no_port],
+            int((~stamped & ~no_port).sum()),
         )
 
     def send(
@@ -177,7 +184,18 @@ class BatchSocket:
             if length is not None:
                 self._out.shorten(length[part])
             self._send_loaded(numbers[part])
+        if self._stamping and (numbers < 0).any():
+            self._number_anew()
         return numbers
+
+    def _number_anew(self) -> None:
+        """The kernel may have numbered what it did not send: begin at 0, or stamps go to wrong packets."""
+        self._sock.setsockopt(socket.SOL_SOCKET, ancillary.SO_TIMESTAMPING, _RX_SOFTWARE)
+        while self.returned() is not None:
+            pass
+        self._sock.setsockopt(socket.SOL_SOCKET, ancillary.SO_TIMESTAMPING, _TX_RX_SOFTWARE_BY_ID)
+        self._sent = 0
+        self.renumbered += 1
 
     def _send_loaded(self, numbers: NDArray[np.int64]) -> None:
         count, at, retried = len(numbers), 0, False
@@ -201,14 +219,14 @@ class BatchSocket:
 
     def _configure(self, transmit_stamps: bool, dscp: int) -> None:
         sock = self._sock
-        for option in (33, socket.SO_RCVBUF):  # SO_RCVBUFFORCE needs CAP_NET_ADMIN
+        for option in (_SO_RCVBUFFORCE, socket.SO_RCVBUF):  # the first needs CAP_NET_ADMIN
             try:
                 sock.setsockopt(socket.SOL_SOCKET, option, RECEIVE_BUFFER_BYTES)
                 break
             except PermissionError:
                 continue
         sock.setsockopt(socket.SOL_SOCKET, ancillary.SO_RXQ_OVFL, 1)
-        stamping = _TX_RX_SOFTWARE_BY_ID if transmit_stamps else 0x18  # RX_SOFTWARE | SOFTWARE
+        stamping = _TX_RX_SOFTWARE_BY_ID if transmit_stamps else _RX_SOFTWARE
         sock.setsockopt(socket.SOL_SOCKET, ancillary.SO_TIMESTAMPING, stamping)
         if self.v6:
             options = (
@@ -236,20 +254,7 @@ class BatchSocket:
             self._sock.bind((address, port))
         except OSError as err:
             self._sock.close()
-            raise ConfigError(_bind_sentence(address, port, err)) from None
-
-
-def _bind_sentence(address: str, port: int, err: OSError) -> str:
-    where = f"UDP {address} port {port}"
-    if err.errno == errno.EADDRINUSE:
-        return f"{where} is in use by another program; stop it or choose another port in the inventory"
-    if err.errno == errno.EACCES:
-        return (
-            f"{where} needs root or CAP_NET_BIND_SERVICE; choose a port from 1024 on or grant the capability"
-        )
-    if err.errno == errno.EADDRNOTAVAIL:
-        return f"{address} is no address of this host; correct the node's address in the inventory"
-    return f"{where} cannot be bound: {os.strerror(err.errno or 0)}"
+            raise ConfigError(bind_fault.sentence(address, port, err)) from None
 
 
 class _Blocks:

@@ -30,7 +30,7 @@ _IDLE_S = 5.0
 _STORE_S = 5.0
 _HEADERS = {"Content-Type": CONTENT_TYPE, "Content-Encoding": "gzip"}
 _PERMANENT = (400, 413)
-_HELD = (401, 403)
+_HELD = (401, 403, 409)
 _log = logging.getLogger(__name__)
 
 
@@ -121,8 +121,9 @@ class Uploader:
     def _held(self, response: httpx.Response) -> float:
         self._collector.trouble(
             "held",
-            f"{self._client.url}: refuses this agent ({response.status_code}: {words_of(response)}); give it "
-            f"a token with `linkgauge token`; batches are kept and tried again every {HELD_S:.0f} s",
+            f"{self._client.url}: refuses this agent ({response.status_code}: {words_of(response)}); mend "
+            "that (a new token by `linkgauge token`, then start the agent again; a clock; a version); "
+            f"batches are kept and tried again every {HELD_S:.0f} s",
         )
         return HELD_S
 

@@ -22,6 +22,8 @@ from probes.stamp.packet import SIZE, Block, is_corrupt, octets, replies, sender
 MAX_SESSIONS = 65_536
 IDLE_NS = 600 * 1_000_000_000
 """A session that was silent this long may be forgotten when the table is full."""
+LOOK_EVERY_NS = 1_000_000_000
+"""A full table is searched for such sessions no more often than this: each search costs milliseconds."""
 
 
 class Refusal(IntEnum):
@@ -62,6 +64,7 @@ class Reflector:
         self._slot: dict[bytes, int] = {}
         self._counter = np.zeros(max_sessions, np.int64)
         self._seen_ns = np.zeros(max_sessions, np.int64)
+        self._looked_ns = 0
         self._free = list(range(max_sessions - 1, -1, -1))
         self.reflected = 0
         self.refused = np.zeros(len(Refusal), np.int64)
@@ -123,7 +126,7 @@ class Reflector:
         if not self._is_peer(np.frombuffer(key[:-2], np.uint8)):
             self.refused[Refusal.PEER_UNKNOWN] += packets
             return -1
-        if not self._free:
+        if not self._free and now_ns.max() - self._looked_ns > LOOK_EVERY_NS:
             self._forget_idle(int(now_ns.max()))
         if not self._free:
             self.refused[Refusal.TABLE_FULL] += packets
@@ -133,6 +136,7 @@ class Reflector:
         return slot
 
     def _forget_idle(self, now_ns: int) -> None:
+        self._looked_ns = now_ns
         for key, slot in list(self._slot.items()):
             if now_ns - self._seen_ns[slot] > IDLE_NS:
                 del self._slot[key]

@@ -161,11 +161,14 @@ class Sessions:
         at = (row, seq % self.timing.ring)
         self.fate[at] = np.where(self.fate[at] == SENT, REFUSED, self.fate[at])
 
-    def take_copies(self) -> NDArray[np.int64]:
-        """Further replies to a packet since the last call: (k, 3) int64 session, seq, reflector's number."""
-        copies = np.concatenate([np.empty((0, 3), np.int64), *self._copies])
-        self._copies = []
-        return copies
+    def copies(self) -> NDArray[np.int64]:
+        """Further replies to packets that are still kept: (k, 3) int64 session, seq, reflector's number."""
+        return np.concatenate([np.empty((0, 3), np.int64), *self._copies])
+
+    def forget_copies(self, before: NDArray[np.int64]) -> None:
+        """Forget those of packets before these sequence numbers, (n,) one for each session."""
+        copies = self.copies()
+        self._copies = [copies[copies[:, 1] >= before[copies[:, 0]]]]
 
     def _take(
         self,

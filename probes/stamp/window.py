@@ -57,16 +57,21 @@ class _Packets:
 def window_frame(sessions: Sessions, links: Sequence[str], klass: str, span: Span) -> Frame:
     """One WINDOW row for each session that was due in the window; `links` names them, in table order."""
     n = len(sessions)
-    copies = sessions.take_copies()
+    copies = sessions.copies()
     packets = _gather(sessions, span)
     columns: dict[str, Any] = dict(_counts(packets, sessions, copies, n))
+    _refuse_all(columns)
+    own = (copies[:, 1] >= span.first[copies[:, 0]]) & (copies[:, 1] < span.end[copies[:, 0]])
+    columns["duplicate"] = np.bincount(copies[own, 0], minlength=n).astype(np.int64)
+    sessions.forget_copies(span.end - CONTEXT)
     columns |= _delays(packets, sessions, span.own_error_ns, n)
     sent = columns["sent"]
     lost = columns["lost_forward"] + columns["lost_backward"] + columns["lost_unattributed"]
     known = columns["lost_unattributed"] == 0
-    arrived = sent - columns["lost_forward"] - columns["refused"]
-    columns["loss_ratio"] = _ratio(lost, sent)
-    columns["loss_forward_ratio"] = np.where(known, _ratio(columns["lost_forward"], sent), np.nan)
+    tried = sent - columns["refused"]
+    arrived = tried - columns["lost_forward"]
+    columns["loss_ratio"] = _ratio(lost, tried)
+    columns["loss_forward_ratio"] = np.where(known, _ratio(columns["lost_forward"], tried), np.nan)
     columns["loss_backward_ratio"] = np.where(known, _ratio(columns["lost_backward"], arrived), np.nan)
     columns["missed"] = span.missed
     columns["unfit"] = np.full(n, span.unfit)
@@ -118,9 +123,16 @@ def _counts(
         "lost_unattributed": each(direction == Direction.UNATTRIBUTED),
         "refused": each(fate == REFUSED),
         "send_failed": each(fate == FAILED),
-        "duplicate": np.bincount(copies[:, 0], minlength=n).astype(np.int64),
         "reordered": each(_reordered(packets, sessions, replied | late)),
     }
+
+
+def _refuse_all(columns: dict[str, Any]) -> None:
+    """Where nothing was answered but by "port unreachable", the packets without an answer were refused too:
+    hosts send only few of these errors a second."""
+    refused = (columns["refused"] > 0) & (columns["replied"] + columns["late"] == 0)
+    columns["refused"] = columns["refused"] + np.where(refused, columns["lost_unattributed"], 0)
+    columns["lost_unattributed"] = np.where(refused, 0, columns["lost_unattributed"])
 
 
 def _reordered(packets: _Packets, sessions: Sessions, arrived: NDArray[np.bool_]) -> NDArray[np.bool_]:

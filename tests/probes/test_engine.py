@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 
 import pytest
 
-from linkgauge.clock import NS_PER_S, SystemClock, read_clock_quality
+from linkgauge.clock import NS_PER_S, ClockQuality, Instant, SystemClock, read_clock_quality
 from linkgauge.errors import ConfigError
 from linkgauge.frame import Frame, concat
-from linkgauge.schema import WINDOW
+from linkgauge.schema import WINDOW, Unfit
 from linkgauge.wire import VERSION, Plan, PlanLink
 from probes.engine import Engine, Fitness
 
@@ -107,3 +108,40 @@ def test_a_taken_port_is_said_and_nothing_stays_open() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"UDP {A} port {port} is in use by another program"):
             engine(plan(A, B, port), Sink())
+
+
+class SteppedClock:
+    """The system's clock, whose wall time a test may move."""
+
+    def __init__(self) -> None:
+        self.step_ns = 0
+
+    def now(self) -> Instant:
+        now = SystemClock().now()
+        return Instant(now.mono_ns, now.wall_ns + self.step_ns)
+
+
+def test_a_clock_set_back_is_followed_and_the_windows_say_so() -> None:
+    clock, sink = SteppedClock(), Sink()
+    stepped = Engine(plan(A, B, free_port(B)), clock, read_clock_quality, sink, lambda start, end: False)
+    stepped.start()
+    sink.wait_for(1)
+    clock.step_ns = -3600 * NS_PER_S
+    sink.wait_for(5)
+    stepped.stop()
+    starts = [fitness.start_ns for fitness in sink.fitness]
+    assert min(starts) < starts[0] - 3000 * NS_PER_S
+    stepped_at = next(i for i in range(1, len(starts)) if starts[i] < starts[i - 1])
+    assert sink.fitness[stepped_at - 1].unfit & Unfit.CLOCK_STEP.value
+
+
+def test_a_kernel_that_tells_nothing_of_its_clock_is_not_synchronised() -> None:
+    def silent() -> ClockQuality:
+        raise OSError("not to be had")
+
+    sink = Sink()
+    made = Engine(plan(A, B, free_port(B)), SystemClock(), silent, sink, lambda start, end: False)
+    made.start()
+    sink.wait_for(1)
+    made.stop()
+    assert math.isnan(sink.frames[0].real("one_way_error_us")[0])

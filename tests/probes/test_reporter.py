@@ -181,3 +181,13 @@ def test_a_full_disk_is_said_once_and_measuring_goes_on(
     assert bench.finish() == []
     assert caplog.text.count("the disk is full") == 1
     assert bench.woken == 0
+
+
+def test_a_clock_that_was_set_back_stops_no_report(bench: Bench) -> None:
+    bench.reporter.echo("icmp", round_at(T0 + 5 * WINDOW_NS))
+    bench.stamp(T0 + 4 * WINDOW_NS)
+    bench.clock.wall_ns = T0 + 3 * NS_PER_S  # set back by nearly five windows
+    bench.reporter.echo("icmp", round_at(T0 + 1))
+    bench.stamp(T0)
+    reported = [row for batch in bench.finish() for row in probes_in(batch)]
+    assert sorted(reported) == [("icmp", 0), ("stamp", 0), ("stamp", 4)]

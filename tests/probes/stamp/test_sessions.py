@@ -219,3 +219,27 @@ def test_reordered_replies_are_counted() -> None:
         sessions.received(reply.octets(ntp(t2)), np.array([SIZE]), NAMES[:1], t2 + MS + arrival)
     frame = window_frame(sessions, ["a", "b"], "0", whole(sessions))
     assert frame.count("reordered").tolist() == [1]
+
+
+def test_copies_count_in_their_own_window_and_make_no_loss() -> None:
+    sessions = table()
+    net = Net(sessions, 5, 0.2, 0.0, 0.2)
+    net.run(WINDOW)
+    first = whole(sessions)
+    net.run(2 * WINDOW)
+    second = Span(
+        WALL0 + WINDOW,
+        WINDOW,
+        first.end,
+        sessions.next_seq.copy(),
+        sessions.missed - first.missed,
+        10_000.0,
+        0,
+        False,
+    )
+    net.run(2 * WINDOW + TIMEOUT)
+    frames = [window_frame(sessions, ["a", "b"], "0", span) for span in (first, second)]
+    assert sum(int(frame.count("lost_backward").sum()) for frame in frames) == 0
+    told = sum(int(frame.count("duplicate").sum()) for frame in frames)
+    later = int((sessions.copies()[:, 1] >= second.end[sessions.copies()[:, 0]]).sum())
+    assert told + later == sum(truth["duplicate"] for truth in net.truth)
