@@ -88,7 +88,7 @@ def build(
     """Make every part; nothing runs yet. Raises ConfigError and StoreError.
 
     judge: from the period's rows to verdicts. observers: called with each window's STATE rows, after they
-    are journalled and shown. alerts: what /v1/alerts tells.
+    are journalled and shown; not when a window is judged again. alerts: what /v1/alerts tells.
     """
     clock = clock or SystemClock()
     tokens, metrics = Tokens.load(settings.tokens), Metrics()
@@ -105,9 +105,10 @@ def build(
     )
     own = OwnReport(settings.name, intake, journal.backlog, names, clock, metrics)
     publish = [own.publish, live.observe_state, lambda _: wake(), *observers]
+    again = [own.publish_again, live.observe_state, lambda _: wake()]
     delay_ns = seconds(inventory.probing.stamp.timeout_s + SENDING_S)
     judging = JudgingLoop(
-        clock, live, judge, publish, book.specs, metrics, window_ns, delay_ns, period_ns
+        clock, live, judge, publish, again, book.specs, metrics, window_ns, delay_ns, period_ns
     )  # fmt: skip
     state = _Standing(settings, book, tokens, journal, intake, metrics, pumps, judging, clock)
     state.watch()

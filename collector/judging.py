@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 Judge = Callable[[Frame, Frame, Sequence[LinkSpec], int], Frame]
 """(WINDOW rows of the period, last THROUGHPUT rows that measured, expected links, start_ns) -> STATE rows."""
 LONGEST_WAIT_S = 1.0
+MOST_AGAIN = 16
+"""Windows judged again in one step; the others wait for the next."""
 
 
 class Live(Protocol):
@@ -28,6 +30,8 @@ class Live(Protocol):
 
     def last_judged_ns(self) -> int | None: ...
 
+    def late(self) -> list[int]: ...
+
 
 class JudgingLoop:
     """Judges every window `delay_ns` after its end. Nothing is skipped in silence.
@@ -35,6 +39,12 @@ class JudgingLoop:
     Windows that passed while nobody judged (the process was away, the machine slept) are judged up to
     `back_ns` back; older ones are counted as missed. A judge or publisher that fails is logged and counted,
     and the next window is judged all the same. `step` may be called without the thread.
+
+    A window whose rows came after its verdict (agents and collector were apart, and the agents had them
+    still) is judged again, up to `back_ns` back and at most once in a step, and given to `publish_again`.
+    InfluxDB overwrites the former verdict; in the archive there are then two rows of the same key, of
+    which the one with the later batch counts. Alerts are told of the first verdict only: they look at
+    windows in order.
     """
 
     def __init__(
@@ -43,6 +53,7 @@ class JudgingLoop:
         live: Live,
         judge: Judge,
         publish: Sequence[Callable[[Frame], None]],
+        publish_again: Sequence[Callable[[Frame], None]],
         specs: Callable[[], Sequence[LinkSpec]],
         metrics: Metrics,
         window_ns: int,
@@ -50,7 +61,7 @@ class JudgingLoop:
         back_ns: int,
     ) -> None:
         self._clock, self._live, self._judge, self._specs = clock, live, judge, specs
-        self._publish, self._metrics = tuple(publish), metrics
+        self._publish, self._publish_again, self._metrics = tuple(publish), tuple(publish_again), metrics
         self._window_ns, self._delay_ns, self._back_ns = window_ns, delay_ns, back_ns
         self._next_ns: int | None = None
         self._stopping = threading.Event()
@@ -69,7 +80,7 @@ class JudgingLoop:
             self._thread.join(10)
 
     def step(self) -> float:
-        """Judge every window that is due; returns the seconds until the next one is."""
+        """Judge every window that is due, then those with late rows; returns the seconds until the next."""
         now_ns = self._clock.now().wall_ns
         due_ns = window_start(now_ns - self._delay_ns, self._window_ns) - self._window_ns
         next_ns = self._begin(due_ns)
@@ -83,9 +94,10 @@ class JudgingLoop:
             log.warning(event_line("windows_missed", count=missed, why="older than one period"))
             next_ns += missed * self._window_ns
         while next_ns <= due_ns and not self._stopping.is_set():
-            self._judge_window(next_ns)
+            self._judge_window(next_ns, self._publish, "judged")
             next_ns += self._window_ns
         self._next_ns = next_ns
+        self._judge_late(oldest_ns)
         return max(0.0, (next_ns + self._window_ns + self._delay_ns - now_ns) / NS_PER_S)
 
     def _begin(self, due_ns: int) -> int:
@@ -95,7 +107,14 @@ class JudgingLoop:
         last_ns = self._live.last_judged_ns()
         return due_ns if last_ns is None else window_start(last_ns, self._window_ns) + self._window_ns
 
-    def _judge_window(self, start_ns: int) -> None:
+    def _judge_late(self, oldest_ns: int) -> None:
+        late = [at for at in self._live.late() if oldest_ns <= at < (self._next_ns or 0)]
+        for start_ns in late[:MOST_AGAIN]:
+            if self._stopping.is_set():
+                return
+            self._judge_window(start_ns, self._publish_again, "again")
+
+    def _judge_window(self, start_ns: int, publish: Sequence[Callable[[Frame], None]], outcome: str) -> None:
         try:
             period, tests = self._live.period(start_ns), self._live.throughput(start_ns)
             state = self._judge(period, tests, self._specs(), start_ns)
@@ -103,8 +122,8 @@ class JudgingLoop:
             self._metrics.windows("failed")
             log.exception(event_line("judging_failed", start_ns=start_ns))
             return
-        self._metrics.windows("judged")
-        for publisher in self._publish:
+        self._metrics.windows(outcome)
+        for publisher in publish:
             try:
                 publisher(state)
             except Exception:

@@ -48,6 +48,8 @@ class LiveState:
         self._health: dict[str, Row] = {}
         self._seen: dict[str, tuple[int, str]] = {}
         self._state: dict[str, Row] = {}
+        self._settled_ns = 0  # start of the newest window that was judged, or is just now
+        self._late: set[int] = set()
 
     def take(self, batch: Batch, received_ns: int) -> None:
         """Observe a journalled batch."""
@@ -71,13 +73,18 @@ class LiveState:
     def observe_state(self, frame: Frame) -> None:
         """Keep the last STATE row of each link."""
         with self._lock:
-            _keep_last(self._state, frame, [str(link) for link in frame.text("link")])
+            self._take_state(frame)
 
     def period(self, start_ns: int) -> Frame:
-        """WINDOW rows of the probe stamp, all links, of the period that ends with the window at start_ns."""
+        """WINDOW rows of the probe stamp, all links, of the period that ends with the window at start_ns.
+
+        They are asked for to judge that window: rows of it that come from now on are late.
+        """
         inventory = self._inventory()
         from_ns = start_ns + seconds(inventory.window_s) - seconds(inventory.period_s)
         with self._lock:
+            self._settled_ns = max(self._settled_ns, start_ns)
+            self._late.discard(start_ns)
             slots = [slot for at, slot in sorted(self._slots.items()) if from_ns <= at <= start_ns]
             parts = [frame for slot in slots for frame in slot.values()]
         return concat(WINDOW, parts)
@@ -96,6 +103,11 @@ class LiveState:
         return Frame.of(
             THROUGHPUT, {f.name: [row[f.name] for row in rows] for f in THROUGHPUT.columns}, len(rows)
         )
+
+    def late(self) -> list[int]:
+        """Starts of the windows that got rows after they were judged, oldest first."""
+        with self._lock:
+            return sorted(self._late)
 
     def last_judged_ns(self) -> int | None:
         """Start of the newest window with a STATE row; None when there is none."""
@@ -124,7 +136,11 @@ class LiveState:
         elif frame.table is HEALTH:
             _keep_last(self._health, frame, frame.text("agent").tolist())
         elif frame.table is STATE:
-            _keep_last(self._state, frame, frame.text("link").tolist())
+            self._take_state(frame)
+
+    def _take_state(self, frame: Frame) -> None:
+        _keep_last(self._state, frame, frame.text("link").tolist())
+        self._settled_ns = max([self._settled_ns, *frame.count("start_ns").tolist()])
 
     def _take_windows(self, frame: Frame, agent: str) -> None:
         keys = list(zip(frame.text("link").tolist(), frame.text("probe").tolist(), strict=True))
@@ -138,6 +154,8 @@ class LiveState:
             part = frame if chosen.all() else take_rows(frame, np.flatnonzero(chosen))
             slot = self._slots.setdefault(slot_ns, {})
             slot[agent] = _last_copies(concat(WINDOW, [slot[agent], part]) if agent in slot else part)
+            if slot_ns <= self._settled_ns:
+                self._late.add(slot_ns)
         self._forget(window_ns)
 
     def _forget(self, window_ns: int) -> None:
@@ -145,6 +163,7 @@ class LiveState:
         oldest_ns = window_start(max(self._slots, default=0), window_ns) - span_ns
         for slot_ns in [at for at in self._slots if at < oldest_ns]:
             del self._slots[slot_ns]
+        self._late &= self._slots.keys()
         nodes = self._inventory().nodes
         for known in (self._health, self._seen):
             for name in [name for name in known if name not in nodes]:

@@ -14,7 +14,8 @@ REASONS = (
 )  # fmt: skip
 """Why a batch is refused; each has its counter from the start, so absent and zero differ."""
 LEFT_OUT = ("unknown_link", "too_old")
-WINDOWS = ("judged", "missed", "failed")
+WINDOWS = ("judged", "again", "missed", "failed")
+"""again: once more, because rows came late."""
 
 
 class Metrics:
@@ -28,7 +29,9 @@ class Metrics:
         self._refused = self._counter("batches_refused", "Batches refused, by reason.", "reason")
         self._left_out = self._counter("rows_left_out", "Rows of accepted batches not taken.", "reason")
         self._rejected = self._counter("rows_rejected", "Rows kept as dead letters, by sink.", "sink")
-        self._windows = self._counter("windows", "Windows judged, missed, or failed to judge.", "outcome")
+        self._windows = self._counter(
+            "windows", "Windows judged, judged again, missed, or failed to judge.", "outcome"
+        )
         self._faults = self._counter("faults", "Unexpected faults, by the part they hit.", "part")
         for counter, words in (
             (self._refused, REASONS), (self._left_out, LEFT_OUT), (self._windows, WINDOWS),

@@ -42,9 +42,16 @@ class OwnReport:
 
     def publish(self, state: Frame) -> None:
         """Journal the verdicts of one window and how the collector is; keeps them when it cannot."""
+        self._publish(state, with_health=True)
+
+    def publish_again(self, state: Frame) -> None:
+        """Journal verdicts that replace those of an earlier call."""
+        self._publish(state, with_health=False)
+
+    def _publish(self, state: Frame, with_health: bool) -> None:
         now_ns = self._clock.now().wall_ns
         frames = {state.table.name: state} if state.rows else {}
-        if state.rows:
+        if state.rows and with_health:
             start_ns, length_ns = int(state.count("start_ns")[0]), int(state.count("length_ns")[0])
             with contextlib.suppress(StoreError):  # the journal's fault is told by the intake
                 frames[COLLECTOR.name] = self._health(start_ns, length_ns, now_ns)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from collector.intake import Intake
-from collector.judging import JudgingLoop
+from collector.judging import MOST_AGAIN, JudgingLoop
 from collector.metrics import Metrics
 from collector.own_report import AGENT, WAITING, OwnReport
 from linkgauge.clock import NS_PER_S
@@ -31,8 +31,13 @@ class Present:
 
     def __init__(self, last_ns: int | None = None) -> None:
         self.last_ns = last_ns
+        self.late_ns: set[int] = set()
+
+    def late(self) -> list[int]:
+        return sorted(self.late_ns)
 
     def period(self, start_ns: int) -> Frame:
+        self.late_ns.discard(start_ns)
         return concat(WINDOW, [])
 
     def throughput(self, start_ns: int) -> Frame:
@@ -43,21 +48,24 @@ class Present:
 
 
 class World:
-    def __init__(self, last_ns: int | None = None) -> None:
+    def __init__(self, last_ns: int | None = None, back_ns: int = BACK_NS) -> None:
         self.clock, self.metrics = StillClock(), Metrics()
         self.judged: list[int] = []
         self.published: list[int] = []
+        self.again: list[int] = []
         self.fail = False
+        self.live = Present(last_ns)
         self.loop = JudgingLoop(
             self.clock,
-            Present(last_ns),
+            self.live,
             self._judge,
             [self._broken, lambda state: self.published.append(int(state.count("start_ns")[0]))],
+            [lambda state: self.again.append(int(state.count("start_ns")[0]))],
             lambda: (),
             self.metrics,
             WINDOW_NS,
             DELAY_NS,
-            BACK_NS,
+            back_ns,
         )
 
     def _judge(self, _period: Frame, _tests: Frame, _specs: Sequence[LinkSpec], start_ns: int) -> Frame:
@@ -132,6 +140,28 @@ def test_a_judge_that_fails_is_counted_and_the_next_window_judged() -> None:
     assert world.count("failed") == 1
 
 
+def test_a_window_whose_rows_came_late_is_judged_again() -> None:
+    world = World()
+    world.loop.step()
+    world.live.late_ns = {NOW_NS + at * WINDOW_NS for at in (-20, -2, -1, 7)}  # -2 was judged, -1 is not due
+    world.loop.step()
+    world.loop.step()
+    assert world.published == [NOW_NS - 2 * WINDOW_NS]
+    assert world.again == [NOW_NS - 2 * WINDOW_NS]
+    assert (world.count("judged"), world.count("again")) == (1, 1)
+
+
+def test_late_windows_do_not_hold_the_loop_up() -> None:
+    world = World(back_ns=40 * WINDOW_NS)
+    world.loop.step()
+    late = [NOW_NS - at * WINDOW_NS for at in range(30, 2, -1)]
+    world.live.late_ns = set(late)
+    world.loop.step()
+    assert world.again == late[:MOST_AGAIN]
+    world.loop.step()
+    assert world.again == late
+
+
 def test_the_thread_judges_and_stops() -> None:
     world = World()
     world.loop.start()
@@ -171,6 +201,8 @@ def test_the_own_report_has_verdicts_and_health() -> None:
     assert health.count("batches_accepted").tolist() == [1]
     assert health.count("journal_batches").tolist() == [4]
     assert health.real("archive_lag_s").tolist() == [7.0]
+    _own(shelf, metrics).publish_again(_state(NOW_NS))
+    assert set(decode(shelf.kept[1]).frames) == {"state"}
     assert health.real("influx_lag_s")[0] != health.real("influx_lag_s")[0]
 
 

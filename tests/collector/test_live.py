@@ -95,6 +95,28 @@ def test_agents_are_told_with_age_boot_and_health(live: LiveState) -> None:
     }
 
 
+def test_rows_that_come_after_their_verdict_are_late(live: LiveState) -> None:
+    first_ns, second_ns = NOW_NS, NOW_NS + WINDOW_NS
+    live.take(batch("j1", 1, windows(LINKS, first_ns)), NOW_NS)
+    live.period(first_ns)
+    assert live.late() == []
+    live.take(batch("g1", 1, windows(["g1>j1@backbone"], first_ns)), NOW_NS)
+    live.take(batch("g1", 2, windows(["g1>j1@backbone"], second_ns)), NOW_NS)
+    assert live.late() == [first_ns]
+    assert live.period(first_ns).rows == 3
+    assert live.late() == []
+
+
+def test_a_verdict_of_an_earlier_life_makes_rows_late_and_old_ones_are_forgotten(live: LiveState) -> None:
+    live.replay(windows(LINKS, NOW_NS))
+    live.replay(_state(1, NOW_NS))
+    assert live.late() == []
+    live.take(batch("g1", 1, windows(["g1>j1@backbone"], NOW_NS)), NOW_NS)
+    assert live.late() == [NOW_NS]
+    live.take(batch("g1", 2, windows(["g1>j1@backbone"], NOW_NS + 99 * WINDOW_NS)), NOW_NS)
+    assert live.late() == []
+
+
 def test_an_older_state_or_test_does_not_replace_a_newer(live: LiveState) -> None:
     live.observe_state(_state(2))
     live.observe_state(_state(1, NOW_NS - WINDOW_NS))
