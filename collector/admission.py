@@ -28,7 +28,10 @@ _CLASSES = frozenset(str(dscp) for dscp in range(64))
 
 
 class Refusal(LinkgaugeError):
-    """Why a batch is not taken. `reason`: a fixed word for counters; `status`: the HTTP status."""
+    """Why a batch is not taken. `reason`: a fixed word for counters; `status`: the HTTP status.
+
+    409 (RFC 9110 section 15.5.10): not now; once a clock is set or a side upgraded, the same batch is taken.
+    """
 
     def __init__(self, reason: str, sentence: str, status: int) -> None:
         super().__init__(sentence)
@@ -107,5 +110,5 @@ def _future(agent: str, ahead_ns: int) -> Refusal:
         "future",
         f"{agent} reports a time {ahead_ns / NS_PER_S:.0f} s ahead of the collector's clock;"
         " set the clock of whichever is wrong",
-        400,
+        409,
     )

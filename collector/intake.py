@@ -17,6 +17,7 @@ from linkgauge.wire import Batch, decode, encode
 log = logging.getLogger(__name__)
 _GZIP = 16 + zlib.MAX_WBITS
 RETRY_S = 10
+_STATUS = {"too_large": 413, "version": 409}
 Observer = Callable[[Batch, int], None]
 """Called with each newly journalled batch and when it was received, Unix ns."""
 
@@ -53,7 +54,7 @@ class Intake:
         try:
             batch = decode(body)
         except WireError as err:
-            raise Refusal(err.reason, str(err), 413 if err.reason == "too_large" else 400) from None
+            raise Refusal(err.reason, str(err), _STATUS.get(err.reason, 400)) from None
         received_ns = self._clock.now().wall_ns
         admitted = admit(batch, agent, self._links(), received_ns)
         if not admitted.whole:

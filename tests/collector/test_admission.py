@@ -71,7 +71,7 @@ def test_a_time_in_the_future_is_refused(ahead_ns: int) -> None:
     start_ns = NOW_NS + FUTURE_NS - WINDOW_NS
     assert admit(batch("j1", 1, windows(["j1>j2@backbone"], start_ns)), "j1", LINKS, NOW_NS).whole
     refusal = _refusal(batch("j1", 1, windows(["j1>j2@backbone"], start_ns + ahead_ns)))
-    assert (refusal.reason, refusal.status) == ("future", 400)
+    assert (refusal.reason, refusal.status) == ("future", 409)
     refusal = _refusal(batch("j1", 1, created_ns=NOW_NS + FUTURE_NS + ahead_ns))
     assert "set the clock" in str(refusal)
 

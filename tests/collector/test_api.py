@@ -65,7 +65,7 @@ def test_refusals_over_http(running: Running, caplog: pytest.LogCaptureFixture) 
             "wrong_agent",
         ),
         (running.post(report(1)[:-1]), 400, "malformed"),
-        (running.post(report(1, at_ns + 120 * NS_PER_S)), 400, "future"),
+        (running.post(report(1, at_ns + 120 * NS_PER_S)), 409, "future"),
         (running.post(bytes(200_001)), 413, "too_large"),
         (running.post(gzip.compress(bytes(10**7)), **{"Content-Encoding": "gzip"}), 413, "too_large"),
         (running.post(report(1), **{"Content-Encoding": "br"}), 415, "encoding"),

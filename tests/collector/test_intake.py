@@ -94,7 +94,7 @@ def test_every_truncation_is_refused() -> None:
 def test_another_version_is_refused() -> None:
     loose = msgspec.msgpack.decode(GOOD)
     refusal = World().refusal(msgspec.msgpack.encode({**loose, "version": 2}))
-    assert (refusal.reason, refusal.status) == ("version", 400)
+    assert (refusal.reason, refusal.status) == ("version", 409)
     assert "upgrade the older side" in str(refusal)
 
 
