@@ -2,9 +2,11 @@
 
 A link is judged in its own, forward direction. Its backward loss is the same fact as the forward loss of the
 reverse link, so where that link was measured by a fit agent in the same window, the backward excess is NaN:
-one fault gives one finding. Numbers of the window are NaN unless a fit agent measured it; delay also when a
-throughput test of our own ran. In a window in which nothing came back, every loss without a known direction
-counts as forward loss (see quality.loss): a dead link breaches its objective. Its delay is NaN.
+one fault gives one finding. Where the far end's own rows say that it was not fit, the excess is NaN too. Loss
+while a throughput test of our own ran counts: others on the link see it as well. Numbers of the window are
+NaN unless a fit agent measured it; delay also when such a test ran. In a window in which nothing came back,
+every loss without a known direction counts as forward loss (see quality.loss): a dead link breaches its
+objective. Its delay is NaN.
 
 Verdicts look back over all rows of `period` (see quality.period), at VERDICT_CONFIDENCE; the bounds of the
 window are at ALERT_CONFIDENCE.
@@ -51,7 +53,7 @@ def judge(
         "start_ns": np.full(len(specs), start_ns),
         "length_ns": np.full(len(specs), length_ns),
         **_verdicts(verdict, objectives),
-        **_loss(window, objectives),
+        **_loss(window, objectives, _unfit_ends(window, specs)),
         **_delay(window, verdict.basis, objectives),
     }
     return Frame.of(STATE, columns)
@@ -71,7 +73,14 @@ def _verdicts(period: Period, objectives: Objectives) -> Columns:
     }
 
 
-def _loss(window: Evidence, objectives: Objectives) -> Columns:
+def _unfit_ends(window: Evidence, specs: Sequence[LinkSpec]) -> NDArray[np.bool_]:
+    """Links (n,) whose far end says of itself that it was not fit: what it did not answer is its own loss."""
+    rows = window.where(window.count("unfit") != 0).link
+    unfit = {specs[int(row)].link.src for row in np.unique(rows)}
+    return np.array([spec.link.dst in unfit for spec in specs], np.bool_)
+
+
+def _loss(window: Evidence, objectives: Objectives, unfit_end: NDArray[np.bool_]) -> Columns:
     fit = window.fit
     measured, is_fit = (np.bincount(each.link, minlength=each.links) for each in (window, fit))
     told_elsewhere = (objectives.reverse >= 0) & (is_fit[objectives.reverse] > 0)
@@ -85,6 +94,9 @@ def _loss(window: Evidence, objectives: Objectives) -> Columns:
     columns["loss_backward_excess_ratio"] = np.where(
         told_elsewhere, np.nan, columns["loss_backward_excess_ratio"]
     )
+    for name in ("forward", "backward"):
+        field = f"loss_{name}_excess_ratio"
+        columns[field] = np.where(unfit_end, np.nan, columns[field])
     return columns
 
 

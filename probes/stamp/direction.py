@@ -7,8 +7,10 @@ reply for which no number is missing never reached the reflector: lost on the wa
 For two replies a, b that are neighbours in the reflector's order, h = Rb - Ra - 1 numbers are missing and u
 packets sent between them are without a reply: min(h, u) of these were lost backward, the others forward.
 Which of the u it was cannot be known when h < u; the last ones are named, so that the counts are exact.
-Replies to copies of a packet have a number too and are taken into account (`copies`). Losses before the
-first or after the last reply of a stretch, or across a restart of the reflector, stay without a direction.
+Replies to copies of a packet have a number too and are taken into account (`copies`). Where packets overtook
+each other, numbers are missing between neighbours not sent in that order: as many losses nearby stay without
+a direction. So do losses before the first or after the last reply of a stretch, or across a restart of the
+reflector.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from numpy.typing import NDArray
 
 RESTART_FALL = 64
 """A fall of the reflector's number by more than this, while packets go on, is a restart, not reordering."""
+NEARBY = 64
+"""How far from a missing number its packet is looked for when packets overtook each other, in packets."""
 _SEQ_SPAN = 1 << 40
 
 
@@ -60,14 +64,26 @@ def attribute(
     missing = order_number[b] - order_number[a] - 1
     lost_before = np.concatenate([[0], np.cumsum(lost)])
     silent = lost_before[order_row[b]] - lost_before[order_row[a]]
-    gap = (
-        (order_stretch[a] == order_stretch[b]) & (order_row[b] > order_row[a]) & (silent > 0) & (missing > 0)
-    )
+    gap = (order_stretch[a] == order_stretch[b]) & (missing > 0)
+    placed = np.where(order_row[b] > order_row[a], np.minimum(missing, np.maximum(silent, 0)), 0)
     lost_row = np.flatnonzero(lost)
-    for here, count in zip(b[gap], np.minimum(missing, silent)[gap], strict=True):
+    for here, count in zip(b[gap], placed[gap], strict=True):
         end = int(np.searchsorted(lost_row, order_row[here]))
         direction[lost_row[end - int(count) : end]] = Direction.BACKWARD
+    unplaced = gap & (missing > placed)
+    for here, count in zip(b[unplaced], (missing - placed)[unplaced], strict=True):
+        _withdraw(direction, session, int(order_row[here]), int(count))
     return direction
+
+
+def _withdraw(direction: NDArray[np.int8], session: NDArray[np.int64], at: int, count: int) -> None:
+    """`count` numbers are missing near row `at`, but not between packets in order: some were overtaken.
+
+    As many losses nearby that were taken for forward may be backward: their direction is not known.
+    """
+    near = np.arange(max(0, at - NEARBY), min(len(direction), at + NEARBY))
+    near = near[(direction[near] == Direction.FORWARD) & (session[near] == session[at])]
+    direction[near[np.argsort(np.abs(near - at), kind="stable")[:count]]] = Direction.UNATTRIBUTED
 
 
 def _unwrap(

@@ -115,6 +115,14 @@ def test_an_unfit_agent_is_no_network_trouble() -> None:
     assert judged(full_period(lost_forward=50, replied=50, unfit=1))["verdict"] == UNKNOWN
 
 
+def test_an_unfit_far_end_is_no_network_trouble() -> None:
+    lossy = row(lost_forward=20, replied=80)
+    assert judged([lossy])["loss_forward_excess_ratio"] > 0
+    state = judged([lossy, row(link=str(BACK), replied=100, unfit=4)])
+    assert math.isnan(state["loss_forward_excess_ratio"])
+    assert state["loss_forward_ratio"] == pytest.approx(0.2)
+
+
 @pytest.mark.parametrize(
     ("error_us", "basis", "delay_us"),
     [(499.0, DelayBasis.ONE_WAY, 3_000), (501.0, DelayBasis.HALF_ROUND_TRIP, 2_000),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,3 +126,16 @@ def test_sessions_do_not_mix() -> None:
     number = np.array([0, 0, 1, 2, 3, 7, 0, 9, 10, 11])
     direction = attribute(session, seq, lost, number)
     assert direction.tolist() == [0, 1, 0, 0, 0, 0, 2, 0, 0, 0]
+
+
+@given(st.integers(0, 10**6), st.sampled_from([0.01, 0.05, 0.2]))
+def test_backward_loss_is_not_told_as_forward_when_packets_overtake(seed: int, overtaking: float) -> None:
+    chance = random.Random(seed)
+    fates = [BACKWARD if chance.random() < 0.2 else OK for _ in range(300)]
+    apart: set[int] = set()
+    for i in range(299):
+        if i - 1 not in apart and chance.random() < overtaking:
+            apart.add(i)
+    forward, backward, unattributed = counts(judge(reflected(fates, 0, frozenset(apart))))
+    assert forward + backward + unattributed == fates.count(BACKWARD)
+    assert forward <= 1
