@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from collector.plan import Timetable, etag, plan_for, timetable
 from collector.watched_file import WatchedFile
+from linkgauge.errors import ConfigError
 from linkgauge.inventory import Inventory, load
 from linkgauge.model import LinkSpec
 from linkgauge.wire import encode_plan
@@ -25,11 +26,15 @@ class _Edition:
 class PlanBook:
     """Reads the inventory again when its file changes; a faulty new file keeps the old one in force.
 
+    So does one with another window_s, period_s or probing.stamp.timeout_s than at the start: the parts that
+    judge were built for those.
+
     Raises ConfigError when the first reading fails. `failures` and `fault` tell of later ones. Thread safe.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = WatchedFile(path, _edition)
+        self._began: Inventory | None = None
+        self._file = WatchedFile(path, self._edition)
 
     def inventory(self) -> Inventory:
         return self._file.value().inventory
@@ -63,6 +68,29 @@ class PlanBook:
     def fault(self) -> str | None:
         """Why the newest version of the file was not taken, None when it was."""
         return self._file.fault
+
+    def _edition(self, path: Path) -> _Edition:
+        edition = _edition(path)
+        if self._began is None:
+            self._began = edition.inventory
+        _check_lengths(path, _lengths_s(self._began), _lengths_s(edition.inventory))
+        return edition
+
+
+def _lengths_s(inventory: Inventory) -> dict[str, float]:
+    """What a running collector cannot change, by the keys of the file."""
+    return {
+        "window_s": inventory.window_s,
+        "period_s": inventory.period_s,
+        "probing.stamp.timeout_s": inventory.probing.stamp.timeout_s,
+    }
+
+
+def _check_lengths(path: Path, began: Mapping[str, float], found: Mapping[str, float]) -> None:
+    for key, old in began.items():
+        if found[key] != old:
+            change = f"{key} has changed from {old:g} to {found[key]:g}"
+            raise ConfigError(f"{path}: {change}; restart the collector to use it")
 
 
 def _edition(path: Path) -> _Edition:

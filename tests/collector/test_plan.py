@@ -140,3 +140,32 @@ def test_a_broken_new_file_keeps_the_old_plan(tmp_path: Path, caplog: pytest.Log
     write_inventory(tmp_path)
     assert book.plan("j1") == before
     assert book.fault is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("window_s: 10", "window_s: 20", "window_s has changed from 10 to 20"),
+        ("period_s: 60", "period_s: 120", "period_s has changed from 60 to 120"),
+        (
+            "sites:",
+            "probing: {stamp: {timeout_s: 1.5}}\nsites:",
+            "probing.stamp.timeout_s has changed from 2 to 1.5",
+        ),
+    ],
+)
+def test_lengths_that_the_judging_was_built_for_do_not_change(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    path = write_inventory(tmp_path)
+    book = PlanBook(path)
+    before = book.plan("j1"), book.inventory()
+    write_inventory(tmp_path, INVENTORY.replace(old, new))
+    assert (book.plan("j1"), book.inventory()) == before
+    assert book.fault == f"{path}: {words}; restart the collector to use it"
+    assert book.failures == 1
+    write_inventory(tmp_path, INVENTORY + "\n")
+    assert book.inventory() == before[1]
+    assert book.fault is None
+    write_inventory(tmp_path, INVENTORY.replace(old, new))
+    assert PlanBook(path).fault is None
