@@ -2,11 +2,11 @@
 
 A link is judged in its own, forward direction. Its backward loss is the same fact as the forward loss of the
 reverse link, so where that link was measured by a fit agent in the same window, the backward excess is NaN:
-one fault gives one finding. Where the far end's own rows say that it was not fit, the excess is NaN too. Loss
-while a throughput test of our own ran counts: others on the link see it as well. Numbers of the window are
-NaN unless a fit agent measured it; delay also when such a test ran. In a window in which nothing came back,
-every loss without a known direction counts as forward loss (see quality.loss): a dead link breaches its
-objective. Its delay is NaN.
+one fault gives one finding. Where the far end's own rows say that it was not fit, the forward excess is NaN:
+what it did not take is its own loss. Loss while a throughput test of our own ran counts: others on the link
+see it as well. Numbers of the window are NaN unless a fit agent measured it; delay also when such a test ran.
+In a window in which nothing came back, every loss without a known direction counts as forward loss (see
+quality.loss): a dead link breaches its objective. Its delay is NaN.
 
 Verdicts look back over all rows of `period` (see quality.period), at VERDICT_CONFIDENCE; the bounds of the
 window are at ALERT_CONFIDENCE.
@@ -94,9 +94,7 @@ def _loss(window: Evidence, objectives: Objectives, unfit_end: NDArray[np.bool_]
     columns["loss_backward_excess_ratio"] = np.where(
         told_elsewhere, np.nan, columns["loss_backward_excess_ratio"]
     )
-    for name in ("forward", "backward"):
-        field = f"loss_{name}_excess_ratio"
-        columns[field] = np.where(unfit_end, np.nan, columns[field])
+    columns["loss_forward_excess_ratio"] = np.where(unfit_end, np.nan, columns["loss_forward_excess_ratio"])
     return columns
 
 

@@ -118,7 +118,8 @@ def test_an_unfit_agent_is_no_network_trouble() -> None:
 def test_an_unfit_far_end_is_no_network_trouble() -> None:
     lossy = row(lost_forward=20, replied=80)
     assert judged([lossy])["loss_forward_excess_ratio"] > 0
-    state = judged([lossy, row(link=str(BACK), replied=100, unfit=4)])
+    both = [spec(THERE, mirrored=True), spec(BACK, mirrored=True)]
+    state = judged([lossy, row(link=str(BACK), replied=100, unfit=4)], *both)
     assert math.isnan(state["loss_forward_excess_ratio"])
     assert state["loss_forward_ratio"] == pytest.approx(0.2)
 
