@@ -8,10 +8,11 @@ receiver took it. A notice may therefore arrive twice and never goes missing, sa
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,14 +156,22 @@ class Book:
                 raise
 
 
+def _make_private(path: Path) -> None:
+    """Make the file, for owner and group only, before SQLite does: -wal and -shm get the file's mode."""
+    with suppress(OSError):  # SQLite says why the file cannot be used
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640))
+        path.chmod(0o640)
+
+
 def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    _make_private(path)
     db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
         db.executescript(_SCHEMA)
-        path.chmod(0o640)
     except BaseException:
         db.close()
         raise

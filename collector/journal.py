@@ -8,12 +8,13 @@ Bounded: above `max_bytes` the oldest bodies go first and are counted in `droppe
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from collector.batch_log import Entry
@@ -226,7 +227,16 @@ def _open(path: Path) -> sqlite3.Connection:
         raise _store_error(path, err) from None
 
 
+def _make_private(path: Path) -> None:
+    """Make the file, for owner and group only, before SQLite does: -wal and -shm get the file's mode."""
+    with suppress(OSError):  # SQLite says why the file cannot be used
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640))
+        path.chmod(0o640)
+
+
 def _prepared(path: Path) -> sqlite3.Connection:
+    _make_private(path)
     db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode=WAL")
@@ -236,7 +246,6 @@ def _prepared(path: Path) -> sqlite3.Connection:
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
         db.executescript(_SCHEMA)
-        path.chmod(0o640)
     except BaseException:
         db.close()
         raise

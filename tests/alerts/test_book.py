@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -101,3 +102,15 @@ def test_after_close_it_says_so(tmp_path: Path) -> None:
     book.close()
     with pytest.raises(StoreError, match=r"alerts\.db"):
         book.heads("hook", 1)
+
+
+def test_all_its_files_are_for_owner_and_group_only(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        book = Book(tmp_path / "book.db")
+        book.record(b"one", [], [], 0)
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+        book.close()
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(("book.db", "book.db-wal", "book.db-shm"), 0o640)

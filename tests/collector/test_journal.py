@@ -249,3 +249,14 @@ def test_kill_in_mid_run_loses_and_doubles_nothing(tmp_path: Path) -> None:
         journal.close()
         told = len(numbers)
     assert sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_all_its_files_are_for_owner_and_group_only(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        journal = Journal(tmp_path / "j.db", 10**9, 10**9)
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+        journal.close()
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(("j.db", "j.db-wal", "j.db-shm"), 0o640)
