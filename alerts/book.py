@@ -8,15 +8,19 @@ receiver took it. A notice may therefore arrive twice and never goes missing, sa
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from linkgauge.errors import StoreError
+
+log = logging.getLogger(__name__)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS memory(id INTEGER PRIMARY KEY CHECK(id = 1), snapshot BLOB NOT NULL);
@@ -165,12 +169,35 @@ def _make_private(path: Path) -> None:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    """Open or make the file; a damaged one is moved aside, said once, and a new one begun."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    try:
+        return _prepared(path)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as err:
+        aside = f"{path}.damaged-{int(time.time())}"
+        log.error(
+            "%s: the book of alerts is damaged (%s); it is now %s, and a new one is begun:"
+            " alerts that fire are told once more",
+            path, err, aside,
+        )  # fmt: skip
+    for end in ("", "-wal", "-shm"):
+        part = Path(f"{path}{end}")
+        if part.exists():
+            part.rename(f"{aside}{end}")
+    return _prepared(path)
+
+
+def _prepared(path: Path) -> sqlite3.Connection:
     _make_private(path)
     db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
+        verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
         db.executescript(_SCHEMA)
     except BaseException:
         db.close()
@@ -185,5 +212,5 @@ def _store_error(path: Path, words: str) -> StoreError:
     elif "readonly" in words or "unable to open" in words:
         mend = "let its owner write the file and its folder"
     elif "malformed" in words or "not a database" in words:
-        mend = "move it aside and restart; alerts that fire are then told once more"
+        mend = "restart, and it is moved aside; alerts that fire are then told once more"
     return StoreError(f"{path}: the book of alerts cannot be used ({words}); {mend}")

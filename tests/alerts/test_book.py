@@ -81,11 +81,35 @@ def test_nothing_of_a_record_stays_when_any_of_it_fails(tmp_path: Path) -> None:
     book.close()
 
 
-def test_a_file_that_is_no_book(tmp_path: Path) -> None:
+def test_a_damaged_file_is_moved_aside_and_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "alerts.db"
     path.write_bytes(b"no database" * 100)
-    with pytest.raises(StoreError, match=r"alerts\.db: .*move it aside and restart"):
-        Book(path)
+    book = Book(path)
+    assert book.memory() is None
+    book.record(b"one", [("a", b"1")], ["hook"], 0)
+    book.close()
+    again = Book(path)
+    assert again.memory() == b"one"
+    again.close()
+    aside = list(tmp_path.glob("alerts.db.damaged-*"))
+    assert [each.read_bytes()[:11] for each in aside] == [b"no database"]
+    assert [str(aside[0]) in line.getMessage() for line in caplog.records] == [True]
+
+
+def test_a_file_damaged_in_its_middle_is_found_at_open(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.db"
+    book = Book(path)
+    book.record(b"one" * 10_000, [("a", b"1" * 1000)] * 20, ["hook"], 0)
+    book.close()
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (path.stat().st_size - 4096))
+    again = Book(path)
+    assert again.memory() is None
+    again.close()
+    assert len(list(tmp_path.glob("alerts.db.damaged-*"))) == 1
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
