@@ -8,26 +8,31 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from pydantic import SecretStr
 
+from collector.journal import Journal
+from collector.metrics import Metrics
+from collector.sinks.dead_letters import DeadLetters
 from collector.sinks.influx import InfluxSink
 from collector.sinks.influx_transport import (
     ClientTransport,
     InfluxAddress,
     connect,
 )
+from collector.sinks.pump import Pump
 from collector.sinks.sink import RowsRejected
 from linkgauge.errors import SinkBusy, SinkHeld
 from tests.collector.sinks.test_influx import RECENT_NS, delivery_of, links_of, tags_of
-from tests.collector.world import health, windows
+from tests.collector.world import StillClock, body, health, until, windows
 
 
 class Later(BaseHTTPRequestHandler):
-    """Answers /ping, /query and /api/v2/write; what came is kept in `got`."""
+    """Answers /ping, /query, /write and /api/v2/write; what came is kept in `got`."""
 
     version: ClassVar[str] = "2.7.1"
     answers: ClassVar[list[tuple[int, str]]] = []
@@ -44,7 +49,7 @@ class Later(BaseHTTPRequestHandler):
             return
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
-        assert parts.path == "/api/v2/write"
+        assert parts.path in ("/api/v2/write", "/write")
         self.got.append((parse_qs(parts.query), self.headers["Authorization"], body.decode()))
         self._answer(*(self.answers.pop(0) if self.answers else (204, "")))
 
@@ -113,6 +118,28 @@ def test_the_clients_errors_are_ours(status: int, kind: type[Exception]) -> None
         sink.write([delivery_of(health("j1", RECENT_NS))])
         sink.close()
     assert len(handler.got) == 2
+
+
+@pytest.mark.parametrize("version", ["1.7.9", "1.8.10", "2.7.1"])
+def test_a_server_whose_disk_is_full_gets_everything_once_there_is_room(version: str, tmp_path: Path) -> None:
+    words = "engine: write /var/lib/influxdb/wal/_00001.wal: no space left on device"
+    full = (500, json.dumps({"code": "internal error", "message": words, "error": words}))
+    journal, dead = Journal(tmp_path / "journal.sqlite", 10**9, 10**9), tmp_path / "dead.jsonl"
+    journal.register(["influxdb"])
+    with _later(version, [full, full]) as (url, handler):
+        sink = InfluxSink(lambda: connect(InfluxAddress(url, token=SecretStr("t"))), tags_of)
+        pump = Pump(sink, journal, DeadLetters(dead), StillClock(), Metrics())
+        for number in (1, 2):
+            journal.append("j1", "b", number, 1, 1, body("j1", number, health("j1", RECENT_NS + number)))
+            assert pump.step() > 0
+            assert words in (pump.trouble or "")
+            assert journal.backlog("influxdb")[0] == number
+        until(lambda: pump.step() > 0 and pump.trouble is None)
+        sink.close()
+    stored = "\n".join(lines for _, _, lines in handler.got[2:]).split("\n")
+    assert [line.rpartition(" ")[2] for line in stored] == [str(RECENT_NS + 1), str(RECENT_NS + 2)]
+    assert (journal.cursor("influxdb"), dead.exists()) == (2, False)
+    journal.close()
 
 
 def test_a_bad_line_is_found_by_halving_also_through_the_client() -> None:
