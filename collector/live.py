@@ -24,7 +24,7 @@ from linkgauge.wire import Batch
 
 _SHOWN = (
     "start_ns", "length_ns", "sent", "loss_forward_ratio", "loss_backward_ratio", "loss_ratio",
-    "rtt_min_us", "rtt_p50_us", "rtt_p99_us", "forward_p50_us", "unfit",
+    "rtt_min_us", "rtt_p50_us", "rtt_p99_us", "forward_p50_us", "unfit", "replied", "refused",
 )  # fmt: skip
 """Columns of WINDOW that the API tells for each probe."""
 _SLACK_WINDOWS = 8

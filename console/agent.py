@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import secrets
+import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from console.running import set_up_logs, stop_event
+from console.single import only_one
 from linkgauge.clock import Clock, SystemClock, read_clock_quality, seconds
 from linkgauge.wire import Plan
 from probes.agent import Agent, Kit
@@ -37,6 +39,11 @@ def run(
     token = read_token(settings)
     set_up_logs()
     stop = stop_event()
+    with only_one(settings.data_dir, "agent", f"set data_dir in {config}"):
+        _measure(settings, token, stop)
+
+
+def _measure(settings: AgentSettings, token: str, stop: threading.Event) -> None:
     boot = secrets.token_hex(8)
     agent, uploader, outbox = build(settings, token, boot)
     _log.info("agent %s starts, boot %s, data in %s", settings.node, boot, settings.data_dir)

@@ -17,6 +17,7 @@ from collector.plan_book import PlanBook
 from collector.service import serve, sockets_from_environment
 from collector.settings import Settings
 from console.running import set_up_logs
+from console.single import only_one
 from linkgauge.clock import SystemClock, seconds
 from linkgauge.frame import Frame
 from linkgauge.model import LinkSpec
@@ -32,13 +33,14 @@ def run(
     settings = Settings.load(config)
     set_up_logs()
     sockets = sockets_from_environment()
-    collector, engine, told = wire(settings)
-    engine.start()
-    try:
-        serve(collector, sockets)
-    finally:
-        engine.stop()
-        told.close()
+    with only_one(settings.data_dir, "collector", f"set data_dir in {config}"):
+        collector, engine, told = wire(settings)
+        engine.start()
+        try:
+            serve(collector, sockets)
+        finally:
+            engine.stop()
+            told.close()
 
 
 def wire(settings: Settings) -> tuple[Collector, AlertEngine, Book]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import sys
 from typing import Annotated
@@ -30,7 +31,7 @@ def run(
         raise ConfigError(f"--port {port}: a port is at most 65535")
     set_up_logs()
     stop = stop_event()
-    where = [(address, port) for address in listen]
+    where = [(_address(text), port) for text in listen]
     made = StandaloneReflector(where, parse_allowed(allow), SystemClock(), read_clock_quality)
     told = ", ".join(f"{address} port {bound}" for (address, _), bound in zip(where, made.ports, strict=True))
     print(f"answering at {told}", file=sys.stderr, flush=True)
@@ -41,3 +42,10 @@ def run(
     else:
         for name, value in counters.items():
             print(f"{name:24} {value}")
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ConfigError(f"--listen {text}: is no IP address; give one of this host's addresses") from None

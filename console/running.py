@@ -26,6 +26,7 @@ def set_up_logs() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Line())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a round that is skipped is no news
     for room in ("probes", "collector", "quality", "alerts", "console", "linkgauge"):
         logging.getLogger(room).setLevel(logging.INFO)
 

@@ -18,6 +18,8 @@ from linkgauge.errors import LinkgaugeError
 URL_VARIABLE = "LINKGAUGE_COLLECTOR"
 DEFAULT_URL = "http://127.0.0.1:8440"
 _SILENT_AFTER_S = 60.0
+_FILE_WIDTH = 160
+"""Columns where there is no terminal: nothing is cut."""
 
 
 def run(
@@ -51,6 +53,16 @@ def find_troubles(told: dict[str, Any]) -> list[str]:
     ]
     if silent:
         troubles.append(f"{len(silent)} agents are silent: {_some(silent)}")
+    refused = sorted({link["tags"]["dst"] for link in told["links"] if _refused(link)})
+    if refused:
+        troubles.append(f"{len(refused)} nodes refuse STAMP, their agents do not run: {_some(refused)}")
+    dark = [
+        link["link"]
+        for link in told["links"]
+        if link["tags"]["src"] not in silent and (link["age_s"] is None or link["age_s"] > _SILENT_AFTER_S)
+    ]
+    if dark:
+        troubles.append(f"{len(dark)} links are not measured though their agents report: {_some(dark)}")
     for name, sink in told["status"]["sinks"].items():
         if sink["trouble"]:
             troubles.append(
@@ -60,6 +72,11 @@ def find_troubles(told: dict[str, Any]) -> list[str]:
         if fault := told["status"][part].get("fault"):
             troubles.append(str(fault))
     return troubles
+
+
+def _refused(link: dict[str, Any]) -> bool:
+    stamp = (link.get("probes") or {}).get("stamp") or {}
+    return bool(stamp.get("sent")) and stamp.get("refused", 0) == stamp["sent"]
 
 
 def _get(url: str, path: str) -> Any:
@@ -79,6 +96,8 @@ def _get(url: str, path: str) -> Any:
 
 def _show(told: dict[str, Any], troubles: list[str]) -> None:
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
     counts = {word: sum(link["verdict"] == word for link in told["links"]) for word in VERDICT_STYLES}
     console.print(
         ", ".join(f"{count} {word}" for word, count in counts.items()), f"of {len(told['links'])} links"

@@ -114,7 +114,7 @@ class Probing(Model):
 class InventoryFile(Model):
     version: Literal[1]
     window_s: int = Field(10, ge=1, le=300)
-    period_s: int = Field(300, ge=1, le=86400 * 31)
+    period_s: int = Field(900, ge=1, le=86400 * 31)
     tiers: dict[Name, TierEntry] = {}
     sites: list[SiteEntry] = Field(min_length=1)
     networks: list[NetworkEntry] = Field(min_length=1)

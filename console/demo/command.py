@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ from rich.console import Console
 from console.demo.chain import Chain
 from console.demo.processes import is_root
 from console.demo.summary import Summary, summarise
+from console.single import only_one
 from linkgauge.errors import LinkgaugeError
 
 SHORTEST_S = 45.0
@@ -32,7 +32,9 @@ def run(
         float | None,
         typer.Option(help=f"End by itself after so long (at least {SHORTEST_S:.0f}); else Ctrl-C ends it."),
     ] = None,
-    folder: Annotated[Path, typer.Option(help="Where everything is written; emptied first.")] = STATE,
+    folder: Annotated[
+        Path, typer.Option(help="Where everything is written; an earlier run in it is removed.")
+    ] = STATE,
     loopback: Annotated[
         bool, typer.Option("--loopback", help="Use loopback addresses even as root, as without root.")
     ] = False,
@@ -50,7 +52,8 @@ def run(
     console = Console(stderr=as_json, highlight=False)
     if not console.is_terminal:
         console.width = _FILE_WIDTH
-    with _only_one(folder):
+    _check_folder(folder)
+    with only_one(folder, "demo", "use --folder"):
         summary = _measure(seconds, folder, loopback or not is_root(), console)
     target = folder / "summary.json"
     text = json.dumps(summary.as_dict(), indent=1, ensure_ascii=False)
@@ -91,22 +94,10 @@ def missing_parts(loopback: bool) -> list[str]:
     return lines
 
 
-@contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Hold the folder for this run; raises LinkgaugeError when another demo does, or it cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("w")
-    except OSError as err:
-        raise LinkgaugeError(
-            f"{folder}: cannot be written ({err.strerror}); name another with --folder"
-        ) from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LinkgaugeError(f"{folder}: another demo runs here; end it or use --folder") from None
-        yield
+def _check_folder(folder: Path) -> None:
+    """Raise LinkgaugeError for a folder with somebody else's files: `run` in it is removed at each start."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "lock").exists():
+        raise LinkgaugeError(f"{folder}: is not empty and no demo's folder; name another with --folder")
 
 
 def _interrupt(*_: object) -> None:

@@ -16,7 +16,7 @@ from rich.text import Text
 from collector.sinks.archive_reader import ArchiveReader
 from console import render
 from console.demo.chain import FAULT_RATIO, Chain
-from console.demo.files import DATABASE
+from console.demo.files import DATABASE, WINDOW_S
 from console.demo.kept import Kept, count_kept
 from console.demo.view import VERDICT_STYLES
 from console.demo.webhook import Page
@@ -94,7 +94,7 @@ def summarise(chain: Chain) -> Summary:
     links = [_link(chain, spec, windows, tests, verdicts) for spec in specs]
     alerts = _alerts(chain)
     dashboards = chain.folder / "grafana"
-    render.write(dashboards, chain.influxdb or "http://127.0.0.1:8086", DATABASE)
+    render.write(dashboards, chain.influxdb or "http://127.0.0.1:8086", DATABASE, WINDOW_S)
     return Summary(
         "loopback" if chain.loopback else "namespaces",
         links,
@@ -198,6 +198,10 @@ def _checks(
     ]
     if chain.cleared_ns is not None and not _too_early(chain):
         checks += _fault_checks(str(chain.fault_link), alerts)
+    else:
+        checks.append(
+            Check("alert", not alerts or chain.injected_ns is not None, "not checked: ended too early")
+        )
     return checks
 
 

@@ -39,12 +39,20 @@ def links_table(links: Sequence[Row], truth_us: Mapping[str, int] | None = None)
             str(link["tags"]["tier"]),
             *([f"{truth_us.get(str(link['link']), 0) / 1e3:.2f}"] if truth_us is not None else []),
             "-" if rtt_us is None else f"{rtt_us / 2e3:.2f}",
-            percent(link["loss_forward_ratio"]),
-            percent(link["loss_backward_ratio"]),
+            *_losses(link),
             "-" if link["received_bps"] is None else f"{link['received_bps'] / 1e6:.1f}",
             Text(verdict, style=VERDICT_STYLES.get(verdict, "")),
         )
     return table
+
+
+def _losses(link: Row) -> tuple[Text, Text]:
+    """Loss out and back; where the direction is not known, all of it with a question mark."""
+    forward, backward = link["loss_forward_ratio"], link["loss_backward_ratio"]
+    whole = ((link.get("probes") or {}).get("stamp") or {}).get("loss_ratio")
+    if forward is None and whole:
+        return Text(f"{100 * whole:.1f} % ?", style="bold red"), Text("?")
+    return percent(forward), percent(backward)
 
 
 def percent(ratio: float | None) -> Text:

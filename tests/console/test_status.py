@@ -12,9 +12,16 @@ from console.status import find_troubles
 from linkgauge.errors import LinkgaugeError
 
 
+def link(name: str, verdict: str, **changed: Any) -> dict[str, Any]:
+    src, dst = name.split("@")[0].split(">")
+    stamp = {"sent": 100, "refused": 0}
+    told = {"link": name, "verdict": verdict, "tags": {"src": src, "dst": dst}, "age_s": 3.0}
+    return {**told, "probes": {"stamp": stamp}, **changed}
+
+
 def told(**changed: Any) -> dict[str, Any]:
     good: dict[str, Any] = {
-        "links": [{"link": "a>b@n", "verdict": "met"}, {"link": "b>a@n", "verdict": "unknown"}],
+        "links": [link("a>b@n", "met"), link("b>a@n", "unknown")],
         "agents": [{"agent": "a", "last_seen_s": 3.0}],
         "alerts": [],
         "status": {
@@ -38,13 +45,17 @@ def test_each_trouble_is_one_sentence() -> None:
         "inventory": {},
         "tokens": {},
     }
-    links = [{"link": f"{n}>z@n", "verdict": "missed"} for n in "abcde"]
+    links = [link(f"{n}>z@n", "missed") for n in "abcde"]
+    links[2]["probes"] = {"stamp": {"sent": 100, "refused": 100}}
+    links[3]["age_s"] = 300.0
     agents = [{"agent": "a", "last_seen_s": None}, {"agent": "b", "last_seen_s": 90.0}]
     alerts = [{"rule": "link-loss", "link": "a>z@n", "summary": "20 % lost"}]
     assert find_troubles(told(status=status, links=links, agents=agents, alerts=alerts)) == [
         "link-loss on a>z@n: 20 % lost",
         "5 links miss their objectives: a>z@n, b>z@n, c>z@n and 2 more",
         "2 agents are silent: a, b",
+        "1 nodes refuse STAMP, their agents do not run: z",
+        "1 links are not measured though their agents report: d>z@n",
         "sink influxdb takes nothing, 7 batches wait: wrong password",
         "the disk is full",
     ]

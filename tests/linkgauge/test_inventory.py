@@ -258,7 +258,7 @@ def test_a_link_knows_its_tier_promise_and_mirror(tmp_path: Path) -> None:
 
 def test_values_of_a_good_file(tmp_path: Path) -> None:
     inventory = read(tmp_path, GOOD + "tiers: {gold: {delay_us: 400}}\nprobing: {icmp: null}\n")
-    assert (inventory.window_s, inventory.period_s) == (10, 300)
+    assert (inventory.window_s, inventory.period_s) == (10, 900)
     assert inventory.tiers["gold"].delay_us == 400
     assert inventory.tiers["hub"] == DEFAULT_TIERS["hub"]
     assert inventory.sites["jinan"].latitude_deg == 36.7

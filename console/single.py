@@ -1,0 +1,26 @@
+"""One program to one data folder: two would each believe that the files in it are their own."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+from linkgauge.errors import ConfigError
+
+
+@contextlib.contextmanager
+def only_one(folder: Path, what: str, mend: str) -> Iterator[None]:
+    """Hold `folder` (made when missing) while inside; raises ConfigError when somebody else holds it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        lock = (folder / "lock").open("w")
+    except OSError as err:
+        raise ConfigError(f"{folder}: cannot be written ({err.strerror}); {mend}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"{folder}: another {what} runs here; end it or {mend}") from None
+        yield
