@@ -72,7 +72,12 @@ class Delivery:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._something.clear()
-            wait_s = self._pass()
+            try:
+                wait_s = self._pass()
+            except Exception:  # a page must not end with a bug
+                self._failures += 1
+                log.exception("webhook %s: a delivery failed and is tried again", self._receiver.name)
+                wait_s = self._wait_s()
             if wait_s is not None:
                 self._stopping.wait(wait_s)
             else:

@@ -12,7 +12,7 @@ import pytest
 from alerts.book import Book
 from alerts.delivery import Delivery
 from alerts.webhook import Webhook
-from linkgauge.errors import LinkgaugeError, SinkBusy, SinkRejected
+from linkgauge.errors import SinkBusy, SinkRejected
 from tests.alerts.server import eventually, receiving
 from tests.alerts.world import FakeClock
 
@@ -22,7 +22,7 @@ class Scripted:
 
     name = "hook"
 
-    def __init__(self, *answers: LinkgaugeError | None) -> None:
+    def __init__(self, *answers: Exception | None) -> None:
         self.answers = list(answers)
         self.tried: list[bytes] = []
 
@@ -146,3 +146,15 @@ def test_a_bad_book_is_waited_for(book: Book, caplog: pytest.LogCaptureFixture) 
     delivery = delivering(book, Scripted())
     eventually(lambda: any("cannot be used" in record.message for record in caplog.records))
     delivery.stop()
+
+
+def test_a_bug_in_a_receiver_delays_and_does_not_end_the_delivery(
+    book: Book, caplog: pytest.LogCaptureFixture
+) -> None:
+    book.record(b"", [("a", b"1")], ["hook"], 0)
+    receiver = Scripted(RuntimeError("a bug"))
+    delivery = delivering(book, receiver)
+    eventually(lambda: book.totals()["delivered"] == 1)
+    delivery.stop()
+    assert receiver.tried == [b"1", b"1"]
+    assert "a delivery failed and is tried again" in caplog.text
