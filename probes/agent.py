@@ -143,10 +143,12 @@ class Agent:
     def stop(self) -> None:
         """End all probes, report what they found, and close everything."""
         self._kit.interrupt()
-        # the scheduler would wait for its jobs with a lock held that a job needs to book the next turn
-        self._scheduler.shutdown(wait=False)
+        # the scheduler would wait for its jobs with a lock held that a job needs to book the next turn, and a
+        # turn that falls due while it ends would be looked for in vain: so it pauses, the jobs end, then it ends
+        self._scheduler.pause()
         for pool in self._pools.values():
             pool.shutdown(wait=True)
+        self._scheduler.shutdown(wait=False)
         self._close_plan()
         self._reporter.stop()
         self._fetcher.close()

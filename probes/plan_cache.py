@@ -98,9 +98,7 @@ class PlanFetcher:
                 why = f"gives no plan (status {kind}: {words_of(response)})"
             url = self._client.url
             if not self._client.next():
-                self._notice.trouble(
-                    kind, f"{url}: {why}; measuring goes on by the last plan, if there is one"
-                )
+                self._notice.trouble(kind, f"{url}: {why}; the last plan stays in force")
                 return None
 
     def _taken(self, response: httpx.Response) -> Plan | Answer | None:
