@@ -144,7 +144,7 @@ class Agent:
         """End all probes, report what they found, and close everything."""
         self._kit.interrupt()
         # the scheduler would wait for its jobs with a lock held that a job needs to book the next turn, and a
-        # turn that falls due while it ends would be looked for in vain: so it pauses, the jobs end, then it ends
+        # turn that falls due meanwhile would be looked for in vain: so it pauses, the jobs end, then it does
         self._scheduler.pause()
         for pool in self._pools.values():
             pool.shutdown(wait=True)
