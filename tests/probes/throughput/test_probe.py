@@ -103,7 +103,7 @@ def test_a_child_that_ends_in_time() -> None:
 
 
 def test_a_program_that_is_not_there() -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises((FileNotFoundError, PermissionError)):
         ProcessRunner().run(["linkgauge-no-such-program"], 1)
 
 
