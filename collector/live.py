@@ -13,10 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from linkgauge.clock import NS_PER_S, seconds, window_start
-from linkgauge.frame import Frame, Histograms, concat
+from linkgauge.frame import Frame, concat
 from linkgauge.inventory import Inventory
 from linkgauge.model import DelayBasis, Link, Probe, Verdict
 from linkgauge.schema import HEALTH, STATE, THROUGHPUT, WINDOW, Outcome, Table
@@ -151,7 +150,7 @@ class LiveState:
         stamp = frame.text("probe") == Probe.STAMP.value
         for slot_ns in np.unique(slots[stamp]).tolist():
             chosen = stamp & (slots == slot_ns)
-            part = frame if chosen.all() else take_rows(frame, np.flatnonzero(chosen))
+            part = frame if chosen.all() else frame.take(chosen)
             slot = self._slots.setdefault(slot_ns, {})
             slot[agent] = _last_copies(concat(WINDOW, [slot[agent], part]) if agent in slot else part)
             if slot_ns <= self._settled_ns:
@@ -224,31 +223,7 @@ def _last_copies(frame: Frame) -> Frame:
     """The last row of each (link, class)."""
     keys = zip(frame.text("link").tolist(), frame.text("class").tolist(), strict=True)
     last = {key: at for at, key in enumerate(keys)}
-    return frame if len(last) == frame.rows else take_rows(frame, np.array(list(last.values()), np.intp))
-
-
-def take_rows(frame: Frame, rows: NDArray[np.intp]) -> Frame:
-    """Frame.take without a Python step per row of histograms."""
-    columns = {
-        name: _take_histograms(column, rows) if isinstance(column, Histograms) else _read_only(column[rows])
-        for name, column in frame.columns.items()
-    }
-    return Frame(frame.table, columns, len(rows))
-
-
-def _take_histograms(column: Histograms, rows: NDArray[np.intp]) -> Histograms:
-    lengths = np.diff(column.offsets)[rows]
-    offsets = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    entries = np.arange(offsets[-1]) + np.repeat(column.offsets[rows] - offsets[:-1], lengths)
-    return Histograms(
-        _read_only(offsets), _read_only(column.bucket[entries]), _read_only(column.count[entries])
-    )
-
-
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    array.setflags(write=False)
-    return array
+    return frame if len(last) == frame.rows else frame.take(np.array(list(last.values()), np.intp))
 
 
 def _word(state: Row | None, name: str) -> str:

@@ -84,14 +84,13 @@ class Returned:
 
     number (m,) int64 and stamp_ns (m,) int64: transmit stamps of the datagrams of those running numbers;
     refused (k, data_size) uint8: first octets of our own datagrams that "port unreachable" errors quoted,
-    their length in refused_length (k,) int64. unreachable: other ICMP errors; such a packet is just lost.
+    their length in refused_length (k,) int64. A packet with another ICMP error is just lost.
     """
 
     number: NDArray[np.int64]
     stamp_ns: NDArray[np.int64]
     refused: NDArray[np.uint8]
     refused_length: NDArray[np.int64]
-    unreachable: int
 
 
 class BatchSocket:
@@ -165,7 +164,6 @@ class BatchSocket:
             columns.stamp_ns[stamped],
             self._in.data[:count][no_port],
             lengths[no_port],
-            int((~stamped & ~no_port).sum()),
         )
 
     def send(

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from collector.live import LiveState, take_rows
+from collector.live import LiveState
 from linkgauge.frame import Frame
 from linkgauge.schema import STATE, Outcome
 from tests.collector.world import NOW_NS, WINDOW_NS, batch, health, inventory, throughput, windows
-from tests.linkgauge.frames import same_frame
 
 LINKS = ["j1>j2@backbone", "j1>g1@backbone"]
 
@@ -162,10 +161,3 @@ def test_links_and_agents_that_left_are_forgotten(tmp_path: Path) -> None:
     live.take(batch("g1", 1, windows(["g1>j1@backbone"], NOW_NS)), NOW_NS)
     assert live.throughput(NOW_NS).rows == 0
     assert (live._health, set(live._seen)) == ({}, {"g1"})
-
-
-def test_taking_rows_is_as_the_frame_does_it() -> None:
-    frame = windows([f"j1>h{at}@n" for at in range(20)])
-    rows = np.array([3, 3, 0, 19])
-    assert same_frame(take_rows(frame, rows), frame.take(rows))
-    assert take_rows(frame, np.array([], np.intp)).rows == 0

@@ -107,3 +107,12 @@ def test_histogram_column_holds_its_rows(rows: list[list[float]]) -> None:
         np.array_equal(got.bucket, want.bucket) and np.array_equal(got.count, want.count)
         for got, want in zip(column, single, strict=True)
     )
+
+
+@pytest.mark.parametrize("rows", [[3, 3, 0, 19], [], [5], list(range(20))])
+def test_histograms_are_taken_as_row_by_row(rows: list[int]) -> None:
+    whole = Histograms.of([Histogram.of(np.arange(at % 4, dtype=np.float64) * 1e6) for at in range(20)])
+    taken, twin = whole.take(np.array(rows, np.intp)), Histograms.of([whole[at] for at in rows])
+    for name in ("offsets", "bucket", "count"):
+        assert getattr(taken, name).tolist() == getattr(twin, name).tolist()
+        assert getattr(taken, name).dtype == getattr(twin, name).dtype
