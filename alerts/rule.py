@@ -17,9 +17,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from linkgauge.errors import ConfigError
-from linkgauge.inventory import Model
 from linkgauge.model import DelayBasis
-from linkgauge.schema import STATE, Kind
+from linkgauge.probing import Model
+from linkgauge.schema import STATE
+from linkgauge.table import Kind
 from linkgauge.yaml_file import read_yaml
 
 RULES = Path(__file__).parent / "rules"

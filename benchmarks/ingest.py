@@ -31,7 +31,8 @@ from linkgauge.clock import NS_PER_S, SystemClock, window_start
 from linkgauge.frame import Frame, Histograms
 from linkgauge.histogram import Histogram
 from linkgauge.inventory import Inventory, InventoryFile, build
-from linkgauge.schema import WINDOW, Kind
+from linkgauge.schema import WINDOW
+from linkgauge.table import Kind
 from linkgauge.wire import Batch, encode
 
 ROWS, BATCHES, SAMPLES = 1000, 100, 100

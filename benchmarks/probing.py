@@ -45,7 +45,7 @@ def probe(results: multiprocessing.Queue[dict[str, float]]) -> None:
     """One run of the engine; reports replies and processor time."""
     links = [PlanLink(f"a>b{n}@bench", SENDER, REFLECTOR) for n in range(TARGETS)]
     plan = Plan(
-        VERSION, "a", NS_PER_S, links, [], [], NS_PER_S // RATE_PPS, NS_PER_S // 2, PORT, 0,
+        VERSION, "a", NS_PER_S, links, [], [], NS_PER_S // RATE_PPS, NS_PER_S // 2, PORT, [0],
         0, 0, 0, 0, 0, 0, 0, 0, [],
     )  # fmt: skip
     replied = sent = 0

@@ -13,18 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkgauge.clock import NS_PER_S
+from linkgauge.code import EventKind
 from linkgauge.errors import ConfigError, LinkgaugeError
 from linkgauge.frame import Frame
 from linkgauge.model import Link, Probe
 from linkgauge.schema import AGENT_TABLES
-from linkgauge.wire import Batch
+from linkgauge.table import Kind
+from linkgauge.wire import MAX_FLOWS, Batch
 
 FUTURE_NS = 60 * NS_PER_S
 """How far an agent's clock may be ahead."""
 OLDEST_NS = 8 * 86_400 * NS_PER_S
 """How old a row may be: an outbox keeps a week."""
-_PROBES = frozenset(probe.value for probe in Probe)
-_CLASSES = frozenset(str(dscp) for dscp in range(64))
+_KEYS = {
+    "probe": frozenset(probe.value for probe in Probe),
+    "class": frozenset(str(dscp) for dscp in range(64)),
+    "flow": frozenset(str(flow) for flow in range(MAX_FLOWS)),
+    "kind": frozenset(kind.value for kind in EventKind),
+}
+MAX_TEXT = 2_048
+"""Characters of a text field: a way of 64 hops fits."""
 
 
 class Refusal(LinkgaugeError):
@@ -85,9 +93,12 @@ def _check_frame(name: str, frame: Frame, agent: str, now_ns: int) -> None:
         raise _future(agent, ahead_ns)
     if "agent" in frame.table.keys and (others := set(frame.text("agent")) - {agent}):
         raise Refusal("wrong_agent", f"{agent} may not report the health of {sorted(others)[0][:80]!r}", 403)
-    for key, allowed in (("probe", _PROBES), ("class", _CLASSES)):
+    for key, allowed in _KEYS.items():
         if key in frame.table.keys and (odd := set(frame.text(key)) - allowed):
             raise Refusal("bad_value", f"table {name} has a {key} {sorted(odd)[0][:40]!r}, unknown here", 400)
+    for field in frame.table.fields:
+        if field.kind is Kind.TEXT and any(len(text) > MAX_TEXT for text in frame.text(field.name)):
+            raise Refusal("bad_value", f"table {name} has a {field.name} above {MAX_TEXT} characters", 400)
 
 
 def _known(frame: Frame, agent: str, links: Container[str]) -> NDArray[np.bool_]:

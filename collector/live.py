@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from linkgauge.clock import NS_PER_S, seconds, window_start
+from linkgauge.code import Outcome
 from linkgauge.frame import Frame, concat
 from linkgauge.inventory import Inventory
 from linkgauge.model import DelayBasis, Link, Probe, Verdict
-from linkgauge.schema import HEALTH, STATE, THROUGHPUT, WINDOW, Outcome, Table
+from linkgauge.schema import HEALTH, STATE, THROUGHPUT, WINDOW
+from linkgauge.table import Table
 from linkgauge.wire import Batch
 
 _SHOWN = (

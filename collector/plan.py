@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import comb
 
 from linkgauge.clock import NS_PER_S, seconds
 from linkgauge.errors import ConfigError
@@ -18,6 +19,7 @@ from linkgauge.inventory import Inventory
 from linkgauge.model import Link
 from linkgauge.wire import VERSION, Plan, PlanLink, Turn, encode_plan
 
+COVERAGE = 0.95
 GUARD_RATIO = 0.2
 GUARD_NS = NS_PER_S
 """Pause between tests at a node: the greater of a fifth of a test and a second, for clocks and setting up."""
@@ -74,17 +76,21 @@ def plan_for(inventory: Inventory, node_name: str, times: Timetable | None = Non
     incoming = [link for link in inventory.links if link.dst == node_name]
     probing = inventory.probing
     stamp, icmp, tcp, throughput = probing.stamp, probing.icmp, probing.tcp, probing.throughput
+    tls, path = probing.tls, probing.path
     return Plan(
         version=VERSION,
         agent=node_name,
         window_ns=seconds(inventory.window_s),
-        links=[PlanLink(str(link), *_ends(inventory, link)) for link in outgoing],
+        links=[
+            PlanLink(str(link), *_ends(inventory, link), inventory.nodes[link.dst].reflector)
+            for link in outgoing
+        ],
         peers=sorted({_ends(inventory, link)[0] for link in incoming}),
         locals=sorted(node.addresses.values()),
         stamp_interval_ns=seconds(1 / stamp.rate_pps),
         stamp_timeout_ns=seconds(stamp.timeout_s),
         stamp_port=stamp.port,
-        dscp=stamp.dscp,
+        classes=stamp.classes,
         icmp_interval_ns=seconds(icmp.interval_s) if icmp else 0,
         icmp_timeout_ns=seconds(icmp.timeout_s) if icmp else 0,
         tcp_interval_ns=seconds(tcp.interval_s) if tcp else 0,
@@ -95,7 +101,33 @@ def plan_for(inventory: Inventory, node_name: str, times: Timetable | None = Non
         cycle_ns=times.cycle_ns,
         turns=_turns(inventory, node_name, times),
         throughput_limit_bps=throughput.limit_bps if throughput else 0,
+        flows=flows_for(stamp.paths),
+        poisson=stamp.spacing == "poisson",
+        authenticated=stamp.authenticated,
+        size_bytes=stamp.size_bytes,
+        transmit_stamps=stamp.transmit_stamps,
+        path_interval_ns=seconds(path.interval_s) if path else 0,
+        path_flows=path.flows if path else 1,
+        path_max_hops=path.max_hops if path else 30,
+        tls_interval_ns=seconds(tls.interval_s) if tls else 0,
+        tls_timeout_ns=seconds(tls.timeout_s) if tls else 0,
+        tls_port=tls.port if tls else 0,
     )
+
+
+def flows_for(paths: int) -> int:
+    """Least number of flows that use each of `paths` equal paths with probability COVERAGE, when each flow
+    takes one at random: inclusion and exclusion of the paths left out (the coupon collector's problem).
+    One path needs one flow, 4 need 16, 8 need 38, 16 need 90, 32 need 203.
+    """
+    flows = paths
+    while _covered(paths, flows) < COVERAGE:
+        flows += 1
+    return flows
+
+
+def _covered(paths: int, flows: int) -> float:
+    return sum((-1.0) ** j * comb(paths, j) * (1 - j / paths) ** flows for j in range(paths + 1))
 
 
 def _turns(inventory: Inventory, node: str, times: Timetable) -> list[Turn]:

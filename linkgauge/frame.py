@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkgauge.histogram import Histogram
-from linkgauge.schema import Kind, Table
+from linkgauge.table import Kind, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Frame:
 
     @classmethod
     def of(cls, table: Table, columns: Mapping[str, Any], rows: int | None = None) -> Frame:
-        """Build from arrays or lists; a column that is missing is 0 (COUNT), NaN (REAL) or empty.
+        """Build from arrays or lists; a column that is missing is 0 (COUNT), NaN (REAL), "" or empty.
 
         Raises ValueError when a key column is missing, a column is unknown, or lengths differ.
         """
@@ -80,6 +80,9 @@ class Frame:
             raise ValueError(f"table {table.name}: key column start_ns is missing")
         if rows is None:
             rows = len(columns["start_ns"])
+        missing = [key for key in table.keys if key not in columns]
+        if missing:
+            raise ValueError(f"table {table.name}: key column {missing[0]} is missing")
         made = {f.name: _column(f.kind, f.name, columns.get(f.name), rows) for f in table.columns}
         return cls(table, made, rows)
 
@@ -155,13 +158,12 @@ def _column(kind: Kind, name: str, given: Any, rows: int) -> Column:
         )
     elif given is not None:
         made = _frozen(np.array(given, dtype=_DTYPES[kind]))
-    elif kind is Kind.TEXT:
-        raise ValueError(f"key column {name} is missing")
     else:
-        made = _frozen(np.full(rows, 0 if kind is Kind.COUNT else np.nan, _DTYPES[kind]))
+        made = _frozen(np.full(rows, _UNKNOWN[kind], _DTYPES[kind]))
     if len(made) != rows:
         raise ValueError(f"column {name} has {len(made)} rows, expected {rows}")
     return made
 
 
+_UNKNOWN: Mapping[Kind, Any] = {Kind.TEXT: "", Kind.COUNT: 0, Kind.REAL: np.nan}
 _DTYPES: Mapping[Kind, Any] = {Kind.TEXT: np.object_, Kind.COUNT: np.int64, Kind.REAL: np.float64}

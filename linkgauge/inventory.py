@@ -14,15 +14,15 @@ from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from linkgauge.compute_id import ComputeId
 from linkgauge.errors import ConfigError
 from linkgauge.model import DEFAULT_TIERS, Link, LinkSpec, Network, NetworkKind, Node, Site, Tier
+from linkgauge.probing import Model, Probing
 from linkgauge.yaml_file import read_yaml
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 def _address(value: object) -> object:
@@ -36,12 +36,6 @@ def _address(value: object) -> object:
 
 
 Address = Annotated[ipaddress.IPv4Address | ipaddress.IPv6Address, BeforeValidator(_address)]
-
-
-class Model(BaseModel):
-    """Frozen, and a key that is not known is a fault: a misspelt objective must not be ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class TierEntry(Model):
@@ -70,6 +64,7 @@ class NodeEntry(Model):
     site: Name
     addresses: dict[Name, Address] = Field(min_length=1)
     compute_id: str | None = None
+    reflector: Literal["stateful", "stateless", "twamp-light"] = "stateful"
 
 
 class LinkEntry(Model):
@@ -78,48 +73,15 @@ class LinkEntry(Model):
     promised_bps: int | None = Field(None, ge=0)
 
 
-class StampProbing(Model):
-    rate_pps: float = Field(10, gt=0, le=100_000)
-    timeout_s: float = Field(2, gt=0, le=60)
-    port: Port = 862
-    dscp: int = Field(0, ge=0, le=63)
-
-
-class EchoProbing(Model):
-    interval_s: float = Field(2, ge=0.1, le=3600)
-    timeout_s: float = Field(2, gt=0, le=60)
-
-
-class TcpProbing(EchoProbing):
-    port: Port = 8620
-
-
-class ThroughputProbing(Model):
-    every_s: float = Field(3600, gt=0)
-    duration_s: float = Field(10, gt=0, le=600)
-    limit_bps: int = Field(0, ge=0)
-    """The sender sends no faster, so that a test does not fill what others use; 0: as fast as it goes."""
-    port: Port = 5201
-
-
-class Probing(Model):
-    """How links are probed; a kind set to null is switched off."""
-
-    stamp: StampProbing = StampProbing()
-    icmp: EchoProbing | None = EchoProbing()
-    tcp: TcpProbing | None = TcpProbing()
-    throughput: ThroughputProbing | None = ThroughputProbing()
-
-
 class InventoryFile(Model):
     version: Literal[1]
     window_s: int = Field(10, ge=1, le=300)
     period_s: int = Field(900, ge=1, le=86400 * 31)
-    tiers: dict[Name, TierEntry] = {}
+    tiers: dict[Name, TierEntry] = Field(default_factory=dict)
     sites: list[SiteEntry] = Field(min_length=1)
     networks: list[NetworkEntry] = Field(min_length=1)
     nodes: list[NodeEntry] = Field(min_length=1)
-    links: list[LinkEntry] = []
+    links: list[LinkEntry] = Field(default_factory=list)
     probing: Probing = Probing()
 
 
@@ -214,10 +176,13 @@ def build(file: InventoryFile, name: str) -> Inventory:
 def _node(entry: NodeEntry) -> Node:
     addresses = {network: str(address) for network, address in entry.addresses.items()}
     identifier = ComputeId.parse(entry.compute_id) if entry.compute_id else None
-    return Node(entry.name, entry.site, addresses, identifier)
+    return Node(entry.name, entry.site, addresses, identifier, entry.reflector)
 
 
 def _faults(file: InventoryFile) -> Iterator[str]:
+    classes = file.probing.stamp.classes
+    if len(set(classes)) < len(classes):
+        yield "probing.stamp.classes: a class stands twice; remove one"
     if file.period_s < file.window_s:
         yield f"period_s: {file.period_s} is shorter than one window of {file.window_s}; make it longer"
     yield from _twice("sites", (s.name for s in file.sites), "site")

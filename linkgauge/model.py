@@ -29,6 +29,8 @@ class Probe(Enum):
     STAMP = "stamp"
     ICMP = "icmp"
     TCP = "tcp"
+    TLS = "tls"
+    PATH = "path"
     THROUGHPUT = "throughput"
 
 
@@ -108,6 +110,8 @@ class Node:
     site: str
     addresses: Mapping[str, str]
     compute_id: ComputeId | None = None
+    reflector: str = "stateful"
+    """How it answers STAMP: "stateful", "stateless" or "twamp-light"; devices of other makes may do less."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -19,13 +19,17 @@ from numpy.typing import NDArray
 from linkgauge.errors import WireError
 from linkgauge.frame import Column, Frame, Histograms
 from linkgauge.histogram import MAX_BUCKET
-from linkgauge.schema import TABLES, Field, Kind, Table
+from linkgauge.schema import TABLES
+from linkgauge.table import Field, Kind, Table
 
-VERSION = 1
+VERSION = 2
 MAX_ROWS = 200_000
 """Rows in one table of one batch; a batch with more is refused before its columns are built."""
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """Size of an encoded batch, after decompression."""
+MAX_FLOWS = 256
+REFLECTORS = ("stateful", "stateless", "twamp-light")
+TRANSMIT_STAMPS = ("auto", "on", "off")
 CONTENT_TYPE = "application/vnd.linkgauge.batch"
 _WORD = re.compile(r"[a-z0-9@][a-z0-9-]{0,62}")
 
@@ -65,11 +69,15 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class PlanLink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One link that the agent measures: from its own `local` address to `peer`."""
+    """One link that the agent measures: from its own `local` address to `peer`.
+
+    reflector: how the far end answers STAMP: "stateful", "stateless", or "twamp-light" (RFC 5357 appendix I).
+    """
 
     link: str
     local: str
     peer: str
+    reflector: str = "stateful"
 
 
 class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,7 +98,10 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     peers: addresses whose STAMP packets this agent answers. locals: this agent's own addresses.
     cycle_ns: the throughput timetable repeats with this period, aligned to the Unix epoch.
-    throughput_limit_bps: what the sender of a test keeps to, 0 = no limit.
+    stamp_interval_ns: between two packets of one link and class, whatever the number of flows; flow k of a
+    link leaves from a source port of its own. classes: DSCPs that STAMP is sent with, the first is the one
+    that is judged. size_bytes: of the UDP payload, 0 = as small as it goes. transmit_stamps: "auto", "on",
+    "off". throughput_limit_bps: what the sender of a test keeps to, 0 = no limit.
     """
 
     version: int
@@ -102,7 +113,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stamp_interval_ns: int
     stamp_timeout_ns: int
     stamp_port: int
-    dscp: int
+    classes: list[int]
     icmp_interval_ns: int
     icmp_timeout_ns: int
     tcp_interval_ns: int
@@ -113,6 +124,17 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cycle_ns: int
     turns: list[Turn]
     throughput_limit_bps: int = 0
+    flows: int = 1
+    poisson: bool = False
+    authenticated: bool = False
+    size_bytes: int = 0
+    transmit_stamps: str = "auto"
+    path_interval_ns: int = 0
+    path_flows: int = 1
+    path_max_hops: int = 30
+    tls_interval_ns: int = 0
+    tls_timeout_ns: int = 0
+    tls_port: int = 0
 
 
 def encode(batch: Batch) -> bytes:
@@ -160,6 +182,14 @@ def decode_plan(body: bytes) -> Plan:
         )
     if plan.window_ns <= 0 or plan.stamp_interval_ns <= 0 or plan.stamp_timeout_ns <= 0:
         raise WireError("bad_value", "plan has a window, interval or timeout that is not above zero")
+    if not (plan.classes and all(0 <= dscp < 64 for dscp in plan.classes) and 0 < plan.flows <= MAX_FLOWS):
+        raise WireError("bad_value", f"plan has no class of 0..63, or not 1 to {MAX_FLOWS} flows")
+    if plan.transmit_stamps not in TRANSMIT_STAMPS or any(
+        li.reflector not in REFLECTORS for li in plan.links
+    ):
+        raise WireError(
+            "bad_value", "plan has a reflector or a use of transmit stamps that is not known here"
+        )
     return plan
 
 

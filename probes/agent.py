@@ -21,8 +21,8 @@ from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from linkgauge.clock import NS_PER_S, Clock, ClockQuality
+from linkgauge.code import Outcome
 from linkgauge.errors import LinkgaugeError
-from linkgauge.schema import Outcome
 from linkgauge.wire import Plan, PlanLink
 from probes.echo import EchoRound
 from probes.engine import Engine

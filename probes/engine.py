@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkgauge.clock import Clock, ClockQuality, Instant, window_start
+from linkgauge.code import Unfit
 from linkgauge.frame import Frame, concat
-from linkgauge.schema import WINDOW, Unfit
+from linkgauge.schema import WINDOW
 from linkgauge.wire import Plan
 from probes.answering import Answering
 from probes.raw_name import address_of, raw_name
@@ -58,7 +59,7 @@ class _Sender:
     """The sessions that leave from one local address, and their socket."""
 
     def __init__(self, local: str, links: Sequence[tuple[str, str]], plan: Plan, start_mono_ns: int) -> None:
-        self.socket = BatchSocket(local, 0, transmit_stamps=True, dscp=plan.dscp)
+        self.socket = BatchSocket(local, 0, transmit_stamps=True, dscp=plan.classes[0])
         self.links = [link for link, _ in links]
         names = np.stack([raw_name(peer, plan.stamp_port) for _, peer in links])
         ssid = np.array(_distinct(len(links)), np.uint16)
@@ -256,7 +257,7 @@ class Engine:
         self._set_clock_quality()
 
     def _close(self, closing: _Closing) -> None:
-        klass = str(self.plan.dscp)
+        klass = str(self.plan.classes[0])
         frames = [
             window_frame(sender.sessions, sender.links, klass, span)
             for sender, span in zip(self._senders, closing.spans, strict=True)

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from linkgauge.clock import NS_PER_S, NS_PER_US, Clock, ClockQuality, window_start
+from linkgauge.code import Unfit
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame, concat
-from linkgauge.schema import HEALTH, THROUGHPUT, WINDOW, Unfit
+from linkgauge.schema import HEALTH, THROUGHPUT, WINDOW
 from linkgauge.wire import Batch, encode
 from probes.echo import EchoRound, window_frame
 from probes.engine import Fitness

@@ -10,7 +10,8 @@ from typing import Annotated
 from pydantic import Field
 
 from linkgauge.errors import ConfigError
-from linkgauge.inventory import Model, Name, Port
+from linkgauge.inventory import Name
+from linkgauge.probing import Model, Port
 from linkgauge.yaml_file import read_yaml
 
 TOKEN_VARIABLE = "LINKGAUGE_TOKEN"  # noqa: S105 - the variable's name

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from linkgauge.code import Outcome
 from linkgauge.frame import Frame
-from linkgauge.schema import Outcome
 from quality.objectives import Objectives
 
 Reals = NDArray[np.float64]

@@ -29,7 +29,8 @@ from collector.sinks.sink import Delivery
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import SinkHeld
 from linkgauge.frame import Frame, Histograms, concat
-from linkgauge.schema import LINK_TAGS, TABLES, Kind, Table
+from linkgauge.schema import LINK_TAGS, TABLES
+from linkgauge.table import Kind, Table
 
 NAME = "archive"
 _DAY_NS = 86_400 * NS_PER_S

@@ -13,7 +13,8 @@ import numpy as np
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame, Histograms, concat
-from linkgauge.schema import TABLES, WINDOW, Kind, Table
+from linkgauge.schema import TABLES, WINDOW
+from linkgauge.table import Kind, Table
 
 Key = tuple[Any, ...]
 
@@ -91,8 +92,9 @@ def _frame(table: Table, found: dict[str, Any]) -> Frame:
             columns[field.name] = _histograms(found[f"{field.name}_bucket"], found[f"{field.name}_count"])
         elif field.kind is Kind.REAL:
             columns[field.name] = np.ma.filled(found[field.name].astype(np.float64), np.nan)
-        else:
-            columns[field.name] = np.ma.getdata(found[field.name])
+        else:  # an older file may lack the column
+            unknown = "" if field.kind is Kind.TEXT else 0
+            columns[field.name] = np.ma.filled(found[field.name], unknown)
     return Frame.of(table, columns)
 
 

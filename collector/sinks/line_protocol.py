@@ -1,8 +1,9 @@
 """Frames as InfluxDB line protocol, from columns. Pure.
 
 One line per row and measurement: tags are those of the link (schema.LINK_TAGS) and the table's other keys,
-counts have the suffix ``i``, reals are the shortest text that reads back, values that are not known are left
-out, a row without any value is left out, times are ns. Tags are sorted as the schema has them.
+counts have the suffix ``i``, reals are the shortest text that reads back, texts are quoted, values
+that are not known are left out, a row without any value is left out, times are ns. Tags are sorted as the
+schema has them.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 
 from linkgauge.frame import Frame
-from linkgauge.schema import LINK_TAGS, Kind
+from linkgauge.schema import LINK_TAGS
+from linkgauge.table import Kind
 
 _TAG_ESCAPES = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ ", "\n": "_", "\r": "_", "\t": "_"})
+
+_TEXT_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": " ", "\r": " "})
 
 
 def escape_tag(text: str) -> str:
@@ -48,7 +52,14 @@ def _values(frame: Frame, name: str, kind: Kind) -> list[str]:
     """One column as ``name=value`` texts, empty where there is no value."""
     if kind is Kind.COUNT:
         return [f"{name}={value}i" for value in frame.count(name).tolist()]
+    if kind is Kind.TEXT:
+        return [f"{name}={_quoted(value)}" if value else "" for value in frame.text(name).tolist()]
     return [f"{name}={value!r}" if math.isfinite(value) else "" for value in frame.real(name).tolist()]
+
+
+def _quoted(text: str) -> str:
+    """A text field. A line break would end the line: it becomes a space."""
+    return '"' + text.translate(_TEXT_ESCAPES) + '"'
 
 
 def _tags(frame: Frame, link_tags: Callable[[str], Mapping[str, str]]) -> list[str]:

@@ -22,10 +22,11 @@ from console.demo.view import VERDICT_STYLES
 from console.demo.webhook import Page
 from linkgauge import inventory
 from linkgauge.clock import NS_PER_S
+from linkgauge.code import Outcome
 from linkgauge.frame import Frame
 from linkgauge.histogram import merge
 from linkgauge.model import LinkSpec
-from linkgauge.schema import THROUGHPUT, Outcome
+from linkgauge.schema import THROUGHPUT
 from quality.scores import summarise as score
 
 DELAY_TOLERANCE_RATIO = 0.1

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from linkgauge.clock import NS_PER_S, Clock, SystemClock
-from linkgauge.schema import Outcome
+from linkgauge.code import Outcome
 from probes.throughput import report
 from probes.throughput.report import Report
 

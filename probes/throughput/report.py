@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from linkgauge.clock import NS_PER_S
+from linkgauge.code import Outcome
 from linkgauge.frame import Frame
-from linkgauge.schema import THROUGHPUT, Outcome
+from linkgauge.schema import THROUGHPUT
 
 COMMAND = "iperf3"
 CONNECT_TIMEOUT_MS = 1000

@@ -9,7 +9,8 @@ from alerts.rule import Rule, load_rules
 from linkgauge.clock import NS_PER_S, Instant
 from linkgauge.frame import Frame
 from linkgauge.model import DEFAULT_TIERS, DelayBasis, Link, LinkSpec
-from linkgauge.schema import STATE, Kind
+from linkgauge.schema import STATE
+from linkgauge.table import Kind
 
 WINDOW_NS = 10 * NS_PER_S
 FIRST_NS = 1_763_726_580 * NS_PER_S

@@ -12,7 +12,7 @@ from collector.admission import Refusal
 from collector.intake import Intake
 from collector.metrics import REASONS, Metrics
 from linkgauge.errors import StoreError
-from linkgauge.wire import MAX_ROWS, Batch, decode
+from linkgauge.wire import MAX_ROWS, VERSION, Batch, decode
 from tests.collector.world import NOW_NS, StillClock, batch, body, health, windows
 
 LINKS = frozenset({"j1>j2@backbone"})
@@ -93,7 +93,7 @@ def test_every_truncation_is_refused() -> None:
 
 def test_another_version_is_refused() -> None:
     loose = msgspec.msgpack.decode(GOOD)
-    refusal = World().refusal(msgspec.msgpack.encode({**loose, "version": 2}))
+    refusal = World().refusal(msgspec.msgpack.encode({**loose, "version": VERSION + 1}))
     assert (refusal.reason, refusal.status) == ("version", 409)
     assert "upgrade the older side" in str(refusal)
 

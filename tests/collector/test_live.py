@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from collector.live import LiveState
+from linkgauge.code import Outcome
 from linkgauge.frame import Frame
-from linkgauge.schema import STATE, Outcome
+from linkgauge.schema import STATE
 from tests.collector.world import NOW_NS, WINDOW_NS, batch, health, inventory, throughput, windows
 
 LINKS = ["j1>j2@backbone", "j1>g1@backbone"]

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from linkgauge.clock import NS_PER_S, Instant
+from linkgauge.code import Outcome
 from linkgauge.frame import Frame
 from linkgauge.histogram import Histogram
 from linkgauge.inventory import Inventory, load
-from linkgauge.schema import HEALTH, THROUGHPUT, WINDOW, Outcome
+from linkgauge.schema import HEALTH, THROUGHPUT, WINDOW
 from linkgauge.wire import Batch, encode
 
 WINDOW_NS = 10 * NS_PER_S

@@ -10,7 +10,8 @@ from linkgauge.clock import NS_PER_S
 from linkgauge.frame import Frame
 from linkgauge.inventory import Inventory, InventoryFile, build
 from linkgauge.model import Link
-from linkgauge.schema import HEALTH, STATE, TABLES, Kind, Table
+from linkgauge.schema import HEALTH, STATE, TABLES
+from linkgauge.table import Kind, Table
 
 WINDOW_NS = 10 * NS_PER_S
 WINDOWS = 6
@@ -41,6 +42,10 @@ def frames(first_ns: int) -> dict[str, Frame]:
     links = [str(link) for link in inventory().links]
     keys: dict[str, list[dict[str, str]]] = {
         "window": [{"link": link, "probe": "stamp", "class": "0"} for link in links],
+        "flow": [{"link": link, "probe": "stamp", "class": "0", "flow": "3"} for link in links],
+        "path": [{"link": link, "class": "0", "flow": "3"} for link in links],
+        "event": [{"link": link, "class": "0", "kind": "path"} for link in links],
+        "certificate": [{"link": link} for link in links],
         "throughput": [{"link": link} for link in links],
         "state": [{"link": link} for link in links],
         "health": [{"agent": node} for node in inventory().nodes],
@@ -64,6 +69,8 @@ def _frame(table: Table, keys: list[dict[str, str]], starts: list[int]) -> Frame
             columns[field.name] = np.arange(len(rows)) + at
         elif field.kind is Kind.REAL:
             columns[field.name] = (np.arange(len(rows)) + at) / 1024
+        elif field.kind is Kind.TEXT:
+            columns[field.name] = [f"{field.name} {at}" for at in range(len(rows))]
     if table is HEALTH:
         columns["fit"] = [1] * len(rows)
     if table is STATE:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from linkgauge.frame import Column, Frame, Histograms
 from linkgauge.histogram import Histogram
-from linkgauge.schema import TABLES, Kind, Table
+from linkgauge.schema import TABLES
+from linkgauge.table import Kind, Table
 
 TIMES = st.integers(1, 2**62 - 1)
 WORDS = st.sampled_from(["a>b@n", "stamp", "", "é\N{SNOWMAN}", "x" * 200]) | st.text(max_size=8)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from linkgauge.frame import Frame, Histograms, concat
 from linkgauge.histogram import Histogram
-from linkgauge.schema import HEALTH, TABLES, WINDOW, Table
+from linkgauge.schema import HEALTH, TABLES, WINDOW
+from linkgauge.table import Table
 from tests.linkgauge.frames import frames, same_frame
 
 KEYS = {"link": ["a>b@n"], "probe": ["stamp"], "class": ["0"], "start_ns": [10]}

@@ -36,7 +36,7 @@ BODY = encode(SMALL)
 PLAN = Plan(
     version=wire.VERSION, agent="j1", window_ns=10, links=[PlanLink("j1>q1@n", "10.0.0.1", "10.0.0.2")],
     peers=["10.0.0.2"], locals=["10.0.0.1"], stamp_interval_ns=100, stamp_timeout_ns=200, stamp_port=862,
-    dscp=0, icmp_interval_ns=0, icmp_timeout_ns=0, tcp_interval_ns=0, tcp_timeout_ns=0, tcp_port=8620,
+    classes=[0], icmp_interval_ns=0, icmp_timeout_ns=0, tcp_interval_ns=0, tcp_timeout_ns=0, tcp_port=8620,
     throughput_port=5201, throughput_duration_ns=10, cycle_ns=1000,
     turns=[Turn("j1>q1@n", "send", "10.0.0.1", "10.0.0.2", 5)],
 )  # fmt: skip
@@ -123,11 +123,11 @@ def test_any_octets_are_refused(body: bytes) -> None:
 def test_another_version(version: int) -> None:
     told = refusal(changed(version=version))
     assert told.reason == "version"
-    assert str(told) == f"batch has wire version {version}, this reads 1; upgrade the older side"
+    assert str(told) == f"batch has wire version {version}, this reads {wire.VERSION}; upgrade the older side"
 
 
 def test_another_version_with_parts_not_known_yet() -> None:
-    assert refusal(changed(version=2, colour="blue")).reason == "version"
+    assert refusal(changed(version=wire.VERSION + 1, colour="blue")).reason == "version"
     assert refusal(changed(colour="blue")).reason == "malformed"
 
 
@@ -158,7 +158,7 @@ HEADERS: list[tuple[dict[str, Any], str, str]] = [
     (
         {"tables": {"t": {"rows": 1, "columns": {}, "words": {}}}},
         "malformed",
-        "batch has a table 't', which version 1 does not know",
+        f"batch has a table 't', which version {wire.VERSION} does not know",
     ),
     (
         {"tables": {"window": {"rows": 0, "columns": {}, "words": {}}}},
@@ -214,7 +214,7 @@ def test_plan_round_trip() -> None:
     body = encode_plan(PLAN)
     assert decode_plan(body) == PLAN
     assert encode_plan(decode_plan(body)) == body
-    assert body.startswith(b'{"version":1,"agent":"j1"')
+    assert body.startswith(b'{"version":%d,"agent":"j1"' % wire.VERSION)
 
 
 def test_bad_plans() -> None:
@@ -225,8 +225,14 @@ def test_bad_plans() -> None:
         (b'"\xff"', "malformed"),
         (b"[" * 10_000, "malformed"),
         (body.replace(b'"agent"', b'"agnet"'), "malformed"),
-        (body.replace(b'"version":1', b'"version":2'), "version"),
+        (body.replace(b'"version":%d' % wire.VERSION, b'"version":1'), "version"),
         (body.replace(b'"window_ns":10', b'"window_ns":0'), "bad_value"),
+        (body.replace(b'"classes":[0]', b'"classes":[]'), "bad_value"),
+        (body.replace(b'"classes":[0]', b'"classes":[64]'), "bad_value"),
+        (body.replace(b'"flows":1,', b'"flows":0,'), "bad_value"),
+        (body.replace(b'"flows":1,', b'"flows":257,'), "bad_value"),
+        (body.replace(b'"auto"', b'"always"'), "bad_value"),
+        (body.replace(b'"stateful"', b'"statefull"'), "bad_value"),
     ):
         with pytest.raises(WireError) as caught:
             decode_plan(bad)

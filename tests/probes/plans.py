@@ -15,7 +15,7 @@ def plan(
 ) -> Plan:
     return Plan(
         version=VERSION, agent=agent, window_ns=10 * S, links=links or [], peers=[], locals=[],
-        stamp_interval_ns=S // 10, stamp_timeout_ns=2 * S, stamp_port=862, dscp=0,
+        stamp_interval_ns=S // 10, stamp_timeout_ns=2 * S, stamp_port=862, classes=[0],
         icmp_interval_ns=2 * S, icmp_timeout_ns=2 * S, tcp_interval_ns=2 * S, tcp_timeout_ns=2 * S,
         tcp_port=8620, throughput_port=5201, throughput_duration_ns=10 * S, cycle_ns=cycle_ns,
         turns=turns or [],

@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from linkgauge.clock import NS_PER_S, SystemClock, read_clock_quality, seconds
-from linkgauge.schema import Outcome
+from linkgauge.code import Outcome
 from linkgauge.wire import Plan, PlanLink, Turn, decode, encode_plan
 from probes.agent import Agent, Kit
 from probes.collector_client import CollectorClient

@@ -9,9 +9,10 @@ import time
 import pytest
 
 from linkgauge.clock import NS_PER_S, ClockQuality, Instant, SystemClock, read_clock_quality
+from linkgauge.code import Unfit
 from linkgauge.errors import ConfigError
 from linkgauge.frame import Frame, concat
-from linkgauge.schema import WINDOW, Unfit
+from linkgauge.schema import WINDOW
 from linkgauge.wire import VERSION, Plan, PlanLink
 from probes.engine import Engine, Fitness
 
@@ -28,7 +29,7 @@ def free_port(address: str) -> int:
 def plan(local: str, peer: str, port: int, links: int = 1) -> Plan:
     made = [PlanLink(f"n{local[-1]}>n{peer[-1]}@loop", local, peer)] * links
     return Plan(
-        VERSION, "n" + local[-1], WINDOW_NS, made, [peer], [local], 10_000_000, 300_000_000, port, 0,
+        VERSION, "n" + local[-1], WINDOW_NS, made, [peer], [local], 10_000_000, 300_000_000, port, [0],
         0, 0, 0, 0, 0, 0, 0, 0, [],
     )  # fmt: skip
 

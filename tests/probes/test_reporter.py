@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from linkgauge.clock import NS_PER_S, ClockQuality, Instant
+from linkgauge.code import Unfit
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame
-from linkgauge.schema import WINDOW, Unfit
+from linkgauge.schema import WINDOW
 from linkgauge.wire import Batch, decode
 from probes.echo import EchoRound, Fate
 from probes.engine import Fitness

@@ -11,7 +11,8 @@ from linkgauge.clock import NS_PER_S
 from linkgauge.frame import Frame, Histograms
 from linkgauge.histogram import Histogram
 from linkgauge.model import DEFAULT_TIERS, Link, LinkSpec, Tier
-from linkgauge.schema import STATE, THROUGHPUT, WINDOW, Kind
+from linkgauge.schema import STATE, THROUGHPUT, WINDOW
+from linkgauge.table import Kind
 
 WINDOW_NS = 10 * NS_PER_S
 START_NS = 1_000 * WINDOW_NS

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from linkgauge.schema import Outcome
+from linkgauge.code import Outcome
 from probes.throughput.probe import Finished, ProcessRunner, ThroughputProbe
 from tests.probes.fake_clock import FakeClock
 

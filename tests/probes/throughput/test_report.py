@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linkgauge.schema import Outcome
+from linkgauge.code import Outcome
 from probes.throughput.report import Report, client_argv, parse, served, server_argv
 
 GOOD: dict[str, Any] = {
