@@ -1,31 +1,63 @@
-"""The `linkgauge` command. Exit codes: 0 well; 1 it ran and the answer is bad; 2 it could not run."""
+"""The `linkgauge` command. Exit codes: 0 well; 1 it ran and the answer is bad; 2 it could not run.
+
+A command's module is imported when the command is called, not before: a reflector needs neither a database
+nor a web server in its memory.
+"""
 
 from __future__ import annotations
 
+import importlib
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from console import agent, check_config, collector, reflector, render, status, token
-from console.demo import command as demo
 from linkgauge.errors import LinkgaugeError
+
+COMMANDS = {
+    "demo": ("console.demo.command", "Measure a lab network, break a link, check what was seen."),
+    "agent": ("console.agent", "Run the agent of this node."),
+    "collector": ("console.collector", "Run the collector: receive, keep, judge, alert."),
+    "reflector": ("console.reflector", "Answer STAMP packets, without plan or collector."),
+    "status": ("console.status", "Show links, agents and alerts, and what is unknown and why."),
+    "check-config": ("console.check_config", "Check inventory, agent or collector settings."),
+    "token": ("console.token", "Make a new token for a node."),
+    "render": ("console.render", "Write Grafana boards, data source and alert rules."),
+}
+"""Name of a command: the module whose `run` it is, and what it does in one line."""
+
+
+class _Late(TyperGroup):
+    """Knows names and lines; the command itself is made when it is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, made(name) if name else None, rest
+
+
+def made(name: str) -> Any:
+    """The command of that name, its module imported."""
+    single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    single.command(name)(importlib.import_module(COMMANDS[name][0]).run)
+    return typer.main.get_command(single)
+
+
+def _unmade() -> None:
+    """Stands for a command until it is called."""
+
 
 app = typer.Typer(
     name="linkgauge",
+    cls=_Late,
     help="Measures the network between compute centres, keeps every measurement, and judges it.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command("demo")(demo.run)
-app.command("agent")(agent.run)
-app.command("collector")(collector.run)
-app.command("reflector")(reflector.run)
-app.command("status")(status.run)
-app.command("check-config")(check_config.run)
-app.command("token")(token.run)
-app.command("render")(render.run)
+for _name, (_, _line) in COMMANDS.items():
+    app.command(_name, help=_line)(_unmade)
 
 
 def main() -> None:
