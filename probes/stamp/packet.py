@@ -1,4 +1,4 @@
-"""STAMP test packets as columns (RFC 8762, unauthenticated; SSID position of RFC 8972).
+"""STAMP test packets as columns (RFC 8762; SSID position of RFC 8972).
 
 Session-Sender packet, 44 octets (RFC 8762 section 4.2.1):
 
@@ -12,6 +12,15 @@ Session-Reflector packet, 44 octets (RFC 8762 section 4.3.1):
     24  sender's Sequence Number (4)   28  sender's Timestamp T1 (8)   36  sender's Error Estimate (2)
     38  must be zero (2)               40  sender's TTL as received (1)          41  must be zero (3)
 
+Authenticated packets have 112 octets (RFC 8762 sections 4.2.2 and 4.3.2), what is not named must be zero:
+
+     0  Sequence Number (4)     16  Timestamp T1 or T3 (8)     24  Error Estimate (2)   26  SSID (2)
+    32  Receive Timestamp T2 (8)                               48  sender's Sequence Number (4)
+    64  sender's Timestamp T1 (8)      72  sender's Error Estimate (2)     80  sender's TTL (1)
+    96  HMAC (16)
+
+TLVs (RFC 8972 section 4) follow the base packet of either mode.
+
 Numbers are big-endian. A batch of packets is a structured array over an (n, >= 44) uint8 block: no packet is
 an object of its own. Timestamps are NTP 64-bit (RFC 5905 section 6): seconds since 1900 and 2**-32 s; on
 receipt the truncated PTPv2 form (Z bit of the Error Estimate, RFC 8762 section 4.1.1) is read as well.
@@ -19,6 +28,7 @@ receipt the truncated PTPv2 form (Z bit of the Error Estimate, RFC 8762 section 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,6 +38,10 @@ from linkgauge.clock import NS_PER_S
 
 SIZE = 44
 """Octets of an unauthenticated packet without TLVs."""
+AUTHENTICATED_SIZE = 112
+"""Octets of an authenticated packet without TLVs."""
+HMAC_AT = 96
+"""Where the HMAC of an authenticated packet stands: it covers all octets before."""
 NTP_UNIX_OFFSET_S = 2_208_988_800
 """1970-01-01 in seconds of the NTP era 0 (1900-01-01)."""
 _ERA_S = 1 << 32
@@ -50,24 +64,52 @@ REFLECTOR = np.dtype(
         "itemsize": SIZE,
     }
 )
+SENDER_AUTHENTICATED = np.dtype(
+    {
+        "names": ["seq", "t1", "error", "ssid"],
+        "formats": [">u4", ">u8", ">u2", ">u2"],
+        "offsets": [0, 16, 24, 26],
+        "itemsize": AUTHENTICATED_SIZE,
+    }
+)
+REFLECTOR_AUTHENTICATED = np.dtype(
+    {
+        "names": ["seq", "t3", "error", "ssid", "t2", "sender_seq", "t1", "sender_error", "ttl"],
+        "formats": [">u4", ">u8", ">u2", ">u2", ">u8", ">u4", ">u8", ">u2", "u1"],
+        "offsets": [0, 16, 24, 26, 32, 48, 64, 72, 80],
+        "itemsize": AUTHENTICATED_SIZE,
+    }
+)
 
 Block = NDArray[np.uint8]
-"""(n, w) octets, one packet a row, w >= SIZE, rows contiguous."""
+"""(n, w) octets, one packet a row, w >= the base packet's; the octets of a row lie side by side."""
 
 
-def sender_columns(block: Block) -> NDArray[Any]:
-    """The first SIZE octets of each row as SENDER records (n,); a view when the rows allow it."""
-    return np.ascontiguousarray(block[:, :SIZE]).view(SENDER)[:, 0]
+def sender_columns(block: Block, base: int = SIZE) -> NDArray[Any]:
+    """The first `base` octets (SIZE or AUTHENTICATED_SIZE) of each row as sender records (n,); a view."""
+    return _view(block, SENDER if base == SIZE else SENDER_AUTHENTICATED)
 
 
-def reflector_columns(block: Block) -> NDArray[Any]:
-    """The first SIZE octets of each row as REFLECTOR records (n,); a view when the rows allow it."""
-    return np.ascontiguousarray(block[:, :SIZE]).view(REFLECTOR)[:, 0]
+def reflector_columns(block: Block, base: int = SIZE) -> NDArray[Any]:
+    """The first `base` octets (SIZE or AUTHENTICATED_SIZE) of each row as reflector records (n,); a view."""
+    return _view(block, REFLECTOR if base == SIZE else REFLECTOR_AUTHENTICATED)
 
 
-def requests(seq: NDArray[np.int64], ssid: NDArray[np.uint16], error: int) -> NDArray[Any]:
-    """Sender packets (n,) SENDER with T1 still zero; seq is taken modulo 2**32."""
-    packets = np.zeros(len(seq), SENDER)
+def _view(block: Block, record: np.dtype[np.void]) -> NDArray[Any]:
+    return block.view(_widened(record, block.shape[1]))[:, 0]
+
+
+@lru_cache(maxsize=64)
+def _widened(record: np.dtype[np.void], width: int) -> np.dtype[np.void]:
+    """The record with its rows `width` octets apart, so that a block can be seen as such without a copy."""
+    assert record.fields is not None and record.names is not None  # noqa: PT018
+    formats, offsets = zip(*(record.fields[name][:2] for name in record.names), strict=True)
+    return np.dtype({"names": record.names, "formats": formats, "offsets": offsets, "itemsize": width})
+
+
+def requests(seq: NDArray[np.int64], ssid: NDArray[np.uint16], error: int, base: int = SIZE) -> NDArray[Any]:
+    """Sender packets (n,) of `base` octets with T1 still zero; seq is taken modulo 2**32."""
+    packets = np.zeros(len(seq), SENDER if base == SIZE else SENDER_AUTHENTICATED)
     packets["seq"] = seq & 0xFFFF_FFFF
     packets["ssid"] = ssid
     packets["error"] = error
@@ -99,8 +141,8 @@ def replies(
 
 
 def octets(packets: NDArray[Any]) -> Block:
-    """Records as an (n, SIZE) uint8 view."""
-    return packets.view(np.uint8).reshape(len(packets), SIZE)
+    """Contiguous records as an (n, octets of one) uint8 view."""
+    return packets.view(np.uint8).reshape(len(packets), packets.dtype.itemsize)
 
 
 def ntp(unix_ns: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -108,6 +150,13 @@ def ntp(unix_ns: NDArray[np.int64]) -> NDArray[np.uint64]:
     second = unix_ns // NS_PER_S
     fraction = ((unix_ns - second * NS_PER_S).astype(np.uint64) << np.uint64(32)) // np.uint64(NS_PER_S)
     return (((second + NTP_UNIX_OFFSET_S) % _ERA_S).astype(np.uint64) << np.uint64(32)) | fraction
+
+
+def ptp(unix_ns: NDArray[np.int64], tai_offset_s: int) -> NDArray[np.uint64]:
+    """Unix ns (n,) to truncated PTPv2 timestamps (n,): TAI seconds modulo 2**32, and ns (IEEE 1588)."""
+    second = unix_ns // NS_PER_S
+    fraction = (unix_ns - second * NS_PER_S).astype(np.uint64)
+    return (((second + tai_offset_s) % _ERA_S).astype(np.uint64) << np.uint64(32)) | fraction
 
 
 def unix_ns(stamp: NDArray[np.uint64], error: NDArray[np.uint16], tai_offset_s: int = 0) -> NDArray[np.int64]:
