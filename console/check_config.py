@@ -1,8 +1,14 @@
-"""`linkgauge check-config`: read configuration files as the programs do, and say every fault."""
+"""`linkgauge check-config`: read configuration files as the programs do, and say every fault.
+
+The files that they name are read as well: tokens, keys, certificates, passwords.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import ssl
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +16,12 @@ import typer
 import yaml
 
 from collector.settings import Settings as CollectorSettings
+from collector.settings import Tls
+from collector.tokens import Tokens
 from linkgauge import inventory
 from linkgauge.errors import ConfigError
 from probes import settings as agent_settings
+from probes.collector_client import CollectorClient
 
 
 def run(
@@ -53,6 +62,18 @@ def _kind(path: Path) -> str:
     return "collector" if isinstance(keys, dict) and "inventory" in keys else "inventory"
 
 
+def _all(checks: Sequence[Callable[[], object]]) -> None:
+    """Run every check; raises one ConfigError with the faults of all."""
+    faults: dict[str, None] = {}
+    for one in checks:
+        try:
+            one()
+        except ConfigError as err:
+            faults.update(dict.fromkeys(err.faults))
+    if faults:
+        raise ConfigError(*faults)
+
+
 def _inventory(path: Path) -> str:
     made = inventory.load(path)
     return (
@@ -63,14 +84,52 @@ def _inventory(path: Path) -> str:
 
 def _agent(path: Path) -> str:
     made = agent_settings.load(path)
-    agent_settings.read_token(made)
-    return f"settings of agent {made.node}, reports to {', '.join(made.collectors)}"
+    _all(
+        [
+            lambda: agent_settings.read_token(made),
+            lambda: agent_settings.keys(made),
+            lambda: CollectorClient(made.collectors, "unused", made.ca_file),
+            lambda: _folder(path, made.data_dir),
+        ]
+    )
+    keyed = f", {len(agent_settings.keys(made))} HMAC keys" if made.keys_file else ""
+    return f"settings of agent {made.node}, reports to {', '.join(made.collectors)}{keyed}"
 
 
 def _collector(path: Path) -> str:
     made = CollectorSettings.load(path)
-    summary = _inventory(made.inventory)
-    return f"settings of collector {made.name} at {made.listen}, {summary}"
+    hot = made.influxdb
+    _all(
+        [
+            lambda: _inventory(made.inventory),
+            lambda: Tokens.load(made.tokens),
+            lambda: _folder(path, made.data_dir),
+            lambda: _tls(path, made.tls) if made.tls else None,
+            lambda: hot.password() if hot else None,
+            lambda: hot.token() if hot else None,
+            *(hook.token for hook in made.webhooks),
+        ]
+    )
+    return f"settings of collector {made.name} at {made.listen}, {_inventory(made.inventory)}"
+
+
+def _folder(path: Path, folder: Path) -> None:
+    """A data folder may be missing, but what is there must be a folder that can be written."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(f"{path}: data_dir: {folder} cannot be made or written; name another folder")
+
+
+def _tls(path: Path, tls: Tls) -> None:
+    try:
+        # a key with a pass phrase is a fault: nobody is there to type it
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key, lambda: "")
+    except (OSError, ValueError) as err:  # ssl.SSLError is an OSError
+        words = getattr(err, "reason", None) or getattr(err, "strerror", None) or type(err).__name__
+        raise ConfigError(
+            f"{path}: tls: {tls.certificate} and {tls.key} cannot be used as certificate and key ({words}); "
+            "give readable PEM files that belong together"
+        ) from None
 
 
 _SUMMARIES = {"inventory": _inventory, "agent": _agent, "collector": _collector}

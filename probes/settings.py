@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from linkgauge.errors import ConfigError
 from linkgauge.inventory import Name
 from linkgauge.probing import Model, Port
 from linkgauge.yaml_file import read_yaml
+from probes.keys import read_keys
 
 TOKEN_VARIABLE = "LINKGAUGE_TOKEN"  # noqa: S105 - the variable's name
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("must be an IPv4 or IPv6 address") from None
+
+
+Address = Annotated[str, AfterValidator(_address)]
 
 
 class OutboxSettings(Model):
@@ -26,15 +39,17 @@ class AgentSettings(Model):
     """node: this host's name in the inventory. collectors: addresses in order of preference.
 
     token_file: the agent's token, readable by its owner only; the environment variable LINKGAUGE_TOKEN
-    goes before it. bind_ports: local address -> UDP port that the reflector binds there, not the plan's.
+    goes before it. keys_file: HMAC keys of authenticated STAMP by peer address (probes.keys).
+    bind_ports: local address -> UDP port that the reflector binds there, not the plan's.
     """
 
     node: Name
     collectors: list[Annotated[str, Field(pattern=r"^https?://[^\s]+$")]] = Field(min_length=1)
     token_file: Path | None = None
     ca_file: Path | None = None
+    keys_file: Path | None = None
     data_dir: Path
-    bind_ports: dict[str, Port] = Field(default_factory=dict)
+    bind_ports: dict[Address, Port] = Field(default_factory=dict)
     plan_refresh_s: float = Field(30, ge=1)
     outbox: OutboxSettings = OutboxSettings()
 
@@ -48,8 +63,14 @@ def load(path: Path) -> AgentSettings:
             "data_dir": here / settings.data_dir,
             "token_file": here / settings.token_file if settings.token_file else None,
             "ca_file": here / settings.ca_file if settings.ca_file else None,
+            "keys_file": here / settings.keys_file if settings.keys_file else None,
         }
     )
+
+
+def keys(settings: AgentSettings) -> Mapping[str, bytes]:
+    """HMAC key by peer address, empty without a keys file; raises ConfigError, which never quotes one."""
+    return read_keys(settings.keys_file) if settings.keys_file is not None else {}
 
 
 def read_token(settings: AgentSettings) -> str:

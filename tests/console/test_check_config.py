@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from collector.tokens import issue
+from console.check_config import check
 from console.main import app
 from console.token import write_secret
 
@@ -62,3 +63,66 @@ def test_a_missing_file_is_a_fault(folder: Path) -> None:
     result = CliRunner().invoke(app, ["check-config", str(folder / "nothing.yaml")])
     assert result.exit_code == 1
     assert "there is no such file" in result.output
+
+
+def faults(folder: Path, name: str) -> list[str]:
+    told: list[str] = check(folder / name)["faults"]
+    return told
+
+
+def test_every_file_that_an_agent_names_is_read(folder: Path) -> None:
+    (folder / "token").unlink()
+    (folder / "keys.yaml").write_text("10.0.0.2: short\n")
+    (folder / "keys.yaml").chmod(0o600)
+    (folder / "ca.pem").write_text("no certificate")
+    (folder / "data").write_text("no folder")
+    (folder / "agent.yaml").write_text(AGENT + "keys_file: keys.yaml\nca_file: ca.pem\n")
+    token, keys, trust, data = faults(folder, "agent.yaml")
+    assert "token: there is no such token file" in token
+    assert "keys.yaml: line 1: the key of 10.0.0.2 is not of 64 hex digits" in keys
+    assert "ca.pem: the certificates to trust cannot be read" in trust
+    assert f"data_dir: {folder / 'data'} cannot be made or written" in data
+
+
+def test_keys_are_counted_not_shown(folder: Path) -> None:
+    key = "ab" * 32
+    (folder / "keys.yaml").write_text(f"10.0.0.2: {key}\n")
+    (folder / "keys.yaml").chmod(0o600)
+    (folder / "agent.yaml").write_text(AGENT + "keys_file: keys.yaml\n")
+    told = check(folder / "agent.yaml")
+    assert told["faults"] == []
+    assert told["summary"].endswith(", 1 HMAC keys")
+    (folder / "keys.yaml").chmod(0o644)
+    assert faults(folder, "agent.yaml") == [
+        f"{folder}/keys.yaml: others can reach this keys file; run `chmod 600 {folder}/keys.yaml`"
+    ]
+
+
+def test_a_port_bound_at_no_address_is_a_fault(folder: Path) -> None:
+    (folder / "agent.yaml").write_text(AGENT + "bind_ports: {10.0.0: 900}\n")
+    assert "bind_ports" in faults(folder, "agent.yaml")[0]
+    assert "must be an IPv4 or IPv6 address" in faults(folder, "agent.yaml")[0]
+
+
+def test_every_file_that_a_collector_names_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LINKGAUGE_INFLUXDB_PASSWORD", "LINKGAUGE_WEBHOOK_PAGER_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    (folder / "inventory.yaml").write_text(INVENTORY + "colour: red\n")
+    (folder / "tokens.yaml").unlink()
+    (folder / "password").write_text("very-secret")
+    (folder / "password").chmod(0o640)
+    (folder / "certificate.pem").write_text("no certificate")
+    (folder / "collector.yaml").write_text(
+        COLLECTOR
+        + "tls: {certificate: certificate.pem, key: certificate.pem}\n"
+        + "influxdb: {url: 'http://127.0.0.1:8086', user: u, password_file: password}\n"
+        + "webhooks: [{name: pager, url: 'http://127.0.0.1:9/', token_file: nowhere}]\n"
+    )
+    told = faults(folder, "collector.yaml")
+    assert len(told) == 5
+    assert "colour: there is no such key" in told[0]
+    assert "tokens.yaml: there is no such file" in told[1]
+    assert "cannot be used as certificate and key" in told[2]
+    assert "password: others than its owner can reach this secret; run: chmod 600" in told[3]
+    assert "nowhere: there is no such file" in told[4]
+    assert not any("very-secret" in fault for fault in told)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from linkgauge.errors import ConfigError
-from probes.settings import TOKEN_VARIABLE, load, read_token
+from probes.settings import TOKEN_VARIABLE, keys, load, read_token
 
 GOOD = "node: a1\ncollectors: ['https://c.example:8440']\ntoken_file: token\ndata_dir: data\n"
 
@@ -74,3 +74,17 @@ def test_token_file_with_more_than_a_token(tmp_path: Path) -> None:
     token.chmod(0o600)
     with pytest.raises(ConfigError, match="must hold one token and nothing else"):
         read_token(load(write(tmp_path)))
+
+
+def test_keys_stand_in_a_file_beside_it(tmp_path: Path) -> None:
+    assert keys(load(write(tmp_path))) == {}
+    (tmp_path / "keys.yaml").write_text("10.0.0.2: " + "0f" * 32)
+    (tmp_path / "keys.yaml").chmod(0o600)
+    assert keys(load(write(tmp_path, GOOD + "keys_file: keys.yaml\n"))) == {"10.0.0.2": b"\x0f" * 32}
+
+
+def test_bind_ports_are_by_address(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD + "bind_ports: {'::01': 900, localhost: 901}\n")
+    with pytest.raises(ConfigError, match=r"bind_ports\.localhost: must be an IPv4 or IPv6 address"):
+        load(path)
+    assert load(write(tmp_path, GOOD + "bind_ports: {'::01': 900}\n")).bind_ports == {"::1": 900}
