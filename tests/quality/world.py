@@ -11,7 +11,7 @@ from linkgauge.clock import NS_PER_S
 from linkgauge.frame import Frame, Histograms
 from linkgauge.histogram import Histogram
 from linkgauge.model import DEFAULT_TIERS, Link, LinkSpec, Tier
-from linkgauge.schema import STATE, THROUGHPUT, WINDOW
+from linkgauge.schema import FLOW, STATE, THROUGHPUT, WINDOW
 from linkgauge.table import Kind
 
 WINDOW_NS = 10 * NS_PER_S
@@ -68,3 +68,17 @@ def values(state: Frame, at: int = 0) -> dict[str, Any]:
     """One row of STATE by column name."""
     assert state.table is STATE
     return {name: column[at] for name, column in state.columns.items()}
+
+
+def flow_row(flow: int, window: int = 0, **values: Any) -> dict[str, Any]:
+    """A row of FLOW, `window` windows before the one judged: 100 packets, all replied to unless told."""
+    made: dict[str, Any] = {"link": str(THERE), "probe": "stamp", "class": "0", "flow": str(flow)}
+    made |= {"start_ns": START_NS - window * WINDOW_NS, "length_ns": WINDOW_NS, "sent": 100}
+    lost = sum(values.get(name, 0) for name in ("lost_forward", "lost_backward", "lost_unattributed"))
+    return {**made, "replied": 100 - lost, **values}
+
+
+def flows(rows: Sequence[Mapping[str, Any]]) -> Frame:
+    """A frame of such rows."""
+    given = {name for row in rows for name in row} | {*FLOW.keys, "start_ns"}
+    return Frame.of(FLOW, {name: [row.get(name, 0) for row in rows] for name in given}, len(rows))
