@@ -1,110 +1,167 @@
-"""What a probe costs: STAMP round trips on loopback, with fping beside it in the same run where installed.
+"""What a probe costs: round trips per CPU-second of the sender, beside the same in bare C and other tools.
 
-`python -m benchmarks.probing` prints one JSON document. Sender and reflector run in processes of their own;
-the figure is round trips per CPU-second of the sender (user and system time), median of the runs.
+`python -m benchmarks.probing [--quick]` prints one JSON document. One link at a fast rate, and 1 000 targets
+at 10 per second each; transmit stamps off and on. The far end is our reflector in C on the other core, so
+that it is never the limit. CPU of our process is that between two deliveries of windows: start-up is left
+out. The C sender comes bare (44 octets) and with the octets that our engine sends.
 """
 
 from __future__ import annotations
 
-import json
-import multiprocessing
-import os
-import shutil
+import contextlib
 import statistics
-import subprocess
-import sys
-import threading
-import time
-from multiprocessing.synchronize import Event
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from linkgauge.clock import NS_PER_S, SystemClock, read_clock_quality
-from linkgauge.frame import Frame
-from linkgauge.wire import VERSION, Plan, PlanLink
-from probes.engine import Engine, Fitness
-from probes.standalone import StandaloneReflector, parse_allowed
+from benchmarks import compiled, ours, rivals
+from benchmarks.compiled import Floor, Load
+from benchmarks.machine import Goal, at_least, note, quick, ratio, show
+from benchmarks.world import World, world
+from linkgauge.clock import NS_PER_S
+from probes.stamp.tlv import layout, tail
 
-RUNS = 3
-SECONDS = 4
-TARGETS = 200
-RATE_PPS = 10
-SENDER, REFLECTOR, PORT = "127.77.0.1", "127.77.0.2", 18_862
-
-
-def reflect(stop: Event) -> None:
-    """Answer until told to stop."""
-    reflector = StandaloneReflector(
-        [(REFLECTOR, PORT)], parse_allowed([SENDER]), SystemClock(), read_clock_quality
-    )
-    ended = threading.Event()
-    threading.Thread(target=reflector.run, args=(ended,)).start()
-    stop.wait()
-    ended.set()
+RUNS = 1 if quick() else 3
+RIVAL_RUNS = 1 if quick() else 2
+FLOOR_S = 1.0 if quick() else 1.5
+RIVAL_S = 1.0 if quick() else 1.5
+WINDOWS = 1 if quick() else 2
+WINDOW_NS = 2 * NS_PER_S
+FAST_PPS = 100_000
+TARGETS, RATE_PPS = rivals.TARGETS, rivals.RATE_PPS
+OUR_TAIL = tail(layout(0, tlvs=True, authenticated=False), 0).hex()
+OUR_OCTETS = 44 + len(OUR_TAIL) // 2
 
 
-def probe(results: multiprocessing.Queue[dict[str, float]]) -> None:
-    """One run of the engine; reports replies and processor time."""
-    links = [PlanLink(f"a>b{n}@bench", SENDER, REFLECTOR) for n in range(TARGETS)]
-    plan = Plan(
-        VERSION, "a", NS_PER_S, links, [], [], NS_PER_S // RATE_PPS, NS_PER_S // 2, PORT, [0],
-        0, 0, 0, 0, 0, 0, 0, 0, [],
-    )  # fmt: skip
-    replied = sent = 0
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One column of the table; closed: also as fast as replies come (the C sender alone can)."""
 
-    def deliver(frame: Frame, fitness: Fitness) -> None:
-        nonlocal replied, sent
-        replied += int(frame.count("replied").sum())
-        sent += int(frame.count("sent").sum())
-
-    engine = Engine(plan, SystemClock(), read_clock_quality, deliver, lambda start, end: False)
-    began_s = time.process_time()
-    engine.start()
-    time.sleep(SECONDS + 2)
-    engine.stop()
-    cpu_s = time.process_time() - began_s
-    results.put({"sent": sent, "replied": replied, "cpu_s": cpu_s, "per_cpu_s": replied / cpu_s})
+    name: str
+    targets: int
+    rate_pps: int
+    batch: int
+    closed: bool
+    rivals: dict[str, rivals.Rival]
 
 
-def fping() -> float | None:
-    """The same load by fping: round trips per CPU-second; None when it is not installed."""
-    program = shutil.which("fping")
-    if program is None:
-        return None
-    targets = [f"127.77.1.{n}" for n in range(1, TARGETS + 1)]
-    count = SECONDS * RATE_PPS
-    before = os.times()
-    argv = [program, "-q", "-i", "1", "-p", str(1000 // RATE_PPS), "-c", str(count), *targets]
-    subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    after = os.times()
-    cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
-    return TARGETS * count / cpu_s
+CASES = (
+    Case("one_link", 1, FAST_PPS, 256, True, rivals.ONE),
+    Case("many_targets", TARGETS, TARGETS * RATE_PPS, 100, False, rivals.MANY),
+)
 
 
 def main() -> None:
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    reflector = context.Process(target=reflect, args=(stop,))
-    reflector.start()
-    time.sleep(1)
-    ours, rival = [], []
-    for _ in range(RUNS):
-        results: multiprocessing.Queue[dict[str, float]] = context.Queue()
-        run = context.Process(target=probe, args=(results,))
-        run.start()
-        ours.append(results.get())
-        run.join()
-        if (other := fping()) is not None:
-            rival.append(other)
-    stop.set()
-    reflector.join()
-    median = statistics.median(run["per_cpu_s"] for run in ours)
-    document = {
-        "load": f"{TARGETS} targets x {RATE_PPS} per second on loopback, windows and transmit stamps on",
-        "round_trips_per_cpu_s": round(median),
-        "runs": ours,
-        "fping_round_trips_per_cpu_s": round(statistics.median(rival)) if rival else None,
-        "ratio_to_fping": round(median / statistics.median(rival), 2) if rival else None,
+    with world() as where, compiled.floor() as programs, _far_end(programs, where) as port:
+        found = {case.name: _case(where, programs, port, case) for case in CASES}
+        show("probing", where.setting, _explained(found), _goals(found))
+
+
+@contextlib.contextmanager
+def _far_end(programs: Floor | None, where: World) -> Iterator[int]:
+    """Our C reflector; without a compiler our reflector in Python."""
+    if programs:
+        with compiled.reflector(programs, where):
+            yield compiled.PORT
+    else:
+        with ours.reflector(where, compiled.PORT):
+            yield compiled.PORT
+
+
+def _case(where: World, programs: Floor | None, port: int, case: Case) -> dict[str, Any]:
+    measured: dict[str, list[Any]] = {}
+    several = programs is not None and case.targets > 1
+    first = where.first_target if several else where.reflector
+    peers = where.targets(case.targets) if several else [where.reflector] * case.targets
+    for run in range(RUNS):
+        note(f"{case.name}, run {run + 1} of {RUNS}")
+        if programs:
+            for name, load in _loads(case).items():
+                measured.setdefault(name, []).append(compiled.send(programs, where, load, first))
+        for name, stamps in (("ours", "off"), ("ours, transmit stamps", "on")):
+            interval_ns = NS_PER_S * case.targets // case.rate_pps
+            job = ours.Job(where.sender, peers, port, interval_ns, WINDOW_NS, WINDOWS + 1, stamps)
+            measured.setdefault(name, []).append(asdict(ours.cost(ours.run(where, job), WINDOWS)))
+        for name, rival in case.rivals.items():
+            if run < RIVAL_RUNS:
+                measured.setdefault(name, []).append(_rival(where, rival))
+    if programs is None:
+        measured["C"] = [compiled.NO_COMPILER]
+    return {name: _row(runs) for name, runs in measured.items()}
+
+
+def _loads(case: Case) -> dict[str, Load]:
+    """The C sender's loads by name."""
+    paced, batch = case.rate_pps, case.batch
+    loads = {
+        "C": Load(case.targets, paced, batch, FLOOR_S),
+        "C, our octets": Load(case.targets, paced, batch, FLOOR_S, tail=OUR_TAIL),
+        "C, our octets, transmit stamps": Load(case.targets, paced, batch, FLOOR_S, True, OUR_TAIL),
     }
-    json.dump(document, sys.stdout)
+    if case.closed:
+        loads["C, as fast as it goes"] = Load(case.targets, 0, batch, FLOOR_S)
+        loads["C, our octets, as fast as it goes"] = Load(case.targets, 0, batch, FLOOR_S, tail=OUR_TAIL)
+    return loads
+
+
+def _rival(where: World, rival: rivals.Rival) -> dict[str, Any] | str:
+    found = rival(where, RIVAL_S)
+    return asdict(found) if isinstance(found, rivals.Cost) else found
+
+
+def _row(runs: list[Any]) -> dict[str, Any] | str:
+    """Median of the figure that counts, and every run."""
+    costs = [run for run in runs if isinstance(run, dict)]
+    if not costs:
+        return str(runs[0])
+    return {"per_cpu_s": round(statistics.median(one["per_cpu_s"] for one in costs)), "runs": costs}
+
+
+def _figure(rows: dict[str, Any], name: str) -> float | None:
+    row = rows.get(name)
+    return row["per_cpu_s"] if isinstance(row, dict) else None
+
+
+def _explained(found: dict[str, Any]) -> dict[str, Any]:
+    """The figures with what they mean."""
+    return {
+        "figure": "answered probes per CPU-second of the sending process, user and system time",
+        "one_link": f"one link, {FAST_PPS} per second; C in batches of 256",
+        "many_targets": f"{TARGETS} targets x {RATE_PPS} per second; C in batches of 100",
+        "ours": f"all windows on, one each {WINDOW_NS / NS_PER_S:g} s; {OUR_OCTETS} octets with TLVs; "
+        "CPU between two deliveries of windows",
+        "C": "floor/send.c, 44 octets, getrusage after 0.5 s of warming up",
+        "far_end": "floor/reflect.c; for ICMP tools the far kernel, on the sender's core",
+        "figures": found,
+    }
+
+
+def _goals(found: dict[str, Any]) -> list[Goal]:
+    one, many = found["one_link"], found["many_targets"]
+    fast, spread = _figure(one, "ours"), _figure(many, "ours")
+    daemons = [figure for name in rivals.DAEMONS if (figure := _figure(many, name)) is not None]
+    return [
+        at_least("one link: ours / fping", 2.3, ratio(fast, _figure(one, "fping"))),
+        at_least("one link: ours / C", 0.85, ratio(fast, _figure(one, "C"))),
+        at_least("one link: ours / C, as fast as it goes", 0.85, _over(one, "C, as fast as it goes")),
+        at_least("one link: ours / C, our octets", 0.85, _over(one, "C, our octets")),
+        at_least("1 000 targets: ours / C", 0.7, ratio(spread, _figure(many, "C"))),
+        at_least("1 000 targets: ours / C, our octets", 0.7, _over(many, "C, our octets")),
+        at_least("1 000 targets: ours / collectd ping", 2, _over(many, "collectd ping")),
+        at_least("1 000 targets: ours / best other daemon", 5, ratio(spread, max(daemons, default=None))),
+        at_least(
+            "one link: transmit stamps on / off", 0.5, ratio(_figure(one, "ours, transmit stamps"), fast)
+        ),
+        at_least(
+            "1 000 targets: transmit stamps on / off",
+            0.5,
+            ratio(_figure(many, "ours, transmit stamps"), spread),
+        ),
+    ]
+
+
+def _over(rows: dict[str, Any], name: str) -> float | None:
+    return ratio(_figure(rows, "ours"), _figure(rows, name))
 
 
 if __name__ == "__main__":

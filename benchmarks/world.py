@@ -1,0 +1,153 @@
+"""Two namespaces joined by a veth pair, made for one benchmark: nobody else's traffic is in them.
+
+The sender's side is pinned to one core and the reflector's to another where there are two. Any number of
+targets lives at the reflector's end, behind one neighbour. Where the benchmark is not root, both ends are on
+loopback. On veth the receiver's softirq work is charged to the sender of a packet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from benchmarks.machine import ROOT
+from lab import namespace
+
+_MOST_TARGETS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Where the ends are. sender_space, reflector_space: namespaces, None on loopback; device: likewise."""
+
+    sender: str
+    reflector: str
+    first_target: str
+    sender_space: str | None
+    reflector_space: str | None
+    sender_device: str
+    reflector_device: str
+
+    @property
+    def setting(self) -> str:
+        """In words."""
+        where = "veth between two namespaces" if self.sender_space else "loopback, as this is not root"
+        cores = "ends on different cores" if len(_cores()) > 1 else "both ends on one core"
+        return f"{where}; {cores}"
+
+    def targets(self, count: int) -> list[str]:
+        """Addresses at which the reflector's end answers, consecutive."""
+        assert count <= _MOST_TARGETS
+        first = ipaddress.IPv4Address(self.first_target)
+        return [str(first + at) for at in range(count)]
+
+    def at_sender(self, argv: Sequence[str]) -> list[str]:
+        """The command that runs argv at the sender's end, on its core; the process is the one started."""
+        return _inside(self.sender_space, _cores()[0], argv)
+
+    def at_reflector(self, argv: Sequence[str]) -> list[str]:
+        """Likewise at the reflector's end."""
+        return _inside(self.reflector_space, _cores()[-1], argv)
+
+
+@contextlib.contextmanager
+def world() -> Iterator[World]:
+    """Make it, and remove it in the end with all that runs inside."""
+    if os.geteuid() != 0:
+        yield World("127.77.0.1", "127.77.0.2", "127.78.0.1", None, None, "lo", "lo")
+        return
+    mark = os.getpid() % 100_000
+    sender, reflector = f"lgbs{mark}", f"lgbr{mark}"
+    made = World("10.77.0.1", "10.77.0.2", "10.78.0.1", sender, reflector, f"lgbs{mark}", f"lgbr{mark}")
+    try:
+        _build(made, sender, reflector)
+        yield made
+    finally:
+        namespace.remove([sender, reflector])
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time of a process and all its threads so far, user and system, s (its POSIX CPU clock)."""
+    return time.clock_gettime(~pid << 3 | 2)
+
+
+def packets_received(pid: int, protocol: str, counter: str) -> int:
+    """A counter of /proc/net/snmp in the process's namespace, e.g. Icmp InEchoReps."""
+    with open(f"/proc/{pid}/net/snmp", encoding="ascii") as file:
+        rows = [line.split() for line in file if line.startswith(f"{protocol}:")]
+    return int(rows[1][rows[0].index(counter)])
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process, MB."""
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@contextlib.contextmanager
+def running(argv: Sequence[str], ready: str = "", **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A process of ours that is ended with SIGTERM; `ready`: wait for a line on its stderr that has this.
+
+    What it prints is thrown away. environment: beside our own.
+    """
+    stderr = subprocess.PIPE if ready else subprocess.DEVNULL
+    process = subprocess.Popen(
+        argv, stdout=subprocess.DEVNULL, stderr=stderr, text=True, env={**os.environ, **environment}, cwd=ROOT
+    )
+    try:
+        if ready:
+            _await_line(process, ready)
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stderr:
+            process.stderr.close()
+
+
+def _await_line(process: subprocess.Popen[str], words: str) -> None:
+    assert process.stderr is not None
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        if words in line:
+            return
+    raise RuntimeError(f"{process.args!r} ended before it was ready: {''.join(seen)[-300:]}")
+
+
+def _cores() -> list[int]:
+    return sorted(os.sched_getaffinity(0))
+
+
+def _inside(space: str | None, core: int, argv: Sequence[str]) -> list[str]:
+    enter = ["nsenter", f"--net={namespace.path(space)}"] if space else []
+    return [*enter, "taskset", "-c", str(core), *argv]
+
+
+def _build(made: World, sender: str, reflector: str) -> None:
+    namespace.ip_batch(
+        f"netns add {sender}\nnetns add {reflector}\n"
+        f"link add {made.sender_device} netns {sender} type veth "
+        f"peer name {made.reflector_device} netns {reflector}\n"
+    )
+    network = "10.78.0.0/16"
+    for name, device, address, route in (
+        (sender, made.sender_device, made.sender, f"{network} via {made.reflector}"),
+        (reflector, made.reflector_device, made.reflector, f"local {network} dev lo"),
+    ):
+        lines = (
+            f"link set lo up\nlink set {device} up\naddr add {address}/30 dev {device}\nroute add {route}\n"
+        )
+        namespace.run(["ip", "-n", name, "-batch", "-"], lines)
+    ping_sockets = "echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range\n"
+    namespace.run_inside({sender: ping_sockets})
