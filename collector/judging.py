@@ -9,13 +9,14 @@ from typing import Protocol
 
 from collector.event_line import event_line
 from collector.metrics import Metrics
+from collector.recent import Past
 from linkgauge.clock import NS_PER_S, Clock, window_start
 from linkgauge.frame import Frame
 from linkgauge.model import LinkSpec
 
 log = logging.getLogger(__name__)
-Judge = Callable[[Frame, Frame, Sequence[LinkSpec], int], Frame]
-"""(WINDOW rows of the period, last THROUGHPUT rows that measured, expected links, start_ns) -> STATE rows."""
+Judge = Callable[[Past, Sequence[LinkSpec], int], Frame]
+"""(what is known of the period, expected links, start_ns) -> STATE rows."""
 LONGEST_WAIT_S = 1.0
 MOST_AGAIN = 16
 """Windows judged again in one step; the others wait for the next."""
@@ -24,9 +25,7 @@ MOST_AGAIN = 16
 class Live(Protocol):
     """The present, as far as a judge needs it."""
 
-    def period(self, start_ns: int) -> Frame: ...
-
-    def throughput(self, start_ns: int) -> Frame: ...
+    def period(self, start_ns: int) -> Past: ...
 
     def last_judged_ns(self) -> int | None: ...
 
@@ -116,8 +115,7 @@ class JudgingLoop:
 
     def _judge_window(self, start_ns: int, publish: Sequence[Callable[[Frame], None]], outcome: str) -> None:
         try:
-            period, tests = self._live.period(start_ns), self._live.throughput(start_ns)
-            state = self._judge(period, tests, self._specs(), start_ns)
+            state = self._judge(self._live.period(start_ns), self._specs(), start_ns)
         except Exception:
             self._metrics.windows("failed")
             log.exception(event_line("judging_failed", start_ns=start_ns))

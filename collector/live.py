@@ -1,8 +1,8 @@
-"""The present, in memory: what each link and agent last reported, and the windows that a verdict looks at.
+"""The present, in memory: what each link and agent last reported, and the rows that a verdict looks at.
 
 Fed with each journalled batch; at start, with what the archive and the journal still have of the last
 period. A row replaces an older copy with the same key. Bounded: windows older than a period go, and nothing
-is held for a link or agent that is not in the inventory.
+is held for a link or agent that is not in the inventory. Of STAMP the class that is judged is shown.
 """
 
 from __future__ import annotations
@@ -14,22 +14,24 @@ from typing import Any
 
 import numpy as np
 
-from linkgauge.clock import NS_PER_S, seconds, window_start
+from collector.recent import Past, Recent
+from linkgauge.clock import NS_PER_S, seconds
 from linkgauge.code import Outcome
-from linkgauge.frame import Frame, concat
+from linkgauge.frame import Frame
 from linkgauge.inventory import Inventory
 from linkgauge.model import DelayBasis, Link, Probe, Verdict
-from linkgauge.schema import HEALTH, STATE, THROUGHPUT, WINDOW
+from linkgauge.schema import FLOW, HEALTH, STATE, THROUGHPUT, WINDOW
 from linkgauge.table import Table
 from linkgauge.wire import Batch
 
 _SHOWN = (
     "start_ns", "length_ns", "sent", "loss_forward_ratio", "loss_backward_ratio", "loss_ratio",
     "rtt_min_us", "rtt_p50_us", "rtt_p99_us", "forward_p50_us", "unfit", "replied", "refused",
+    "revision",
 )  # fmt: skip
 """Columns of WINDOW that the API tells for each probe."""
-_SLACK_WINDOWS = 8
-"""Windows kept beyond a period: those not yet judged, and those of clocks that are ahead."""
+_DIVERGENT = {Probe.STAMP: 1, Probe.ICMP: 2, Probe.TCP: 4}
+"""Bits of the field `divergent`."""
 Row = Mapping[str, Any]
 
 
@@ -42,15 +44,13 @@ class LiveState:
     def __init__(self, inventory: Callable[[], Inventory], cycle_ns: Callable[[], int] = lambda: 0) -> None:
         self._inventory, self._cycle_ns = inventory, cycle_ns
         self._lock = threading.Lock()
-        self._slots: dict[int, dict[str, Frame]] = {}
+        self._recent = Recent(inventory)
         self._shown: dict[tuple[str, str], Row] = {}
         self._tests: dict[str, Row] = {}  # the last of each link, however it ended
         self._measured: dict[str, Row] = {}  # the last of each link that measured
         self._health: dict[str, Row] = {}
         self._seen: dict[str, tuple[int, str]] = {}
         self._state: dict[str, Row] = {}
-        self._settled_ns = 0  # start of the newest window that was judged, or is just now
-        self._late: set[int] = set()
 
     def take(self, batch: Batch, received_ns: int) -> None:
         """Observe a journalled batch."""
@@ -76,19 +76,15 @@ class LiveState:
         with self._lock:
             self._take_state(frame)
 
-    def period(self, start_ns: int) -> Frame:
-        """WINDOW rows of the probe stamp, all links, of the period that ends with the window at start_ns.
+    def period(self, start_ns: int) -> Past:
+        """Rows of all links of the period that ends with the window at start_ns.
 
         They are asked for to judge that window: rows of it that come from now on are late.
         """
-        inventory = self._inventory()
-        from_ns = start_ns + seconds(inventory.window_s) - seconds(inventory.period_s)
         with self._lock:
-            self._settled_ns = max(self._settled_ns, start_ns)
-            self._late.discard(start_ns)
-            slots = [slot for at, slot in sorted(self._slots.items()) if from_ns <= at <= start_ns]
-            parts = [frame for slot in slots for frame in slot.values()]
-        return concat(WINDOW, parts)
+            self._recent.settle(start_ns)
+            windows, flows = self._recent.windows(start_ns), self._recent.flows(start_ns)
+        return Past(windows, flows, self.throughput(start_ns))
 
     @property
     def tests_valid_ns(self) -> int:
@@ -108,7 +104,7 @@ class LiveState:
     def late(self) -> list[int]:
         """Starts of the windows that got rows after they were judged, oldest first."""
         with self._lock:
-            return sorted(self._late)
+            return self._recent.late()
 
     def last_judged_ns(self) -> int | None:
         """Start of the newest window with a STATE row; None when there is none."""
@@ -129,7 +125,11 @@ class LiveState:
 
     def _take_frame(self, frame: Frame, agent: str) -> None:
         if frame.table is WINDOW:
-            self._take_windows(frame, agent)
+            self._show(frame)
+            self._recent.take_windows(frame, agent)
+            self._forget()
+        elif frame.table is FLOW:
+            self._recent.take_flows(frame, agent)
         elif frame.table is THROUGHPUT:
             _keep_last(self._tests, frame, frame.text("link").tolist())
             measured = frame.take(frame.count("outcome") == Outcome.MEASURED.value)
@@ -141,30 +141,17 @@ class LiveState:
 
     def _take_state(self, frame: Frame) -> None:
         _keep_last(self._state, frame, frame.text("link").tolist())
-        self._settled_ns = max([self._settled_ns, *frame.count("start_ns").tolist()])
+        self._recent.settle_up_to(max(frame.count("start_ns").tolist(), default=0))
 
-    def _take_windows(self, frame: Frame, agent: str) -> None:
-        keys = list(zip(frame.text("link").tolist(), frame.text("probe").tolist(), strict=True))
-        _keep_last(self._shown, frame, keys, _SHOWN)
-        window_ns = seconds(self._inventory().window_s)
-        starts = frame.count("start_ns")
-        slots = starts - starts % window_ns
+    def _show(self, frame: Frame) -> None:
+        """Keep each link's last row of each probe; of STAMP that of the class that is judged."""
         stamp = frame.text("probe") == Probe.STAMP.value
-        for slot_ns in np.unique(slots[stamp]).tolist():
-            chosen = stamp & (slots == slot_ns)
-            part = frame if chosen.all() else frame.take(chosen)
-            slot = self._slots.setdefault(slot_ns, {})
-            slot[agent] = _last_copies(concat(WINDOW, [slot[agent], part]) if agent in slot else part)
-            if slot_ns <= self._settled_ns:
-                self._late.add(slot_ns)
-        self._forget(window_ns)
+        other_class = stamp & (frame.text("class") != self._recent.judged_class)
+        shown = frame.take(~other_class) if other_class.any() else frame
+        keys = list(zip(shown.text("link").tolist(), shown.text("probe").tolist(), strict=True))
+        _keep_last(self._shown, shown, keys, _SHOWN)
 
-    def _forget(self, window_ns: int) -> None:
-        span_ns = seconds(self._inventory().period_s) + _SLACK_WINDOWS * window_ns
-        oldest_ns = window_start(max(self._slots, default=0), window_ns) - span_ns
-        for slot_ns in [at for at in self._slots if at < oldest_ns]:
-            del self._slots[slot_ns]
-        self._late &= self._slots.keys()
+    def _forget(self) -> None:
         nodes = self._inventory().nodes
         for known in (self._health, self._seen):
             for name in [name for name in known if name not in nodes]:
@@ -188,6 +175,8 @@ class LiveState:
             "loss_forward_ratio": _known(stamp.get("loss_forward_ratio")),
             "loss_backward_ratio": _known(stamp.get("loss_backward_ratio")),
             "received_bps": _known((test or {}).get("received_bps")),
+            "flows_bad": state["flows_bad"] if state else None,
+            "divergent": [p.value for p, bit in _DIVERGENT.items() if state and state["divergent"] & bit],
             "age_s": None if seen_ns is None else (now_ns - seen_ns) / NS_PER_S,
             "probes": {name: _plain(row) for name, row in probes.items() if row},
             "state": _plain(state) if state else None,
@@ -207,25 +196,22 @@ class LiveState:
 
 
 def _keep_last(kept: dict[Any, Row], frame: Frame, keys: list[Any], names: tuple[str, ...] = ()) -> None:
-    """Keep each key's newest row, as a mapping of the columns named (all without histograms)."""
+    """Keep each key's newest row, of its copies that of the highest revision, as a mapping of the columns
+    named (all without histograms)."""
     names = names or _plain_columns(frame.table)
     columns = [np.asarray(frame.columns[name]).tolist() for name in names]
     starts = frame.count("start_ns").tolist()
-    for key, start_ns, values in zip(keys, starts, zip(*columns, strict=True), strict=True):
+    revisions = frame.count("revision").tolist() if "revision" in names else [0] * frame.rows
+    for key, start_ns, revision, values in zip(
+        keys, starts, revisions, zip(*columns, strict=True), strict=True
+    ):
         known = kept.get(key)
-        if known is None or known["start_ns"] <= start_ns:
+        if known is None or (known["start_ns"], known.get("revision", 0)) <= (start_ns, revision):
             kept[key] = dict(zip(names, values, strict=True))
 
 
 def _plain_columns(table: Table) -> tuple[str, ...]:
     return tuple(field.name for field in table.columns if field.kind.value != "histogram")
-
-
-def _last_copies(frame: Frame) -> Frame:
-    """The last row of each (link, class)."""
-    keys = zip(frame.text("link").tolist(), frame.text("class").tolist(), strict=True)
-    last = {key: at for at, key in enumerate(keys)}
-    return frame if len(last) == frame.rows else frame.take(np.array(list(last.values()), np.intp))
 
 
 def _word(state: Row | None, name: str) -> str:

@@ -54,7 +54,9 @@ def wire(settings: Settings) -> tuple[Collector, AlertEngine, Book]:
     collector = build(
         settings,
         plans,
-        lambda period, tests, specs, start_ns: judge(period, tests, specs, start_ns, window_ns),
+        lambda past, specs, start_ns: judge(
+            past.windows, past.throughput, past.flows, specs, start_ns, window_ns, plans.judged_class()
+        ),
         [_observer(engine, plans.specs)],
         engine.active,
         clock,

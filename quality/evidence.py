@@ -1,8 +1,10 @@
 """Which rows of WINDOW count for which link. Pure.
 
-Of a link's rows only those of the probe `stamp` count, in each window those of the lowest class: the other
-probes have no direction, and a higher class is another service. A row without a packet is no measurement. Of
-two copies of a row the later one counts. Rows of links that are not expected are left out.
+Of a link's rows only those of the probe `stamp` count, and of these those of one class, the first that the
+inventory names in probing.stamp.classes: the other probes have no direction, and another class is another
+service. (Other probes are gathered to be held against stamp: quality.divergence.) A row without a packet is
+no measurement. Of two copies of a row the one with the higher revision counts, of equals the later. Rows of
+links that are not expected are left out.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from linkgauge.model import Probe
 from quality.objectives import Objectives
 
 Rows = NDArray[np.intp]
-_NO_NUMBER = 1 << 20
 _MOST = float(2**62)
 
 
@@ -68,22 +69,22 @@ def summed(values: NDArray[np.int64], group: Rows, groups: int) -> NDArray[np.in
     return np.minimum(np.bincount(group, values, groups), _MOST).astype(np.int64)
 
 
-def gather(windows: Frame, objectives: Objectives, end_ns: int) -> Evidence:
-    """The rows of windows that start before `end_ns` and count for one of the expected links."""
+def gather(
+    windows: Frame, objectives: Objectives, end_ns: int, judged_class: str, probe: Probe = Probe.STAMP
+) -> Evidence:
+    """The rows of windows that start before `end_ns` and count for one of the expected links.
+
+    judged_class: the class of the probe stamp that counts, as text; other probes have one class.
+    """
     link = objectives.found(windows.text("link"))
     start_ns = windows.count("start_ns")
-    use = (link >= 0) & (windows.text("probe") == Probe.STAMP.value)
+    use = (link >= 0) & (windows.text("probe") == probe.value)
     use &= (start_ns < end_ns) & (windows.count("sent") > 0)
+    if probe is Probe.STAMP:
+        use &= windows.text("class") == judged_class
     row = np.flatnonzero(use)
-    row = row[np.lexsort((-_class_number(windows.text("class")[row]), start_ns[row], link[row]))]
-    last = np.ones(len(row), np.bool_)  # of each link and window: the lowest class, and of it the later copy
+    row = row[np.lexsort((row, windows.count("revision")[row], start_ns[row], link[row]))]
+    last = np.ones(len(row), np.bool_)  # of each link and window
     last[:-1] = (np.diff(link[row]) != 0) | (np.diff(start_ns[row]) != 0)
     row = row[last]
     return Evidence(windows, row, link[row], len(objectives))
-
-
-def _class_number(classes: NDArray[np.object_]) -> NDArray[np.int64]:
-    """The class of each row as a number; one that is none comes last."""
-    words = classes.tolist()
-    number = {word: int(word) if word.isdecimal() and len(word) <= 3 else _NO_NUMBER for word in set(words)}
-    return np.array([number[word] for word in words], np.int64)

@@ -8,6 +8,9 @@ see it as well. Numbers of the window are NaN unless a fit agent measured it; de
 In a window in which nothing came back, every loss without a known direction counts as forward loss (see
 quality.loss): a dead link breaches its objective. Its delay is NaN.
 
+Bad flows (quality.flows) and probes that disagree (quality.divergence) are told beside the verdicts and
+change none: the loss of a bad flow is part of the link's loss already.
+
 Verdicts look back over all rows of `period` (see quality.period), at VERDICT_CONFIDENCE; the bounds of the
 window are at ALERT_CONFIDENCE.
 """
@@ -25,7 +28,9 @@ from linkgauge.model import LinkSpec
 from linkgauge.schema import STATE
 from quality import delay, loss
 from quality.confidence import ALERT_CONFIDENCE
+from quality.divergence import divergent
 from quality.evidence import Evidence, gather
+from quality.flows import gather_flows, unequal
 from quality.loss import Losses
 from quality.objectives import Objectives
 from quality.period import Period, assess
@@ -35,19 +40,28 @@ Columns = dict[str, Any]
 
 
 def judge(
-    period: Frame, throughput: Frame, specs: Sequence[LinkSpec], start_ns: int, length_ns: int
+    period: Frame,
+    throughput: Frame,
+    flows: Frame,
+    specs: Sequence[LinkSpec],
+    start_ns: int,
+    length_ns: int,
+    judged_class: str = "0",
 ) -> Frame:
     """STATE rows for the window from `start_ns`, one for each spec, in their order.
 
-    period: WINDOW rows of the last period, this window included; later rows are left out. throughput:
-    THROUGHPUT rows, no older than a test may be; the last of each link counts.
+    period: WINDOW rows of the last period, this window included, those of ICMP and TCP at least of the last
+    quality.divergence.WINDOWS windows; later rows are left out. throughput: THROUGHPUT rows, no older than
+    a test may be; the last of each link counts. flows: FLOW rows of the last period. judged_class: the first
+    of probing.stamp.classes in the inventory, as text.
     """
     objectives = Objectives.of(specs)
     end_ns = start_ns + length_ns
-    evidence = gather(period, objectives, end_ns)
+    evidence = gather(period, objectives, end_ns, judged_class)
     received_bps = last_received_bps(throughput, objectives, end_ns)
     verdict = assess(evidence, received_bps, objectives)
     window = evidence.where(evidence.count("start_ns") == start_ns)
+    unlike = unequal(gather_flows(flows, objectives, judged_class, end_ns, verdict.told_elsewhere))
     columns: Columns = {
         "link": list(objectives.rows),
         "start_ns": np.full(len(specs), start_ns),
@@ -55,6 +69,10 @@ def judge(
         **_verdicts(verdict, objectives),
         **_loss(window, objectives, _unfit_ends(window, specs)),
         **_delay(window, verdict.basis, objectives),
+        "flows": unlike.flows,
+        "flows_bad": unlike.bad,
+        "flows_bad_loss_ratio": unlike.bad_loss_ratio,
+        "divergent": divergent(period, objectives, judged_class, start_ns, length_ns),
     }
     return Frame.of(STATE, columns)
 

@@ -76,10 +76,15 @@ def _plain(value: str | int | float | Verdict | DelayBasis) -> str | int | float
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def summarise(windows: Frame, throughput: Frame, specs: Sequence[LinkSpec]) -> list[LinkSummary]:
-    """A summary of every spec, in their order, over all rows of WINDOW and THROUGHPUT given."""
+def summarise(
+    windows: Frame, throughput: Frame, specs: Sequence[LinkSpec], judged_class: str = "0"
+) -> list[LinkSummary]:
+    """A summary of every spec, in their order, over all rows of WINDOW and THROUGHPUT given.
+
+    judged_class: the first of probing.stamp.classes in the inventory, as text.
+    """
     objectives = Objectives.of(specs)
-    evidence = gather(windows, objectives, _LATEST)
+    evidence = gather(windows, objectives, _LATEST, judged_class)
     period = assess(evidence, last_received_bps(throughput, objectives, _LATEST), objectives)
     numbers = {
         "unfit_windows": evidence.each(evidence.count("unfit") != 0),

@@ -9,7 +9,7 @@ from alerts.event import Event, Fired
 from alerts.rule import load_rules
 from linkgauge.model import LinkSpec
 from quality.judge import judge
-from tests.quality.world import BACK, START_NS, THERE, WINDOW_NS, row, throughput, windows
+from tests.quality.world import BACK, START_NS, THERE, WINDOW_NS, flows, row, throughput, windows
 from tests.quality.world import spec as plain
 
 
@@ -29,7 +29,7 @@ def _events(fates: list[tuple[dict[str, int], dict[str, int]]]) -> list[tuple[in
             delays = [4_000.0] * (50 - lost)
             rows.append(row(-at, link=str(link), sent=50, replied=50 - lost, rtt_us=delays, **fate))
         start_ns = START_NS + at * WINDOW_NS
-        state = judge(windows(rows), throughput([]), specs, start_ns, WINDOW_NS)
+        state = judge(windows(rows), throughput([]), flows([]), specs, start_ns, WINDOW_NS)
         events += [(at, event) for event in evaluator.step(state)]
     return events
 

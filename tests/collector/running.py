@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from collector.plan_book import PlanBook
+from collector.recent import Past
 from collector.service import build, listen, make_server
 from collector.settings import Settings
 from collector.tokens import issue
@@ -27,7 +28,7 @@ def now_ns() -> int:
     return SystemClock().now().wall_ns
 
 
-def judge(_period: Frame, _tests: Frame, specs: Sequence[LinkSpec], start_ns: int) -> Frame:
+def judge(_past: Past, specs: Sequence[LinkSpec], start_ns: int) -> Frame:
     count = len(specs)
     columns = {"link": [str(spec.link) for spec in specs], "start_ns": [start_ns] * count}
     return Frame.of(STATE, {**columns, "length_ns": [WINDOW_NS] * count, "verdict": [1] * count})

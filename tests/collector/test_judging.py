@@ -10,11 +10,12 @@ from collector.intake import Intake
 from collector.judging import MOST_AGAIN, JudgingLoop
 from collector.metrics import Metrics
 from collector.own_report import AGENT, WAITING, OwnReport
+from collector.recent import Past
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame, concat
 from linkgauge.model import LinkSpec
-from linkgauge.schema import STATE, THROUGHPUT, WINDOW
+from linkgauge.schema import FLOW, STATE, THROUGHPUT, WINDOW
 from linkgauge.wire import decode
 from tests.collector.world import NOW_NS, WINDOW_NS, StillClock, until
 
@@ -36,12 +37,9 @@ class Present:
     def late(self) -> list[int]:
         return sorted(self.late_ns)
 
-    def period(self, start_ns: int) -> Frame:
+    def period(self, start_ns: int) -> Past:
         self.late_ns.discard(start_ns)
-        return concat(WINDOW, [])
-
-    def throughput(self, start_ns: int) -> Frame:
-        return concat(THROUGHPUT, [])
+        return Past(concat(WINDOW, []), concat(FLOW, []), concat(THROUGHPUT, []))
 
     def last_judged_ns(self) -> int | None:
         return self.last_ns
@@ -68,7 +66,7 @@ class World:
             back_ns,
         )
 
-    def _judge(self, _period: Frame, _tests: Frame, _specs: Sequence[LinkSpec], start_ns: int) -> Frame:
+    def _judge(self, _past: Past, _specs: Sequence[LinkSpec], start_ns: int) -> Frame:
         if self.fail:
             raise ZeroDivisionError("judge")
         self.judged.append(start_ns)

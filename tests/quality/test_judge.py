@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,34 @@ from quality.evidence import gather
 from quality.judge import judge
 from quality.objectives import Objectives
 from quality.period import assess
-from tests.quality.world import BACK, START_NS, THERE, WINDOW_NS, row, spec, throughput, values, windows
+from tests.quality.world import (
+    BACK,
+    START_NS,
+    THERE,
+    WINDOW_NS,
+    flow_row,
+    flows,
+    row,
+    spec,
+    throughput,
+    values,
+    windows,
+)
 
 MET, MISSED, UNKNOWN = Verdict.MET, Verdict.MISSED, Verdict.UNKNOWN
 
 
-def judged(rows: list[dict[str, Any]], *specs: LinkSpec, done: Any = None) -> dict[str, Any]:
+def judged(
+    rows: list[dict[str, Any]],
+    *specs: LinkSpec,
+    done: Any = None,
+    by_flow: Sequence[dict[str, Any]] = (),
+    judged_class: str = "0",
+) -> dict[str, Any]:
     """The first STATE row of the window from START_NS."""
-    return values(judge(windows(rows), done or throughput([]), specs or [spec()], START_NS, WINDOW_NS))
+    tests, given_flows = done or throughput([]), flows(by_flow)
+    told = judge(windows(rows), tests, given_flows, specs or [spec()], START_NS, WINDOW_NS, judged_class)
+    return values(told)
 
 
 def full_period(**each: Any) -> list[dict[str, Any]]:
@@ -33,7 +54,7 @@ def full_period(**each: Any) -> list[dict[str, Any]]:
 
 def test_every_expected_link_has_a_row_measured_or_not() -> None:
     specs = [spec(Link(f"n{at}", "z", "net")) for at in range(3)]
-    state = judge(windows([row(link="n1>z@net")]), throughput([]), specs, START_NS, WINDOW_NS)
+    state = judge(windows([row(link="n1>z@net")]), throughput([]), flows([]), specs, START_NS, WINDOW_NS)
     assert state.text("link").tolist() == ["n0>z@net", "n1>z@net", "n2>z@net"]
     assert state.count("measured").tolist() == [0, 1, 0]
     assert set(state.count("start_ns")) == {START_NS}
@@ -43,7 +64,7 @@ def test_every_expected_link_has_a_row_measured_or_not() -> None:
 
 
 def test_nothing_expected_and_nothing_measured() -> None:
-    assert judge(windows([]), throughput([]), [], START_NS, WINDOW_NS).rows == 0
+    assert judge(windows([]), throughput([]), flows([]), [], START_NS, WINDOW_NS).rows == 0
     assert judged([])["measured"] == 0
 
 
@@ -72,7 +93,7 @@ def test_backward_loss_of_a_mirrored_link_is_no_part_of_its_verdict() -> None:
     both = [spec(THERE, mirrored=True), spec(BACK, mirrored=True)]
     back = [{**each, "link": str(BACK), "lost_backward": 0, "lost_forward": 10} for each in there]
     assert judged(there)["verdict_loss"] == MISSED
-    state = judge(windows(there + back), throughput([]), both, START_NS, WINDOW_NS)
+    state = judge(windows(there + back), throughput([]), flows([]), both, START_NS, WINDOW_NS)
     assert state.count("verdict_loss").tolist() == [MET, MISSED]
 
 
@@ -276,7 +297,7 @@ def test_sums_against_the_twin(cases: list[dict[str, Any]]) -> None:
         rows.append(row(**case, sent=sum(case[fate] for fate in fates)))
     specs = [spec(THERE), spec(BACK)]
     objectives = Objectives.of(specs)
-    evidence = gather(windows(rows), objectives, START_NS + WINDOW_NS)
+    evidence = gather(windows(rows), objectives, START_NS + WINDOW_NS, "0")
     period = assess(evidence, np.full(2, np.nan), objectives)
     for at, each in enumerate(specs):
         twin = _twin(rows, each.link)
@@ -300,6 +321,38 @@ def test_many_links_are_judged_in_time() -> None:
     ]
     period = windows(rows)
     began = time.perf_counter()
-    state = judge(period, throughput([]), specs, START_NS, WINDOW_NS)
+    state = judge(period, throughput([]), flows([]), specs, START_NS, WINDOW_NS)
     assert time.perf_counter() - began < 5
     assert state.rows == 2_000
+
+
+def test_bad_flows_are_told_beside_the_verdict() -> None:
+    by_flow = [flow_row(flow, at, lost_forward=100 * (flow < 3)) for flow in range(32) for at in range(5)]
+    told = judged([row()], by_flow=by_flow)
+    assert (told["flows"], told["flows_bad"], told["flows_bad_loss_ratio"]) == (32, 3, 1.0)
+    none = judged([row()])
+    assert (none["flows"], none["flows_bad"]) == (0, 0)
+    assert math.isnan(none["flows_bad_loss_ratio"])
+
+
+def test_a_link_that_the_reverse_link_tells_of_has_no_bad_flow_backward() -> None:
+    by_flow = [flow_row(flow, lost_backward=100 * (flow < 3)) for flow in range(32)]
+    there_and_back = [row(), row(link=str(BACK))]
+    alone, both = [spec()], [spec(mirrored=True), spec(BACK, mirrored=True)]
+    assert judged(there_and_back, *alone, by_flow=by_flow)["flows_bad"] == 3
+    assert judged(there_and_back, *both, by_flow=by_flow)["flows_bad"] == 0
+
+
+def test_the_class_that_is_judged_is_handed_in() -> None:
+    rows = [row(lost_forward=100, replied=0), {**row(), "class": "46"}]
+    by_flow = [{**flow_row(flow), "class": "46"} for flow in range(4)]
+    best_effort, voice = (judged(rows, by_flow=by_flow, judged_class=name) for name in ("0", "46"))
+    assert (best_effort["loss_forward_ratio"], best_effort["flows"]) == (1.0, 0)
+    assert (voice["loss_forward_ratio"], voice["flows"]) == (0.0, 4)
+
+
+def test_probes_that_disagree_are_told() -> None:
+    rows = [row(at) for at in range(12)]
+    rows += [row(at, probe="icmp", sent=5, replied=0, lost_unattributed=5) for at in range(12)]
+    assert judged(rows)["divergent"] == 2
+    assert judged(rows[:12])["divergent"] == 0

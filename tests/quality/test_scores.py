@@ -13,7 +13,7 @@ from linkgauge.model import DelayBasis, Verdict
 from linkgauge.schema import WINDOW
 from quality.judge import judge
 from quality.scores import as_dict, summarise
-from tests.quality.world import BACK, START_NS, THERE, WINDOW_NS, row, spec, throughput, windows
+from tests.quality.world import BACK, START_NS, THERE, WINDOW_NS, flows, row, spec, throughput, windows
 
 
 def _span() -> Frame:
@@ -62,7 +62,7 @@ def test_a_link_without_measurements_is_unknown_and_fits_json() -> None:
 def test_summary_and_judgement_agree() -> None:
     span, done, specs = _span(), throughput([(THERE, 1, 0, 5e8)]), [spec(promised_bps=10**9)]
     (summary,) = summarise(span, done, specs)
-    state = judge(span, done, specs, START_NS, WINDOW_NS)
+    state = judge(span, done, flows([]), specs, START_NS, WINDOW_NS)
     assert summary.verdict == Verdict(state.count("verdict")[0]) == Verdict.MISSED
     assert summary.delay_us == state.real("period_delay_us")[0]
     assert summary.availability_ratio == state.real("availability_ratio")[0]
