@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 
-import numpy as np
-
 from linkgauge.clock import Clock
+from probes.departures import Departures
 from probes.sockets import BatchSocket
-from probes.stamp.packet import ntp
 from probes.stamp.reflector import Reflector
+from probes.stamp.tlv_answers import Door
 
 LONGEST = 9216
 """Octets of the longest packet that is answered: a jumbo frame's."""
+_MOST_BATCHES = 16
+"""Taken from one socket at a turn, so that a flood at one does not keep the others waiting."""
 
 
 class Answering:
@@ -21,23 +23,43 @@ class Answering:
     def __init__(self, where: Sequence[tuple[str, int]], reflector: Reflector, clock: Clock) -> None:
         self._reflector, self._clock = reflector, clock
         self.sockets: list[BatchSocket] = []
+        self.departures: list[Departures] = []
+        self._doors: list[Door] = []
         try:
-            for address, port in where:
-                self.sockets.append(BatchSocket(address, port, data_size=LONGEST))
+            for index, (address, port) in enumerate(where):
+                sock = BatchSocket(address, port, transmit_stamps=True, data_size=LONGEST)
+                self.sockets.append(sock)
+                self.departures.append(Departures(sock, reflector))
+                self._doors.append(Door(index, ipaddress.ip_address(address).packed, sock.port))
         except BaseException:
             self.close()
             raise
 
     def answer(self, error: int) -> None:
-        """Answer everything that waits; error: this host's Error Estimate. Never blocks."""
-        for sock in self.sockets:
-            while (got := sock.receive()) is not None:
-                t2_ns = np.where(got.stamp_ns > 0, got.stamp_ns, self._clock.now().wall_ns)
-                reply = self._reflector.reflect(got.data, got.length, got.name, t2_ns, got.ttl, error)
-                if len(reply.packets):
-                    t3 = ntp(np.full(len(reply.packets), self._clock.now().wall_ns, np.int64))
-                    sock.send(reply.octets(t3), reply.names, reply.length)
+        """Answer what waits; error: this host's Error Estimate. Never blocks."""
+        for sock, departures, door in zip(self.sockets, self.departures, self._doors, strict=True):
+            departures.collect()
+            for _ in range(_MOST_BATCHES):
+                if not self._answer_batch(sock, departures, door, error):
+                    break
 
     def close(self) -> None:
+        for departures in self.departures:
+            departures.close()
         for sock in self.sockets:
             sock.close()
+
+    def _answer_batch(self, sock: BatchSocket, departures: Departures, door: Door, error: int) -> bool:
+        if (got := sock.receive()) is None:
+            return False
+        now = self._clock.now()
+        if not got.stamp_ns.all():
+            got.stamp_ns[got.stamp_ns == 0] = now.wall_ns
+        for replies in self._reflector.reflect(got, error, now.mono_ns, door):
+            t3_ns = self._clock.now().wall_ns
+            replies.stamp(t3_ns)
+            numbers = sock.reply(replies.rows, replies.length, replies.tos)
+            departures.sent(numbers, replies, t3_ns, now.mono_ns)
+        if departures.on:
+            departures.collect()
+        return True

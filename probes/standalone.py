@@ -15,7 +15,8 @@ from linkgauge.errors import ConfigError
 from probes.answering import Answering
 from probes.raw_name import address_of
 from probes.stamp.packet import error_estimate
-from probes.stamp.reflector import Reflector, Refusal
+from probes.stamp.policy import Refusal
+from probes.stamp.reflector import Reflector
 
 _QUALITY_EVERY_NS = 10_000_000_000
 

@@ -15,8 +15,6 @@ from probes.stamp.packet import AUTHENTICATED_SIZE, HMAC_AT, Block
 from probes.stamp.tlv import HEADER_SIZE, Layout, blame
 
 DIGEST_SIZE = 16
-SHORTEST_KEY = 16
-"""Octets; a shorter key is easier to guess than the HMAC itself."""
 
 
 def digest(key: bytes, *parts: bytes | memoryview) -> bytes:
@@ -33,7 +31,7 @@ def sign(block: Block, layout: Layout, key: bytes, rows: NDArray[np.intp]) -> No
         octets = block[row].data
         if layout.hmac_at is not None:
             at = layout.hmac_at
-            octets[at : at + DIGEST_SIZE] = digest_of_tlvs(octets, layout.base, at, key)
+            octets[at : at + DIGEST_SIZE] = _digest_of_ours(octets, layout.base, at, key)
         if layout.base == AUTHENTICATED_SIZE:
             octets[HMAC_AT:AUTHENTICATED_SIZE] = digest(key, octets[:HMAC_AT])
 
@@ -60,13 +58,17 @@ def is_signed(octets: memoryview, key: bytes) -> bool:
     return hmac.compare_digest(digest(key, octets[:HMAC_AT]), octets[HMAC_AT:AUTHENTICATED_SIZE])
 
 
-def digest_of_tlvs(octets: memoryview, base: int, hmac_at: int, key: bytes) -> bytes:
-    """The value of the HMAC TLV, whose value begins at `hmac_at`."""
-    return digest(key, octets[:4], octets[base : hmac_at - HEADER_SIZE])
+def digest_of_tlvs(seq: memoryview, tlvs: memoryview, hmac_at: int, key: bytes) -> bytes:
+    """Value of the HMAC TLV. seq: the Sequence Number; hmac_at: where in `tlvs` that value begins."""
+    return digest(key, seq, tlvs[: hmac_at - HEADER_SIZE])
 
 
 def _tlvs_hold(octets: memoryview, length: int, layout: Layout, key: bytes) -> bool:
     at = layout.hmac_at
     if at is None or length < at + DIGEST_SIZE:
         return False
-    return hmac.compare_digest(digest_of_tlvs(octets, layout.base, at, key), octets[at : at + DIGEST_SIZE])
+    return hmac.compare_digest(_digest_of_ours(octets, layout.base, at, key), octets[at : at + DIGEST_SIZE])
+
+
+def _digest_of_ours(octets: memoryview, base: int, hmac_at: int, key: bytes) -> bytes:
+    return digest_of_tlvs(octets[:4], octets[base:], hmac_at - base, key)

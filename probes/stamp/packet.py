@@ -83,6 +83,7 @@ REFLECTOR_AUTHENTICATED = np.dtype(
 
 Block = NDArray[np.uint8]
 """(n, w) octets, one packet a row, w >= the base packet's; the octets of a row lie side by side."""
+Rows = NDArray[np.intp] | slice
 
 
 def sender_columns(block: Block, base: int = SIZE) -> NDArray[Any]:
@@ -116,28 +117,35 @@ def requests(seq: NDArray[np.int64], ssid: NDArray[np.uint16], error: int, base:
     return packets
 
 
-def replies(
-    received: NDArray[Any],
-    counter: NDArray[np.int64],
-    t2_ns: NDArray[np.int64],
+def turn(
+    block: Block,
+    at: Rows,
+    base: int,
+    number: NDArray[np.int64],
+    t2: NDArray[np.uint64],
     ttl: NDArray[np.uint8],
     error: int,
-) -> NDArray[Any]:
-    """Reflector packets (n,) REFLECTOR for sender records `received`, with T3 still zero.
+) -> None:
+    """Make replies of the requests in the rows `at` of `block`, in place; T3 and HMAC are written later.
 
-    counter: the reflector's own sequence number of each (stateful mode, RFC 8762 section 4.3).
-    t2_ns: kernel receive stamps, Unix ns. ttl: as received, 255 when unknown (RFC 4656 section 4.1.2).
+    base: SIZE or AUTHENTICATED_SIZE. number: Sequence Number of each reply. t2: receive stamps as on wire.
+    ttl: as received, 255 when unknown (RFC 4656 section 4.1.2). error: Error Estimate of the reflector. The
+    SSID stays where it is.
     """
-    packets = np.zeros(len(received), REFLECTOR)
-    packets["seq"] = counter & 0xFFFF_FFFF
-    packets["error"] = error
-    packets["ssid"] = received["ssid"]
-    packets["t2"] = ntp(t2_ns)
-    packets["sender_seq"] = received["seq"]
-    packets["t1"] = received["t1"]
-    packets["sender_error"] = received["error"]
-    packets["ttl"] = ttl
-    return packets
+    if base == SIZE:
+        block[at, 24:38] = block[at, 0:14]
+        block[at, 38:40] = 0
+        block[at, 41:44] = 0
+    else:
+        block[at, 48:52] = block[at, 0:4]
+        block[at, 64:74] = block[at, 16:26]
+        for gap in (slice(4, 16), slice(28, 32), slice(40, 48), slice(52, 64), slice(74, 80), slice(81, 96)):
+            block[at, gap] = 0
+    packets = reflector_columns(block, base)
+    packets["seq"][at] = number & 0xFFFF_FFFF
+    packets["t2"][at] = t2
+    packets["error"][at] = error
+    packets["ttl"][at] = ttl
 
 
 def octets(packets: NDArray[Any]) -> Block:

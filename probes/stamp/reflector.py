@@ -1,147 +1,298 @@
-"""STAMP Session-Reflector, unauthenticated and stateful (RFC 8762 section 4.3).
+"""STAMP Session-Reflector (RFC 8762 section 4.3, RFC 8972), and TWAMP-Light where so configured. Pure.
 
-Pure: time and bytes are arguments.
+Requests become replies in place, in columns; a reply is exactly as long as its request. Only provisioned
+peers get one (RFC 8972 section 3): whatever else comes is refused and counted by reason. A peer with a key is
+answered only when its packets are authenticated, one without only when they are not: the mode is never
+guessed.
 
-A session is a peer's address, port and SSID; its counter starts at 0 and rises by one with each reply. Only
-provisioned peers are answered (RFC 8972 section 3): others, short, cut or corrupt packets and sessions beyond
-the table's bound are refused, each with its own count. A reply is as long as its request: what follows the
-base packet is copied back (RFC 8762 section 4.3), so TLVs return with their U flag still set: not processed.
+Stateful: each session (peer's address, port and SSID) numbers its replies 0, 1, 2 ... Stateless: the reply
+has the request's number.
+
+TWAMP-Light (RFC 5357 appendix I): requests from 14 octets on, no TLVs, no SSID, stamps in NTP format. Its
+reply needs 41 octets; a sender that wants all of it pads its requests by 27 octets or more, as RFC 6038
+section 4 has it. A shorter request gets the first octets of the reply, as many as it has itself: from 38 on
+all numbers and stamps are in it, only the TTL is missing; from 14 on number and T3. So nothing is amplified.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import IntEnum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.stamp.packet import SIZE, Block, is_corrupt, octets, replies, sender_columns
+from probes.raw_name import raw_name
+from probes.stamp.authentication import is_signed, sign
+from probes.stamp.packet import AUTHENTICATED_SIZE, SIZE, Block, Rows, ntp, ptp, reflector_columns, turn
+from probes.stamp.policy import Policy, Refusal
+from probes.stamp.rate_cap import RateCap
+from probes.stamp.replay import ReplayWindow
+from probes.stamp.session_table import SessionTable, Words, identities
+from probes.stamp.tlv import Layout
+from probes.stamp.tlv_answers import Batch, Door, TlvAnswers
 
-MAX_SESSIONS = 65_536
-IDLE_NS = 600 * 1_000_000_000
-"""A session that was silent this long may be forgotten when the table is full."""
-LOOK_EVERY_NS = 1_000_000_000
-"""A full table is searched for such sessions no more often than this: each search costs milliseconds."""
+TWAMP_SIZE = 14
+"""Octets of the least TWAMP-Test request (RFC 5357 section 4.1.2)."""
+SOMEWHERE = Door(0, b"", 0)
+_ERROR_LOW = {SIZE: 13, AUTHENTICATED_SIZE: 25}  # where the Multiplier of the Error Estimate stands
+_SSID_AT = {SIZE: 14, AUTHENTICATED_SIZE: 26}
+_AUTHENTICATED = Layout(AUTHENTICATED_SIZE, AUTHENTICATED_SIZE, None, None, None)
+_ADDRESS = slice(4, 24)
+"""Octets of a raw name that tell the address, of either family."""
+_Z_BIT = 0x4000
+_ECHO_TOS = np.array([tos & 0xFC | (2 if tos & 3 else 0) for tos in range(256)], np.uint8)
+"""TOS of a reply: the DSCP received, and ECT(0) where the request was ECN-capable."""
 
 
-class Refusal(IntEnum):
-    """Why a datagram was not answered; indexes `Reflector.refused`."""
+class Arrivals(Protocol):
+    """n datagrams; columns as `sockets.Received` has them. `data` is written."""
 
-    SHORT = 0
-    CORRUPT = 1
-    PEER_UNKNOWN = 2
-    TABLE_FULL = 3
-    LONG = 4
-    """Longer than the receive block: it could not be sent back whole."""
+    @property
+    def data(self) -> NDArray[np.uint8]: ...
+    @property
+    def length(self) -> NDArray[np.int64]: ...
+    @property
+    def name(self) -> NDArray[np.uint8]: ...
+    @property
+    def stamp_ns(self) -> NDArray[np.int64]: ...
+    @property
+    def ttl(self) -> NDArray[np.uint8]: ...
+    @property
+    def tos(self) -> NDArray[np.uint8]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What to send: `packets` REFLECTOR records (n,) with T3 still zero, `tail` (n, w) octets that follow
-    them, `length` (n,) octets in all, `names` (n, m) where to."""
+class Replies:
+    """k replies: rows (k,) of the block they were written in, length (k,), tos (k,) to send each with.
 
-    packets: NDArray[np.void]
-    tail: NDArray[np.uint8]
+    slots (k,): session of each; number (k,) int64: its Sequence Number.
+    """
+
+    rows: NDArray[np.intp]
     length: NDArray[np.int64]
-    names: NDArray[np.uint8]
+    tos: NDArray[np.uint8]
+    slots: NDArray[np.intp]
+    number: NDArray[np.int64]
+    _block: Block = field(repr=False)
+    _base: int
+    _at: Rows
+    _keys: list[bytes] = field(repr=False)
+    _tai_offset_s: int | None
 
-    def octets(self, t3: NDArray[np.uint64]) -> Block:
-        """Write T3 (NTP; the last thing before sending) and give the block (n, SIZE + w)."""
-        self.packets["t3"] = t3
-        return np.concatenate([octets(self.packets), self.tail], axis=1)
+    def stamp(self, unix_ns: int) -> None:
+        """Write T3, and the HMACs that cover it: the last thing before sending."""
+        t3 = np.array([unix_ns])
+        reflector_columns(self._block, self._base)["t3"][self._at] = (
+            ntp(t3) if self._tai_offset_s is None else ptp(t3, self._tai_offset_s)
+        )
+        for row, key in zip(self.rows, self._keys, strict=False):
+            sign(self._block, _AUTHENTICATED, key, row[None])
 
 
 class Reflector:
-    """Answers datagrams. is_peer: says whether a raw source address (octets of a sockaddr) is provisioned."""
+    """Answers datagrams.
+
+    is_peer: says whether a raw source address (octets of a sockaddr) is provisioned. keys: address of a peer
+    -> its HMAC key. salt: any number that peers cannot know.
+    """
 
     def __init__(
-        self, is_peer: Callable[[NDArray[np.uint8]], bool], max_sessions: int = MAX_SESSIONS
+        self,
+        is_peer: Callable[[NDArray[np.uint8]], bool],
+        policy: Policy | None = None,
+        keys: Mapping[str, bytes] | None = None,
+        salt: int = 1,
     ) -> None:
-        self._is_peer = is_peer
-        self._max_sessions = max_sessions
-        self._slot: dict[bytes, int] = {}
-        self._counter = np.zeros(max_sessions, np.int64)
-        self._seen_ns = np.zeros(max_sessions, np.int64)
-        self._looked_ns = 0
-        self._free = list(range(max_sessions - 1, -1, -1))
+        self._is_peer, self.policy = is_peer, policy or Policy()
+        self._keys = {raw_name(peer, 0)[_ADDRESS].tobytes(): key for peer, key in (keys or {}).items()}
+        size = self.policy.max_sessions
+        self._table = SessionTable(size, salt)
+        self._cap = RateCap(self.policy.rate_pps, size)
+        self._replay = ReplayWindow()
+        allowed = np.isin(np.arange(64), list(self.policy.dscp_allowed))
+        self._tlvs = TlvAnswers(self._table, allowed, self.policy.stateless)
         self.reflected = 0
         self.refused = np.zeros(len(Refusal), np.int64)
 
     @property
     def sessions(self) -> int:
         """Sessions in the table."""
-        return len(self._slot)
+        return len(self._table)
 
-    def reflect(
+    def wire_stamp(self, unix_ns: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """Times (n,) as this reflector writes them."""
+        if self.policy.tai_offset_s is None:
+            return ntp(unix_ns)
+        return ptp(unix_ns, self.policy.tai_offset_s)
+
+    def reflect(self, got: Arrivals, error: int, mono_ns: int, door: Door = SOMEWHERE) -> Sequence[Replies]:
+        """Make replies of the datagrams of a batch that deserve one, in `got.data`.
+
+        Every stamp_ns is known. error: this host's Error Estimate, Z = 0. mono_ns: monotonic time. Replies to
+        unauthenticated and to authenticated requests come apart.
+        """
+        if self.policy.tai_offset_s is not None:
+            error |= _Z_BIT
+        rows = np.arange(len(got.length))
+        if not self._keys or self.policy.twamp_light:
+            made = [self._answer(got, SIZE, rows, [], error, mono_ns, door)]
+        else:
+            keys = self._keys_of(got.name)
+            plain = rows[[key is None for key in keys]]
+            signed = self._authentic(got, [(row, key) for row, key in enumerate(keys) if key is not None])
+            made = [
+                self._answer(got, SIZE, plain, [], error, mono_ns, door),
+                self._answer(got, AUTHENTICATED_SIZE, *signed, error, mono_ns, door),
+            ]
+        return [replies for replies in made if replies is not None]
+
+    def departed(
+        self, slots: NDArray[np.intp], number: NDArray[np.int64], unix_ns: NDArray[np.int64]
+    ) -> None:
+        """Note when replies (m,) really left, in the order of leaving; for Follow-Up Telemetry."""
+        self._table.left_number[slots] = number
+        self._table.left_stamp[slots] = self.wire_stamp(unix_ns)
+
+    def _answer(
         self,
-        block: Block,
-        length: NDArray[np.int64],
-        names: NDArray[np.uint8],
-        t2_ns: NDArray[np.int64],
-        ttl: NDArray[np.uint8],
+        got: Arrivals,
+        base: int,
+        rows: NDArray[np.intp],
+        keys: list[bytes],
         error: int,
-    ) -> Reply:
-        """Replies to the datagrams of a batch that deserve one; columns as `sockets.Received` has them."""
-        packets = sender_columns(block)
-        short = length < SIZE
-        long = length > block.shape[1]
-        corrupt = ~short & ~long & is_corrupt(packets["error"])
-        for reason, mask in ((Refusal.SHORT, short), (Refusal.LONG, long), (Refusal.CORRUPT, corrupt)):
-            self.refused[reason] += int(mask.sum())
-        rows = np.flatnonzero(~(short | long | corrupt))
-        slots, ordinal = self._sessions_of(names[rows], packets["ssid"][rows], t2_ns[rows])
-        known = slots >= 0
-        rows, slots, ordinal = rows[known], slots[known], ordinal[known]
-        counter = self._counter[slots] + ordinal
-        np.add.at(self._counter, slots, 1)
-        self._seen_ns[slots] = t2_ns[rows]
+        mono_ns: int,
+        door: Door,
+    ) -> Replies | None:
+        """Replies to those of `rows` that deserve one; keys: of each, empty when not authenticated."""
+        if not keys:
+            rows = rows[self._usable(got, rows, base)] if len(rows) else rows
+        if not len(rows):
+            return None
+        slots = self._slots(got, rows, base, mono_ns, door)
+        taken = self._taken(got, rows, slots, keys, mono_ns)
+        if taken is not None:
+            rows, slots = rows[taken], slots[taken]
+            keys = [key for key, good in zip(keys, taken, strict=True) if good] if keys else keys
+        return self._write(got, base, rows, slots, keys, error, door) if len(rows) else None
+
+    def _write(
+        self,
+        got: Arrivals,
+        base: int,
+        rows: NDArray[np.intp],
+        slots: NDArray[np.intp],
+        keys: list[bytes],
+        error: int,
+        door: Door,
+    ) -> Replies:
+        at: Rows = slice(None) if len(rows) == len(got.length) else rows
+        table, length, tos = self._table, got.length[at], got.tos[at]
+        count = table.number[slots] + table.ordinals(slots)
+        table.number[slots] = count + 1
         self.reflected += len(rows)
-        made = replies(packets[rows], counter, t2_ns[rows], ttl[rows], error)
-        end = int(length[rows].max(initial=SIZE))
-        return Reply(made, block[rows, SIZE:end], length[rows], names[rows])
+        number = count
+        if self.policy.stateless:
+            number = reflector_columns(got.data, base)["seq"][at].astype(np.int64)
+        turn(got.data, at, base, number, self.wire_stamp(got.stamp_ns[at]), got.ttl[at], error)
+        tos_out = _ECHO_TOS[tos]
+        if self.policy.twamp_light:
+            got.data[at, 14:16] = 0
+        elif int(length.max()) > base:
+            batch = Batch(base, rows, length, got.name[at], tos, tos_out, slots, count, keys, error, door)
+            self._tlvs.write(got.data, batch)
+        tai = self.policy.tai_offset_s
+        return Replies(rows, length, tos_out, slots, number, got.data, base, at, keys, tai)
 
-    def _sessions_of(
-        self, names: NDArray[np.uint8], ssid: NDArray[np.uint16], now_ns: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Slot of each packet's session, -1 = refused; and its place among its session's in this batch."""
-        keys = np.concatenate([names, np.ascontiguousarray(ssid).view(np.uint8).reshape(-1, 2)], axis=1)
-        distinct, where = np.unique(_rows_as_records(keys), return_inverse=True)
-        count = np.bincount(where, minlength=len(distinct))
-        slot = np.array(
-            [self._slot_of(key.tobytes(), int(n), now_ns) for key, n in zip(distinct, count, strict=True)],
-            np.int64,
-        )
-        by_session = np.argsort(where, kind="stable")
-        first = np.concatenate([[0], np.cumsum(count)[:-1]]) if len(count) else np.empty(0, np.int64)
-        ordinal = np.empty(len(where), np.int64)
-        ordinal[by_session] = np.arange(len(where)) - np.repeat(first, count)
-        return (slot[where] if len(where) else np.empty(0, np.int64)), ordinal
+    def _usable(self, got: Arrivals, rows: NDArray[np.intp], base: int) -> NDArray[np.bool_]:
+        """Which of the rows are neither short nor long nor corrupt; the others are counted."""
+        length = got.length[rows]
+        short = length < (TWAMP_SIZE if self.policy.twamp_light else base)
+        long = length > got.data.shape[1]
+        corrupt = got.data[rows, _ERROR_LOW[base]] == 0
+        bad: NDArray[np.bool_] = short | long | corrupt
+        if bad.any():
+            corrupt &= ~(short | long)
+            for reason, mask in ((Refusal.SHORT, short), (Refusal.LONG, long), (Refusal.CORRUPT, corrupt)):
+                self.refused[reason] += int(mask.sum())
+        return ~bad
 
-    def _slot_of(self, key: bytes, packets: int, now_ns: NDArray[np.int64]) -> int:
-        slot = self._slot.get(key)
-        if slot is not None:
-            return slot
-        if not self._is_peer(np.frombuffer(key[:-2], np.uint8)):
-            self.refused[Refusal.PEER_UNKNOWN] += packets
-            return -1
-        if not self._free and now_ns.max() - self._looked_ns > LOOK_EVERY_NS:
-            self._forget_idle(int(now_ns.max()))
-        if not self._free:
-            self.refused[Refusal.TABLE_FULL] += packets
-            return -1
-        slot = self._slot[key] = self._free.pop()
-        self._counter[slot], self._seen_ns[slot] = 0, now_ns.max()
-        return slot
+    def _keys_of(self, name: NDArray[np.uint8]) -> list[bytes | None]:
+        """Key of each datagram's source, None where it has none."""
+        octets = name[:, _ADDRESS].tobytes()
+        return [self._keys.get(octets[at : at + 20]) for at in range(0, len(octets), 20)]
 
-    def _forget_idle(self, now_ns: int) -> None:
-        self._looked_ns = now_ns
-        for key, slot in list(self._slot.items()):
-            if now_ns - self._seen_ns[slot] > IDLE_NS:
-                del self._slot[key]
-                self._free.append(slot)
+    def _authentic(
+        self, got: Arrivals, keyed: list[tuple[int, bytes]]
+    ) -> tuple[NDArray[np.intp], list[bytes]]:
+        """Rows with the right HMAC, and their keys."""
+        rows = np.array([row for row, _ in keyed], np.intp)
+        if not len(rows):
+            return rows, []
+        good = self._usable(got, rows, AUTHENTICATED_SIZE)
+        for place in np.flatnonzero(good):
+            row, key = keyed[place]
+            if not is_signed(got.data[row].data, key):
+                good[place] = False
+                self.refused[Refusal.AUTHENTICATION] += 1
+        return rows[good], [key for (_, key), held in zip(keyed, good, strict=True) if held]
 
+    def _slots(
+        self, got: Arrivals, rows: NDArray[np.intp], base: int, mono_ns: int, door: Door
+    ) -> NDArray[np.intp]:
+        """Session of each row, -1 = refused and counted."""
+        ssid: NDArray[np.uint16] | int = 0
+        if not self.policy.twamp_light:
+            at = _SSID_AT[base]
+            ssid = got.data[:, at : at + 2].view(np.uint16)[rows, 0]
+        identity = identities(got.name[rows], ssid, door.index)
+        slots = self._table.find(identity)
+        return slots if slots.min() >= 0 else self._admit(got, rows, identity, slots, mono_ns)
 
-def _rows_as_records(rows: NDArray[np.uint8]) -> NDArray[np.void]:
-    return np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1])))[:, 0]
+    def _admit(
+        self, got: Arrivals, rows: NDArray[np.intp], identity: Words, slots: NDArray[np.intp], mono_ns: int
+    ) -> NDArray[np.intp]:
+        """Make sessions for those of `rows` that have none; returns the slots anew."""
+        new = np.flatnonzero(slots < 0)
+        _, first, count = np.unique(self._table.keys(identity[new]), return_index=True, return_counts=True)
+        welcome = np.array([self._is_peer(got.name[rows[row]]) for row in new[first]], np.bool_)
+        strangers = int(count[~welcome].sum())
+        fresh = new[first[welcome]]
+        if len(fresh):
+            for slot, row in zip(self._table.add(identity[fresh], mono_ns), rows[fresh], strict=True):
+                self._replay.forget(int(slot))
+                if slot >= 0:
+                    self._table.peer[slot] = self._cap.enter(
+                        got.name[row, _ADDRESS].tobytes(), self._table.peers_in_use
+                    )
+            slots = self._table.find(identity)
+        self.refused[Refusal.PEER_UNKNOWN] += strangers
+        self.refused[Refusal.TABLE_FULL] += int((slots < 0).sum()) - strangers
+        return slots
+
+    def _taken(
+        self,
+        got: Arrivals,
+        rows: NDArray[np.intp],
+        slots: NDArray[np.intp],
+        keys: list[bytes],
+        mono_ns: int,
+    ) -> NDArray[np.bool_] | None:
+        """Which rows of known sessions are neither replays nor too many; None = all rows."""
+        known = slots >= 0
+        taken = known.copy()
+        if keys:
+            for place in np.flatnonzero(known):
+                seq = int.from_bytes(got.data[rows[place], :4].tobytes(), "big")
+                taken[place] = self._replay.take(int(slots[place]), seq)
+            self.refused[Refusal.REPLAY] += int((known & ~taken).sum())
+        allowed = self._cap.allows(self._table.peer[slots[taken]], mono_ns)
+        if allowed is not None:
+            self.refused[Refusal.RATE] += int((~allowed).sum())
+            taken[np.flatnonzero(taken)[~allowed]] = False
+        self._table.seen_ns[slots[known]] = mono_ns
+        if taken.all():
+            return None
+        np.add.at(self._table.withheld, slots[known & ~taken], 1)
+        return taken

@@ -34,14 +34,46 @@ def test_request_is_what_scapy_reads() -> None:
 def test_reply_layout_and_scapy() -> None:
     asked = packet.requests(np.array([9]), np.array([7], np.uint16), 0x8001)
     asked["t1"] = T1
-    made = packet.replies(asked, np.array([3]), np.array([T1_UNIX_NS]), np.array([250], np.uint8), 0x8AD2)
-    made["t3"] = T1 + 1
-    wire = packet.octets(made)[0].tobytes()
+    block = packet.octets(asked)
+    packet.turn(
+        block,
+        slice(None),
+        packet.SIZE,
+        np.array([3]),
+        packet.ntp(np.array([T1_UNIX_NS])),
+        np.array([250], np.uint8),
+        0x8AD2,
+    )
+    packet.reflector_columns(block)["t3"] = T1 + 1
+    wire = block[0].tobytes()
     assert wire == bytes.fromhex(
         "00000003e8754700800000018ad20007e87547008000000000000009e87547008000000080010000fa000000"
     )
     read = STAMPSessionReflectorTestUnauthenticated(wire)
     assert (read.seq, read.seq_sender, read.ttl_sender, read.ssid) == (3, 9, 250, 7)
+
+
+def test_authenticated_request_layout() -> None:
+    made = packet.requests(np.array([1]), np.array([7], np.uint16), 0x8001, packet.AUTHENTICATED_SIZE)
+    made["t1"] = T1
+    wanted = "00000001" + "00" * 12 + "e87547008000000080010007" + "00" * 84
+    assert packet.octets(made)[0].tobytes() == bytes.fromhex(wanted)
+
+
+@pytest.mark.parametrize("width", [112, 200])
+def test_columns_are_a_view_of_wider_rows(width: int) -> None:
+    block = np.zeros((3, width), np.uint8)
+    packet.sender_columns(block, 112)["ssid"] = [1, 2, 3]
+    packet.reflector_columns(block)["ttl"][1:] = 9
+    assert block[:, 27].tolist() == [1, 2, 3]
+    assert block[:, 40].tolist() == [0, 9, 9]
+
+
+@given(st.integers(0, 2**62 // 10**9 * 10**9), st.integers(0, 60))
+def test_ptp_round_trip_is_exact(unix_ns: int, tai_offset_s: int) -> None:
+    unix_ns %= (2**32 - 61) * 10**9
+    stamp = packet.ptp(np.array([unix_ns]), tai_offset_s)
+    assert packet.unix_ns(stamp, np.array([0xC001], np.uint16), tai_offset_s).tolist() == [unix_ns]
 
 
 def test_reflector_columns_reads_what_replies_wrote() -> None:
