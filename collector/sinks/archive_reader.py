@@ -1,4 +1,13 @@
-"""Reads the archive back: as frames for judging, and as keys for counting what is missing or double."""
+"""Reads the archive back: as frames for judging, and as keys for counting what is missing or double.
+
+A row may be there more than once: a window that late replies corrected comes again with a higher revision, a
+window that was judged again has a second row of state. As a frame each key comes once, in its last copy: the
+highest revision, of equals the one written last. Whoever queries the files must choose likewise:
+
+    ... QUALIFY row_number() OVER (PARTITION BY link, probe, class, start_ns ORDER BY revision DESC) = 1
+
+A column that a file lacks, because it is older than the column, reads as 0, unknown or empty.
+"""
 
 from __future__ import annotations
 
@@ -34,20 +43,22 @@ class ArchiveReader:
         return self.read(WINDOW, from_ns, to_ns, links)
 
     def read(self, table: Table, from_ns: int, to_ns: int, links: Sequence[str] | None = None) -> Frame:
-        """Rows of a table that start in [from_ns, to_ns), ordered by start."""
+        """Rows of a table that start in [from_ns, to_ns), each key once, ordered by start."""
         where, values = "start_ns >= ? AND start_ns < ? AND date BETWEEN ? AND ?", [from_ns, to_ns]
         values += [_date(from_ns), _date(to_ns)]  # type: ignore[list-item]  # texts and numbers alike
         if links is not None:
             where += " AND link IN (SELECT unnest(?::VARCHAR[]))"
             values.append(list(links))  # type: ignore[arg-type]  # as above
-        found = self._fetch(table, ", ".join(_stored(table)), f"WHERE {where} ORDER BY start_ns", values)
+        stored = ", ".join(_stored(table))
+        found = self._fetch(table, stored, where, f"{_last_copy(table)} ORDER BY start_ns", values)
         return concat(table, []) if found is None else _frame(table, found)
 
     def keys(self, table: str) -> list[Key]:
         """(agent, boot, number, key columns…, start_ns) of every row; a key that comes twice is a double."""
         keys = TABLES[table].keys
         names = ["agent", "boot", "number", *keys, "start_ns"]
-        found = self._fetch(TABLES[table], ", ".join(f'"{n}" AS c{at}' for at, n in enumerate(names)), "", [])
+        select = ", ".join(f'"{n}" AS c{at}' for at, n in enumerate(names))
+        found = self._fetch(TABLES[table], select, "true", "", [])
         if found is None:
             return []
         return list(zip(*(found[f"c{at}"].tolist() for at in range(len(names))), strict=True))
@@ -55,20 +66,49 @@ class ArchiveReader:
     def close(self) -> None:
         self._db.close()
 
-    def _fetch(self, table: Table, select: str, rest: str, values: Sequence[object]) -> dict[str, Any] | None:
+    def _fetch(
+        self, table: Table, select: str, where: str, rest: str, values: Sequence[object]
+    ) -> dict[str, Any] | None:
         """Columns of the answer; None when the table has no file yet."""
         pattern = self._root / table.name / "date=*" / "network=*" / "[0-9a-f]*.parquet"
         if not any(self._root.glob(f"{table.name}/date=*/network=*/[0-9a-f]*.parquet")):
             return None
-        source = "read_parquet(?, hive_partitioning=true, hive_types={'date': VARCHAR}, union_by_name=true)"
         try:
-            query = f"SELECT {select} FROM {source} {rest}"
+            query = f"SELECT {select} FROM (SELECT * FROM {_SOURCE} WHERE {where}"
+            query += f" UNION ALL BY NAME SELECT {_typed(table)} WHERE false) {rest}"
             return dict(self._db.execute(query, [str(pattern), *values]).fetchnumpy())
         except duckdb.Error as err:
             words = str(err).splitlines()[0][:300]
             raise StoreError(
                 f"{self._root}: the archive cannot be read ({words}); mend or remove that file"
             ) from None
+
+
+_SOURCE = (
+    "read_parquet(?, hive_partitioning=true, hive_types={'date': VARCHAR}, union_by_name=true,"
+    " filename=true, file_row_number=true)"
+)
+_SQL_TYPES = {Kind.TEXT: "VARCHAR", Kind.COUNT: "BIGINT", Kind.REAL: "DOUBLE"}
+
+
+def _typed(table: Table) -> str:
+    """Every column of the table as NULL of its type, so that none is missing where all files are older."""
+    parts = []
+    for field in table.columns:
+        if field.kind is Kind.HISTOGRAM:
+            parts.append(f"NULL::INTEGER[] AS {field.name}_bucket, NULL::BIGINT[] AS {field.name}_count")
+        else:
+            parts.append(f'NULL::{_SQL_TYPES[field.kind]} AS "{field.name}"')
+    return ", ".join(parts)
+
+
+def _last_copy(table: Table) -> str:
+    """The clause that leaves one row of each key: see the top of the file. Files are named by the numbers
+    that their batches have in the journal."""
+    keys = ", ".join(f'"{key}"' for key in (*table.keys, "start_ns"))
+    revision = "coalesce(revision, 0) DESC, " if any(f.name == "revision" for f in table.fields) else ""
+    written = r"regexp_extract(filename, '-(\d+)\.parquet$', 1)::BIGINT DESC, file_row_number DESC"
+    return f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {revision}{written}) = 1"
 
 
 def _date(time_ns: int) -> str:
@@ -100,9 +140,10 @@ def _frame(table: Table, found: dict[str, Any]) -> Frame:
 
 def _histograms(buckets: Any, counts: Any) -> Histograms:
     """Lay the lists of all rows end to end; NULL (a column that an older file lacks) is an empty list."""
-    rows = [row if row is not None else () for row in np.ma.filled(buckets, None)]
-    offsets = np.zeros(len(rows) + 1, np.int64)
-    offsets[1:] = np.cumsum([len(row) for row in rows])
+    known = ~np.ma.getmaskarray(buckets)
+    rows, kept = np.ma.getdata(buckets)[known], np.ma.getdata(counts)[known]
+    lengths = np.zeros(len(known), np.int64)
+    lengths[known] = [len(row) for row in rows]
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     flat = np.concatenate([np.empty(0, np.int16), *rows]).astype(np.int16)
-    kept = [row for row in np.ma.filled(counts, None) if row is not None]
     return Histograms(offsets, flat, np.concatenate([np.empty(0, np.int64), *kept]).astype(np.int64))

@@ -18,6 +18,7 @@ from collector.sinks.sink import Delivery
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import SinkHeld, StoreError
 from linkgauge.frame import Frame
+from linkgauge.schema import EVENT, STATE, WINDOW
 from tests.collector.world import NOW_NS, WINDOW_NS, health, inventory, throughput, windows
 from tests.linkgauge.frames import frames, same_column, same_frame
 
@@ -181,3 +182,62 @@ def test_every_table_reads_back(tmp_path_factory: pytest.TempPathFactory, frame:
     if len(set(limit.tolist())) == frame.rows:  # else the order among equal starts is free
         for name in frame.columns:
             assert same_column(found.columns[name], frame.take(order).columns[name]), name
+
+
+def _made_older(path: Path, *missing: str) -> None:
+    """Write a file anew as it was before some columns were thought of."""
+    with duckdb.connect() as db:
+        rest = ", ".join(missing)
+        db.execute(f"CREATE TABLE part AS SELECT * EXCLUDE ({rest}) FROM read_parquet('{path}')")
+        db.execute(f"COPY part TO '{path}' (FORMAT parquet)")
+
+
+@pytest.mark.parametrize("newer_too", [False, True])
+def test_what_an_older_file_lacks_is_zero_unknown_or_empty(
+    tmp_path: Path, tags: Tags, reader: ArchiveReader, newer_too: bool
+) -> None:
+    event = {"link": LINKS[:1], "class": ["0"], "kind": ["path"], "start_ns": [NOW_NS], "before": ["a"]}
+    given = [windows(LINKS, NOW_NS), Frame.of(EVENT, event)]
+    _write(tmp_path, tags, _delivery(1, *given))
+    missing = ("revision", "ce_forward", "hops_forward", "backward_ns_bucket", "backward_ns_count")
+    for path in tmp_path.rglob("*.parquet"):
+        _made_older(path, *(missing if "/window/" in str(path) else ("before",)))
+    if newer_too:
+        later = Frame.of(EVENT, {**event, "start_ns": [NOW_NS + 1]})
+        _write(tmp_path, tags, _delivery(2, windows(LINKS, NOW_NS + WINDOW_NS), later), cursor=1)
+    found, events = reader.windows(None, 0, NOW_NS + 1), reader.read(EVENT, 0, 2**62)
+    assert (found.rows, events.rows) == (3, 1 + newer_too)
+    assert (found.count("revision").tolist(), found.count("ce_forward").tolist()) == ([0] * 3, [0] * 3)
+    assert np.isnan(found.real("hops_forward")).all()
+    assert [row.total for row in found.histograms("backward_ns")] == [0] * 3
+    assert found.count("sent").tolist() == [100] * 3
+    assert events.text("before").tolist() == ["", *["a"] * newer_too]
+
+
+def _revised(revision: int, sent: int, links: list[str] = LINKS[:1]) -> Frame:
+    frame = windows(links, sent=sent)
+    return Frame(WINDOW, {**frame.columns, "revision": np.full(len(links), revision)}, len(links))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_of_a_corrected_window_the_highest_revision_is_read(
+    tmp_path: Path, tags: Tags, reader: ArchiveReader, order: tuple[int, ...]
+) -> None:
+    for at, revision in enumerate(order):
+        _write(tmp_path, tags, _delivery(at + 1, _revised(revision, 100 + revision, LINKS)), cursor=at)
+    found = reader.windows(None, 0, 2**62)
+    assert (found.rows, found.count("sent").tolist()) == (3, [102] * 3)
+    assert len(reader.keys("window")) == 9
+
+
+def test_of_equal_copies_the_one_written_last_is_read(
+    tmp_path: Path, tags: Tags, reader: ArchiveReader
+) -> None:
+    _write(tmp_path, tags, *(_delivery(at, _revised(1, at)) for at in (8, 9)))
+    _write(tmp_path, tags, *(_delivery(at, _revised(1, at)) for at in (10, 12)), cursor=9)
+    assert reader.windows(None, 0, 2**62).count("sent").tolist() == [12]
+    state = {"link": LINKS, "start_ns": [NOW_NS] * 3}
+    for at, verdict in ((13, 2), (14, 1)):
+        frame = Frame.of(STATE, {**state, "verdict": [verdict] * 3})
+        _write(tmp_path, tags, _delivery(at, frame), cursor=at - 1)
+    assert reader.read(STATE, 0, 2**62).count("verdict").tolist() == [1, 1, 1]
