@@ -1,4 +1,4 @@
-"""Rounds of the probes that ask each target once (icmp, tcp), and their summary as windows. Pure.
+"""Rounds of the probes that ask each target once (icmp, tcp, tls), and their summary as windows. Pure.
 
 A round is one packet to each target; its fate is judged when the round ends, `timeout_ns` after the last
 packet left. A window counts the packets that were sent inside it, whenever their round ended.
@@ -7,7 +7,7 @@ packet left. A window counts the packets that were sent inside it, whenever thei
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import Any
 
@@ -20,7 +20,11 @@ from probes.delays import Delays, grouped, histograms
 
 
 class Fate(IntEnum):
-    """What became of one packet."""
+    """What became of one packet.
+
+    NO_TLS: the far end took the connection, but no handshake came of it. UNREACHABLE: lost, and an ICMP error
+    said so.
+    """
 
     REPLIED = 0
     LOST = 1
@@ -28,6 +32,8 @@ class Fate(IntEnum):
     REFUSED = 3
     SEND_FAILED = 4
     UNRESOLVED = 5
+    NO_TLS = 6
+    UNREACHABLE = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,9 @@ class EchoRound:
     link: object array of link ids. sent_wall_ns: int64, Unix ns; for a packet that could not be sent, when
     it should have been. fate: int8, a `Fate`. rtt_ns: float64, NaN where there was no answer; a refusal by
     the target itself (TCP reset) has one, a refusal by a router (ICMP error) has none.
-    duplicate: int64, further replies to the packet that came inside the round.
+    duplicate: int64, further replies to the packet that came inside the round. stamped: bool, sent_wall_ns is
+    the kernel's transmit stamp. unfit: int64, sum of the Unfit bits of the round. The last two may be empty:
+    False and 0 then.
     """
 
     link: NDArray[np.object_]
@@ -45,6 +53,8 @@ class EchoRound:
     fate: NDArray[np.int8]
     rtt_ns: NDArray[np.float64]
     duplicate: NDArray[np.int64]
+    stamped: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    unfit: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     @classmethod
     def unsent(cls, links: Sequence[str], wall_ns: int) -> EchoRound:
@@ -55,6 +65,8 @@ class EchoRound:
             np.full(count, wall_ns, np.int64),
             np.full(count, Fate.SEND_FAILED, np.int8),
             np.full(count, np.nan),
+            np.zeros(count, np.int64),
+            np.zeros(count, np.bool_),
             np.zeros(count, np.int64),
         )
 
@@ -76,25 +88,31 @@ def window_frame(
 ) -> Frame:
     """WINDOW rows (class "0"), one per link with packets in start_ns .. start_ns + length_ns, of any rounds.
 
-    The direction of a loss cannot be told. A packet that was not sent or whose target has no address is
-    `send_failed` and not part of `sent`. Delays are those of replies in time and of refusals that carry one.
-    unfit: sum of the Unfit bits; under_test, missed: put into every row as they are.
+    The direction of a loss cannot be told. NO_TLS counts as refused. Delays are those of replies in time and
+    of refusals that carry one. unfit: sum of the Unfit bits, to which those of the rounds are added;
+    under_test, missed: put into every row as they are.
     """
-    link, sent_wall_ns, fate, rtt_ns, duplicate = _joined(rounds)
-    inside = (sent_wall_ns >= start_ns) & (sent_wall_ns < start_ns + length_ns)
-    names = list(dict.fromkeys(link[inside]))
+    every = _joined(rounds)
+    mine = np.flatnonzero((every.sent_wall_ns >= start_ns) & (every.sent_wall_ns < start_ns + length_ns))
+    link, fate, rtt_ns = every.link[mine], every.fate[mine], every.rtt_ns[mine]
+    names = list(dict.fromkeys(link))
     at = {name: row for row, name in enumerate(names)}
-    group, rows = np.array([at[name] for name in link[inside]], np.intp), len(names)
+    group, rows = np.array([at[name] for name in link], np.intp), len(names)
+    bits = np.full(rows, unfit, np.int64)
+    np.bitwise_or.at(bits, group, every.unfit[mine])
     columns = {
         "link": names,
         "probe": [probe] * rows,
         "class": ["0"] * rows,
-        "duplicate": np.bincount(group, duplicate[inside], rows).astype(np.int64),
-        **_counts(fate[inside], group, rows),
-        **_delays(fate[inside], rtt_ns[inside], group, rows),
+        "duplicate": np.bincount(group, every.duplicate[mine], rows).astype(np.int64),
+        "sent_stamped": np.bincount(group, every.stamped[mine] & (fate == Fate.REPLIED), rows).astype(
+            np.int64
+        ),
+        "unfit": bits,
+        **_counts(fate, group, rows),
+        **_delays(fate, rtt_ns, group, rows),
     }
-    same = {"start_ns": start_ns, "length_ns": length_ns, "missed": missed, "unfit": unfit}
-    same |= {"under_test": under_test}
+    same = {"start_ns": start_ns, "length_ns": length_ns, "missed": missed, "under_test": under_test}
     return Frame.of(WINDOW, {**columns, **{name: np.full(rows, value) for name, value in same.items()}}, rows)
 
 
@@ -102,16 +120,19 @@ def _counts(fate: NDArray[np.int8], group: NDArray[np.intp], rows: int) -> dict[
     def count(*fates: Fate) -> NDArray[np.int64]:
         return np.bincount(group[np.isin(fate, fates)], minlength=rows)
 
-    sent, lost = count(Fate.REPLIED, Fate.LOST, Fate.LATE, Fate.REFUSED), count(Fate.LOST)
+    lost, refused = count(Fate.LOST, Fate.UNREACHABLE), count(Fate.REFUSED, Fate.NO_TLS)
+    carried = count(Fate.REPLIED, Fate.LATE) + lost
     loss_ratio = np.full(rows, np.nan)
-    np.divide(lost, sent, out=loss_ratio, where=sent > 0)
+    np.divide(lost, carried, out=loss_ratio, where=carried > 0)
     return {
-        "sent": sent,
+        "sent": carried + refused,
         "replied": count(Fate.REPLIED),
         "late": count(Fate.LATE),
         "lost_unattributed": lost,
-        "refused": count(Fate.REFUSED),
-        "send_failed": count(Fate.SEND_FAILED, Fate.UNRESOLVED),
+        "refused": refused,
+        "unreachable": count(Fate.UNREACHABLE),
+        "send_failed": count(Fate.SEND_FAILED),
+        "unresolved": count(Fate.UNRESOLVED),
         "loss_ratio": loss_ratio,
     }
 
@@ -122,26 +143,23 @@ def _delays(
     in_time = np.isin(fate, (Fate.REPLIED, Fate.REFUSED)) & ~np.isnan(rtt_ns)
     delays = grouped(rtt_ns[in_time], group[in_time], rows)
     return {
-        **{f"rtt_{field.name}": getattr(delays, field.name) for field in fields(Delays)},
-        "pdv_us": _highest(delays) - delays.min_us,
+        **{f"rtt_{one.name}": getattr(delays, one.name) for one in fields(Delays)},
+        "pdv_us": delays.highest_us - delays.min_us,
         "rtt_ns": histograms(rtt_ns[in_time], group[in_time], rows),
     }
 
 
-def _joined(
-    rounds: Sequence[EchoRound],
-) -> tuple[NDArray[np.object_], NDArray[np.int64], NDArray[np.int8], NDArray[np.float64], NDArray[np.int64]]:
-    all_rounds = [EchoRound.unsent([], 0), *rounds]
-    return (
-        np.concatenate([one.link for one in all_rounds]),
-        np.concatenate([one.sent_wall_ns for one in all_rounds]),
-        np.concatenate([one.fate for one in all_rounds]),
-        np.concatenate([one.rtt_ns for one in all_rounds]),
-        np.concatenate([one.duplicate for one in all_rounds]),
+def _joined(rounds: Sequence[EchoRound]) -> EchoRound:
+    """All rounds as one, no column of it empty."""
+    whole = [EchoRound.unsent([], 0), *rounds]
+    return EchoRound(
+        np.concatenate([one.link for one in whole]),
+        np.concatenate([one.sent_wall_ns for one in whole]),
+        np.concatenate([one.fate for one in whole]),
+        np.concatenate([one.rtt_ns for one in whole]),
+        np.concatenate([one.duplicate for one in whole]),
+        np.concatenate(
+            [one.stamped if len(one.stamped) else np.zeros(len(one.link), np.bool_) for one in whole]
+        ),
+        np.concatenate([one.unfit if len(one.unfit) else np.zeros(len(one.link), np.int64) for one in whole]),
     )
-
-
-def _highest(delays: Delays) -> NDArray[np.float64]:
-    """The highest percentile that is known, us."""
-    p95 = np.where(np.isnan(delays.p95_us), delays.p50_us, delays.p95_us)
-    return np.where(np.isnan(delays.p99_us), p95, delays.p99_us)

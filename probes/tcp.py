@@ -1,9 +1,10 @@
 """TCP connect rounds: one handshake to each target, and what became of it.
 
-The round trip is the kernel's own measure of the handshake (TCP_INFO tcpi_rtt, tcp(7)), or else the time
-until connect ended. The fate is that of the first SYN: when the kernel had to send it again, one packet of
-the handshake was lost, and the sample is a loss even though the connection came up later. Connections are
-closed with a reset, so that no TIME_WAIT is left behind.
+The round trip is the kernel's own measure of the handshake (TCP_INFO tcpi_rtt, tcp(7)), from SYN to SYN-ACK
+by its own clock, so nothing of this process is in it. Where there is none, and for a reset, it is the time
+until this process saw connect end, which is tens of microseconds more. The fate is that of the first SYN:
+when the kernel had to send it again, one packet of the handshake was lost, and the sample is a loss even
+though the connection came up later. Connections are closed with a reset, so that no TIME_WAIT is left behind.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from linkgauge.clock import NS_PER_S, NS_PER_US, Clock, SystemClock
 from linkgauge.wire import PlanLink
 from probes.echo import EchoRound, Fate
 from probes.icmp import error_queue
+from probes.icmp.packet import REFUSALS
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER: close with RST at once."""
@@ -120,8 +122,8 @@ class _Round:
         if error in _CONNECTED:
             within = 0 < rtt_ns <= took_ns
             self._out.answered(row, Fate.REPLIED, rtt_ns if within else took_ns, self._timeout_ns)
-        elif _refused_by_others(sock, self._links[row].local):
-            self._out.fate[row] = Fate.REFUSED
+        elif (told := _told_by_icmp(sock)) is not None:
+            self._out.fate[row] = told
         elif error == errno.ECONNREFUSED:
             self._out.answered(row, Fate.REFUSED, took_ns, self._timeout_ns)
         elif error not in _UNANSWERED:
@@ -137,9 +139,10 @@ def _handshake(sock: socket.socket) -> tuple[int, bool]:
     return rtt_us * NS_PER_US, retransmits > 0
 
 
-def _refused_by_others(sock: socket.socket, local: str) -> bool:
-    """Whether an ICMP error came from elsewhere; this host's own means that no neighbour answered."""
-    while (returned := error_queue.take(sock)) is not None:
-        if returned.offender not in (None, local):
-            return True
-    return False
+def _told_by_icmp(sock: socket.socket) -> Fate | None:
+    """What an ICMP error says, None without one."""
+    told = None
+    while (reason := error_queue.take(sock)) is not None:
+        version = 4 if sock.family == socket.AF_INET else 6
+        told = Fate.REFUSED if reason in REFUSALS[version] else Fate.UNREACHABLE
+    return told

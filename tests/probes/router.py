@@ -21,18 +21,19 @@ links = [PlanLink(*words) for words in json.loads(sys.argv[1])]
 prober = make(sorted({{link.local for link in links}}))
 out = prober.round(links, int(float(sys.argv[2]) * 1e9))
 rtt_ns = [None if math.isnan(value) else value for value in out.rtt_ns]
-raw = [door._raw for door in getattr(prober, "_doors", {{}}).values()]
-print(json.dumps([out.fate.tolist(), rtt_ns, raw]))
+raw = [door.raw for door in getattr(prober, "_doors", {{}}).values()]
+print(json.dumps([out.fate.tolist(), rtt_ns, raw, out.duplicate.tolist()]))
 """
 
 
 @dataclass(frozen=True)
 class Told:
-    """What a round in the host gave: fate and rtt_ns (None = unknown) per target, raw per socket."""
+    """What a round in the host gave: fate, rtt_ns (None = unknown), duplicate per target, raw per socket."""
 
     fate: list[int]
     rtt_ns: list[float | None]
     raw: list[bool]
+    duplicate: list[int]
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,10 @@ def inside(name: str, *argv: str) -> str:
 
 
 def routed(prefix: str) -> Iterator[Router]:
-    """The two namespaces; the router knows no way to 10.88.0.0/24 and fd88::/64 and says so by ICMP."""
+    """The two namespaces; the router knows no way to 10.88.0.0/24 and fd88::/64 and says so by ICMP.
+
+    It prohibits 10.89.0.0/24 and fd89::/64, and says that too.
+    """
     made = Router(f"{prefix}{os.getpid()}h", f"{prefix}{os.getpid()}r")
     run("ip", "netns", "add", made.host)
     run("ip", "netns", "add", made.router)
@@ -86,8 +90,11 @@ def routed(prefix: str) -> Iterator[Router]:
             for link in ("lo", end):
                 inside(name, "ip", "link", "set", link, "up")
         inside(made.router, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
-        for family, far, way in (("-4", "10.88.0.0/24", "10.77.0.2"), ("-6", "fd88::/64", "fd77::2")):
-            inside(made.router, "ip", family, "route", "add", "unreachable", far)
+        for family, kind, far, way in (
+            ("-4", "unreachable", "10.88.0.0/24", "10.77.0.2"), ("-6", "unreachable", "fd88::/64", "fd77::2"),
+            ("-4", "prohibit", "10.89.0.0/24", "10.77.0.2"), ("-6", "prohibit", "fd89::/64", "fd77::2"),
+        ):  # fmt: skip
+            inside(made.router, "ip", family, "route", "add", kind, far)
             inside(made.host, "ip", family, "route", "add", far, "via", way)
         deadline = time.monotonic() + 10  # IPv6 takes a while to find its neighbours
         while made.run_round(ICMP, ("a>b@n", "fd77::1", "fd77::2")).fate != [0]:

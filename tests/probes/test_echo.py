@@ -41,15 +41,19 @@ def test_a_window_equals_the_scalar_twin(rounds: list[list[Sample]]) -> None:
         mine = [sample for sample in inside if sample[0] == link]
         tally = {fate: sum(sample[2] == fate for sample in mine) for fate in Fate}
         sent = len(mine) - tally[Fate.SEND_FAILED] - tally[Fate.UNRESOLVED]
+        refused = tally[Fate.REFUSED] + tally[Fate.NO_TLS]
         got = {name: int(frame.count(name)[row]) for name in ("sent", "replied", "late", "refused", "unfit")}
         assert got == {
             "sent": sent, "replied": tally[Fate.REPLIED], "late": tally[Fate.LATE],
-            "refused": tally[Fate.REFUSED], "unfit": 3,
+            "refused": refused, "unfit": 3,
         }  # fmt: skip
-        assert frame.count("lost_unattributed")[row] == tally[Fate.LOST]
-        assert frame.count("send_failed")[row] == tally[Fate.SEND_FAILED] + tally[Fate.UNRESOLVED]
+        lost = tally[Fate.LOST] + tally[Fate.UNREACHABLE]
+        assert frame.count("lost_unattributed")[row] == lost
+        assert frame.count("unreachable")[row] == tally[Fate.UNREACHABLE]
+        assert frame.count("send_failed")[row] == tally[Fate.SEND_FAILED]
+        assert frame.count("unresolved")[row] == tally[Fate.UNRESOLVED]
         assert frame.count("duplicate")[row] == sum(sample[4] for sample in mine)
-        loss = tally[Fate.LOST] / sent if sent else math.nan
+        loss = lost / (sent - refused) if sent > refused else math.nan
         assert frame.real("loss_ratio")[row] == pytest.approx(loss, nan_ok=True)
         delays = [sample[3] for sample in mine if sample[2] is Fate.REPLIED]
         assert frame.real("rtt_max_us")[row] == pytest.approx(
@@ -80,6 +84,20 @@ def test_the_delay_of_a_reset_counts_and_that_of_a_late_reply_does_not() -> None
     frame = window_frame([out], "tcp", START, LENGTH, 0)
     assert frame.real("rtt_max_us")[0] == 4.0
     assert frame.real("loss_ratio")[0] == 0.0
+    assert math.isnan(window_frame([echo_round(samples[:1])], "tcp", START, LENGTH, 0).real("loss_ratio")[0])
+
+
+def test_stamps_and_unfitness_of_rounds_are_told() -> None:
+    replied: list[Sample] = [("a>b@n", START, Fate.REPLIED, 1.0, 0), ("a>c@n", START, Fate.REPLIED, 1.0, 0)]
+    lost: list[Sample] = [("a>b@n", START, Fate.LOST, 1.0, 0)]
+    first, second = echo_round(replied), echo_round(lost)
+    first.stamped[0] = second.stamped[0] = True
+    first.unfit[0], second.unfit[0] = 4, 1
+    bare = EchoRound(second.link, second.sent_wall_ns, second.fate, second.rtt_ns, second.duplicate)
+    frame = window_frame([first, second, bare], "icmp", START, LENGTH, 8)
+    assert frame.text("link").tolist() == ["a>b@n", "a>c@n"]
+    assert frame.count("sent_stamped").tolist() == [1, 0]
+    assert frame.count("unfit").tolist() == [13, 8]
 
 
 def test_no_rounds_make_no_rows() -> None:

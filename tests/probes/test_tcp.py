@@ -143,17 +143,18 @@ def router() -> Iterator[Router]:
 
 
 @pytest.mark.root
-def test_routers_refuse_neighbours_are_lost(router: Router) -> None:
+def test_filters_refuse_what_finds_no_way_is_lost(router: Router) -> None:
     inside(router.host, "sysctl", "-qw", "net.ipv4.neigh.lgi0.retrans_time_ms=50")
     out = router.run_round(
         "from probes.tcp import TcpProber as P; make = lambda locals_: P(9)",
-        ("a>b@n", "10.77.0.1", "10.77.0.2"), ("a>c@n", "10.77.0.1", "10.88.0.1"),
-        ("a>d@n", "10.77.0.1", "10.77.0.7"), ("a>e@n", "fd77::1", "fd77::2"), ("a>f@n", "fd77::1", "fd88::1"),
-        ("a>g@n", "10.77.0.1", "10.99.1.1"),
+        ("a>b@n", "10.77.0.1", "10.77.0.2"), ("a>c@n", "10.77.0.1", "10.89.0.1"),
+        ("a>d@n", "10.77.0.1", "10.77.0.7"), ("a>e@n", "fd77::1", "fd77::2"), ("a>f@n", "fd77::1", "fd89::1"),
+        ("a>g@n", "10.77.0.1", "10.99.1.1"), ("a>h@n", "10.77.0.1", "10.88.0.1"),
+        ("a>i@n", "fd77::1", "fd88::1"),
     )  # fmt: skip
-    refused = Fate.REFUSED
-    assert out.fate == [refused, refused, Fate.LOST, refused, refused, Fate.SEND_FAILED]
-    assert [rtt is None for rtt in out.rtt_ns] == [False, True, True, False, True, True]
+    refused, lost = Fate.REFUSED, Fate.UNREACHABLE
+    assert out.fate == [refused, refused, lost, refused, refused, Fate.SEND_FAILED, lost, lost]
+    assert [rtt is None for rtt in out.rtt_ns] == [False, True, True, False, True, True, True, True]
 
 
 @pytest.mark.root
