@@ -36,7 +36,7 @@ PURE = [
     *(f"linkgauge/{name}.py" for name in ("model", "schema", "frame", "histogram", "wire", "compute_id")),
     "probes/stamp/*.py",
     "probes/delays.py",
-    "probes/icmp/packet.py",
+    *(f"probes/icmp/{name}.py" for name in ("packet", "arrivals", "targets")),
     "probes/throughput/report.py",
     "probes/throughput/turns.py",
     "quality/*.py",
