@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +26,9 @@ from collector.sinks.sink import Delivery, RowsRejected
 from linkgauge.clock import NS_PER_S, SystemClock, window_start
 from linkgauge.errors import SinkBusy, SinkHeld
 from linkgauge.frame import Frame
+from linkgauge.schema import TABLES, WINDOW
+from linkgauge.table import Kind, Table
+from linkgauge.wire import Batch, decode, encode
 from tests.collector.world import WINDOW_NS, health, windows
 from tests.influxd import PASSWORD, USER, Influxd, influxd, influxd_with_password
 
@@ -217,3 +222,40 @@ def test_a_user_who_may_only_write_is_enough(influxd_with_password: Influxd) -> 
     with _sink(address) as sink:
         sink.write([delivery_of(health("j1", RECENT_NS))])
     assert len(server.values("SELECT fit FROM agent_health", "writeonly")) == 1
+
+
+HARD = 'a "quoted" \\ back, 1=2 \N{SNOWMAN} * 10.0.0.1'
+_KEYS = {"link": "j1>h0@n", "probe": "stamp", "class": "46", "kind": "below-ip", "agent": "j1", "flow": "17"}
+
+
+@pytest.mark.influx
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_every_field_of_every_table_reads_back(influxd: Influxd, table: Table) -> None:
+    values: dict[str, Any] = {key: [_KEYS.get(key, "x")] for key in table.keys} | {"start_ns": [RECENT_NS]}
+    for at, field in enumerate(table.fields):
+        known = {Kind.COUNT: 2**62 + at, Kind.REAL: (at + 1) / 3, Kind.TEXT: HARD + str(at)}
+        if field.kind in known:
+            values[field.name] = [known[field.kind]]
+    values["length_ns"] = [WINDOW_NS]
+    batch = decode(encode(Batch("j1", "boot", 1, RECENT_NS, {table.name: Frame.of(table, values)})))
+    with _sink(InfluxAddress(influxd.url, f"all_{table.name}")) as sink:
+        sink.write([Delivery(1, "j1", "boot", 1, batch.frames)])
+    for measurement in table.measurements:
+        fields = [field.name for field in table.fields if field.measurement == measurement]
+        tags = [key for key in table.keys if key in _KEYS]
+        names = ", ".join(f'"{name}"' for name in (*tags, *fields))
+        (row,) = influxd.values(f'SELECT {names} FROM "{measurement}"', f"all_{table.name}")
+        assert row == [RECENT_NS, *(_KEYS[tag] for tag in tags), *(values[name][0] for name in fields)]
+    if not table.measurements:
+        assert influxd.values(f"SHOW MEASUREMENTS ON all_{table.name}", "") == []
+
+
+@pytest.mark.influx
+def test_a_corrected_window_overwrites_the_former(influxd: Influxd) -> None:
+    with _sink(InfluxAddress(influxd.url, "corrected")) as sink:
+        for revision, sent in ((0, 7), (1, 9)):
+            frame = windows(links_of(3), RECENT_NS, sent=sent, rtt_p50_us=100.0 + revision)
+            columns = {**frame.columns, "revision": np.full(3, revision)}
+            sink.write([delivery_of(Frame(WINDOW, columns, 3), seq=revision + 1)])
+    assert influxd.values('SELECT "sent", "revision" FROM link_loss', "corrected") == [[RECENT_NS, 9, 1]] * 3
+    assert influxd.values('SELECT "rtt_p50_us" FROM link_delay', "corrected") == [[RECENT_NS, 101.0]] * 3
