@@ -27,11 +27,10 @@ class Rota:
     def next(self, most: int) -> list[Flow]:
         """Flows of the next round, at most `most`."""
         wanted = [self._sample * self._links, self._links if self._others else 0]
-        firsts = min(wanted[0], most)
-        given = [firsts, min(wanted[1], most - firsts)]
-        if given[0] < wanted[0] and wanted[1]:  # the other classes are not starved by the first
-            given[1] = most * wanted[1] // sum(wanted)
-            given[0] = most - given[1]
+        given = wanted
+        if sum(wanted) > most:  # both get their share, so that neither waits for ever
+            others = max(1, most * wanted[1] // sum(wanted)) if wanted[1] and most > 1 else 0
+            given = [most - others, others]
         self.postponed += sum(wanted) - sum(given)
         return self._take(0, self._first, given[0]) + self._take(1, self._others, given[1])
 
