@@ -55,13 +55,18 @@ class Load:
     warm_s: float = 0.5
 
 
-def send(programs: Floor, world: World, load: Load, first_target: str, port: int = PORT) -> dict[str, Any]:
-    """Run the C sender; what it printed: answered, cpu_s, per_cpu_s and more."""
-    argv = [
+def argv(programs: Floor, load: Load, first_target: str, port: int = PORT) -> list[str]:
+    """The command of the C sender."""
+    return [
         programs.send, first_target, str(port), str(load.targets), str(load.rate_pps), str(load.batch),
         str(load.warm_s), str(load.seconds), str(int(load.transmit_stamps)), load.tail,
     ]  # fmt: skip
-    done = subprocess.run(world.at_sender(argv), stdout=subprocess.PIPE, check=True, timeout=120)
+
+
+def send(programs: Floor, world: World, load: Load, first_target: str) -> dict[str, Any]:
+    """Run the C sender towards the C reflector; what it printed: answered, cpu_s, per_cpu_s and more."""
+    command = world.at_sender(argv(programs, load, first_target))
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -69,6 +74,6 @@ def send(programs: Floor, world: World, load: Load, first_target: str, port: int
 @contextlib.contextmanager
 def reflector(programs: Floor, world: World, log: Path | None = None) -> Iterator[None]:
     """The C reflector at the far end, at PORT of all its addresses, on its core."""
-    argv = [programs.reflect, str(PORT), *([str(log)] if log else [])]
-    with running(world.at_reflector(argv), ready="ready"):
+    command = [programs.reflect, str(PORT), *([str(log)] if log else [])]
+    with running(world.at_reflector(command), ready="ready"):
         yield

@@ -73,7 +73,7 @@ def plan_of(job: Job) -> Plan:
 
 @contextlib.contextmanager
 def engine(world: World, job: Job) -> Iterator[subprocess.Popen[str]]:
-    """The child at the sender's end; close its standard input to end it, then read `deliveries`."""
+    """The child at the sender's end; `deliveries` waits for what it tells, `end` ends it before."""
     argv = world.at_sender([sys.executable, "-m", "benchmarks.ours", json.dumps(asdict(job))])
     process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
@@ -85,11 +85,18 @@ def engine(world: World, job: Job) -> Iterator[subprocess.Popen[str]]:
 
 
 def deliveries(process: subprocess.Popen[str]) -> list[Delivery]:
-    """What the child told, once it has ended. Raises RuntimeError when it failed."""
-    told, _ = process.communicate()
-    if process.returncode:
+    """What the child told, once it has ended by itself. Raises RuntimeError when it failed."""
+    assert process.stdout is not None
+    told = process.stdout.read()
+    if process.wait():
         raise RuntimeError(f"the engine's process ended with {process.returncode}")
     return [Delivery(**one) for one in json.loads(told)]
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Tell the child to end before it has delivered all its windows."""
+    assert process.stdin is not None
+    process.stdin.close()
 
 
 def run(world: World, job: Job) -> list[Delivery]:
@@ -131,11 +138,11 @@ def cost(found: list[Delivery], windows: int) -> Cost:
 
 
 @contextlib.contextmanager
-def reflector(world: World, port: int, *more: str) -> Iterator[subprocess.Popen[str]]:
-    """`linkgauge reflector` at the far end, for the sender alone."""
+def reflector(world: World, port: int, *listen: str) -> Iterator[subprocess.Popen[str]]:
+    """`linkgauge reflector` at the far end, for the sender alone. listen: options, else the one address."""
     argv = [
         sys.executable, "-m", "console.main", "reflector", "--allow", world.sender,
-        "--listen", world.reflector, "--port", str(port), *more,
+        "--port", str(port), *(listen or ("--listen", world.reflector)),
     ]  # fmt: skip
     with running(world.at_reflector(argv), ready="answering at") as process:
         yield process

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.world import World, cpu_s, packets_received, running
+from benchmarks.world import World, cpu_s, packets_counted, running
 from lab import namespace
 
 NOT_INSTALLED = "not installed"
@@ -160,16 +160,20 @@ def _steady(
         return NOT_INSTALLED
     with running(world.at_sender(argv)) as process:
         time.sleep(warm_s)
-        return _between(process, seconds, load, counter)
+        return _between(world, process, seconds, load, counter)
 
 
 def _between(
-    process: subprocess.Popen[str], seconds: float, load: str, counter: tuple[str, str] = _ECHO
+    world: World,
+    process: subprocess.Popen[str],
+    seconds: float,
+    load: str,
+    counter: tuple[str, str] = _ECHO,
 ) -> Measured:
     try:
-        before = time.monotonic(), cpu_s(process.pid), packets_received(process.pid, *counter)
+        before = time.monotonic(), cpu_s(process.pid), packets_counted(world.sender_space, *counter)
         time.sleep(seconds)
-        after = time.monotonic(), cpu_s(process.pid), packets_received(process.pid, *counter)
+        after = time.monotonic(), cpu_s(process.pid), packets_counted(world.sender_space, *counter)
     except OSError:
         return f"ended by itself with {process.poll()}"
     wall, cpu, answered = (b - a for a, b in zip(before, after, strict=True))
@@ -200,7 +204,7 @@ def _blackbox(world: World, seconds: float, targets: Sequence[str]) -> Measured:
             with _asking(world, targets):
                 time.sleep(0.5)
                 load = f"{len(targets)} targets over 4 HTTP connections, as fast as it goes"
-                return _between(process, seconds, load)
+                return _between(world, process, seconds, load)
 
 
 @contextlib.contextmanager

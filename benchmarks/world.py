@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.machine import ROOT
 from lab import namespace
@@ -76,10 +77,14 @@ def cpu_s(pid: int) -> float:
     return time.clock_gettime(~pid << 3 | 2)
 
 
-def packets_received(pid: int, protocol: str, counter: str) -> int:
-    """A counter of /proc/net/snmp in the process's namespace, e.g. Icmp InEchoReps."""
-    with open(f"/proc/{pid}/net/snmp", encoding="ascii") as file:
-        rows = [line.split() for line in file if line.startswith(f"{protocol}:")]
+def packets_counted(space: str | None, protocol: str, counter: str) -> int:
+    """A counter of /proc/net/snmp in a namespace (None: this one's), e.g. Icmp InEchoReps."""
+
+    def read() -> str:
+        return Path("/proc/thread-self/net/snmp").read_text(encoding="ascii")
+
+    told = namespace.inside(space, read) if space else read()
+    rows = [line.split() for line in told.splitlines() if line.startswith(f"{protocol}:")]
     return int(rows[1][rows[0].index(counter)])
 
 

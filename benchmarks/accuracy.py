@@ -1,0 +1,135 @@
+"""Error of the reported round trip against AF_PACKET stamps of the same packets: ours, ping and fping.
+
+`python -m benchmarks.accuracy [--quick]` prints one JSON document. 10 packets a second, idle and with a busy
+loop on each core. Ours: windows as long as the interval hold one packet each, so that the smallest round trip
+of a window is that packet's; the truth is (T4 - T1) - (T3 - T2) by the stamps at both ends' devices. ping and
+fping: the truth is reply less request at the sender's device, as what the far kernel does is part of theirs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from benchmarks import ours, tap
+from benchmarks.machine import Goal, at_most, note, quick, ratio, show
+from benchmarks.rivals import NOT_INSTALLED
+from benchmarks.world import World, running, world
+
+PACKETS = 50 if quick() else 310
+INTERVAL_NS = 100_000_000
+PORT = 18_862
+_ECHO_LINE = re.compile(r"(?:icmp_seq=|\[)(\d+).*?([0-9.]+) ms")
+
+Errors = list[float]
+
+
+def main() -> None:
+    with world() as where:
+        if where.sender_space is None or where.reflector_space is None:
+            goal = Goal("error of the round trip", "", None, None, "namespaces and AF_PACKET need root")
+            show("accuracy", where.setting, {}, [goal])
+            return
+        found: dict[str, dict[str, Any]] = {}
+        for state, busy in (("idle", contextlib.nullcontext), ("both cores busy", lambda: _busy(where))):
+            found[state] = {}
+            for tool, measure in _tools(where, where.sender_space, where.reflector_space).items():
+                note(f"{state}: {tool}")
+                with busy():
+                    errors_us = measure()
+                found[state][tool] = _summary(errors_us) if errors_us is not None else NOT_INSTALLED
+        load = f"{PACKETS} packets of each tool, 10 per second; errors are reported - true, us"
+        show("accuracy", where.setting, {"load": load, "figures": found}, _goals(found))
+
+
+def _tools(where: World, sender: str, reflector: str) -> dict[str, Callable[[], Errors | None]]:
+    seconds = INTERVAL_NS / 1e9
+    ping = ["ping", "-c", str(PACKETS), "-i", f"{seconds:g}", where.reflector]
+    fping = ["fping", "-c", str(PACKETS), "-p", f"{1000 * seconds:g}", where.reflector]
+    return {
+        "ours": lambda: _ours(where, sender, reflector),
+        "ping": lambda: _echo(where, sender, ping, first=1),
+        "fping": lambda: _echo(where, sender, fping, first=0),
+    }
+
+
+def _ours(where: World, sender: str, reflector: str) -> Errors:
+    job = ours.Job(where.sender, [where.reflector], PORT, INTERVAL_NS, INTERVAL_NS, PACKETS, "on", rows=True)
+    with (
+        ours.reflector(where, PORT),
+        tap.tap(sender, where.sender_device) as at_sender,
+        tap.tap(reflector, where.reflector_device) as at_reflector,
+    ):
+        found = ours.run(where, job)
+    truth_us = tap.stamp_truth_us(at_sender, at_reflector, PORT)
+    last = {row["start_ns"]: row for one in found for row in one.rows}
+    errors, seq = [], 0
+    for _, row in sorted(last.items()):
+        if row["sent"] == row["replied"] == 1 and seq in truth_us:
+            errors.append(row["rtt_min_us"] - truth_us[seq])
+        seq += row["sent"]
+    return errors
+
+
+def _echo(where: World, sender: str, argv: list[str], first: int) -> Errors | None:
+    """Of a tool that prints a line for each echo, numbered from `first`."""
+    if shutil.which(argv[0]) is None:
+        return None
+    with tap.tap(sender, where.sender_device) as at_sender:
+        done = subprocess.run(where.at_sender(argv), capture_output=True, text=True, check=False)
+    truth_us = tap.echo_truth_us(at_sender)
+    errors = []
+    for line in done.stdout.splitlines():
+        match = _ECHO_LINE.search(line)
+        at = int(match[1]) - first if match else -1
+        if match and 0 <= at < len(truth_us) and (true_us := truth_us[at]) is not None:
+            errors.append(1000 * float(match[2]) - true_us)
+    return errors
+
+
+@contextlib.contextmanager
+def _busy(where: World) -> Iterator[None]:
+    """A loop that never rests on each core."""
+    loop = [sys.executable, "-c", "while True: pass"]
+    with running(where.at_sender(loop)), running(where.at_reflector(loop)):
+        yield
+
+
+def _summary(errors_us: Errors) -> dict[str, Any]:
+    absolute = np.abs(errors_us)
+    median, p99 = np.percentile(absolute, [50, 99])
+    return {
+        "packets": len(errors_us),
+        "median_abs_us": round(float(median), 3),
+        "p99_abs_us": round(float(p99), 3),
+        "max_abs_us": round(float(absolute.max()), 3),
+        "median_signed_us": round(float(np.median(errors_us)), 3),
+    }
+
+
+def _goals(found: dict[str, dict[str, Any]]) -> list[Goal]:
+    idle, busy = found["idle"], found["both cores busy"]
+    goals = [
+        at_most("idle: median, us", 2, _figure(idle, "ours", "median_abs_us")),
+        at_most("idle: p99, us", 10, _figure(idle, "ours", "p99_abs_us")),
+    ]
+    for tool in ("ping", "fping"):
+        for name, key in (("median", "median_abs_us"), ("p99", "p99_abs_us")):
+            share = ratio(_figure(idle, "ours", key), _figure(idle, tool, key))
+            goals.append(at_most(f"idle: {name}, ours / {tool}", 0.1, share))
+    return [*goals, at_most("both cores busy: median, us", 10, _figure(busy, "ours", "median_abs_us"))]
+
+
+def _figure(row: dict[str, Any], tool: str, key: str) -> float | None:
+    return row[tool][key] if isinstance(row.get(tool), dict) else None
+
+
+if __name__ == "__main__":
+    main()
