@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from linkgauge.clock import NS_PER_S
 from probes import socket_option
 from probes.sockets import BatchSocket
-from probes.stamp.reflector import Reflector, Replies
+from probes.stamp.reflector import Reflector
+from probes.stamp.replies import Replies
 
 MOST_PPS, CALM_PPS = 20_000, 10_000
 """Replies a second of one socket: above the first stamps are switched off, below the second on again."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import secrets
 import select
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,11 @@ from linkgauge.errors import ConfigError
 from probes.answering import Answering
 from probes.raw_name import address_of
 from probes.stamp.packet import error_estimate
-from probes.stamp.policy import Refusal
+from probes.stamp.policy import Policy, Refusal
 from probes.stamp.reflector import Reflector
 
 _QUALITY_EVERY_NS = 10_000_000_000
+_UNKNOWN_ERROR_NS = 16_000_000_000
 
 Allowed = Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]
 
@@ -35,7 +37,11 @@ def parse_allowed(texts: Sequence[str]) -> Allowed:
 
 
 class StandaloneReflector:
-    """Answers peers of `allowed` at each (address, port) of `where`. Raises ConfigError when one is taken."""
+    """Answers peers of `allowed` at each (address, port) of `where`.
+
+    keys: HMAC key by peer address; these peers must sign. Raises ConfigError when an address is taken, or
+    when a peer that must sign is not allowed.
+    """
 
     def __init__(
         self,
@@ -43,9 +49,20 @@ class StandaloneReflector:
         allowed: Allowed,
         clock: Clock,
         clock_quality: Callable[[], ClockQuality],
+        policy: Policy | None = None,
+        keys: Mapping[str, bytes] | None = None,
     ) -> None:
-        self._allowed = allowed
-        self._reflector = Reflector(self._is_peer)
+        self._prefixes: dict[tuple[int, int], set[int]] = {}
+        for network in allowed:
+            shift = network.max_prefixlen - network.prefixlen
+            nets = self._prefixes.setdefault((network.version, shift), set())
+            nets.add(int(network.network_address) >> shift)
+        for peer in keys or {}:
+            if not self._is_allowed(ipaddress.ip_address(peer)):
+                raise ConfigError(
+                    f"the keys file has a key of {peer}, which is not allowed; add --allow {peer}"
+                )
+        self._reflector = Reflector(self._is_peer, policy, keys, secrets.randbits(64))
         self._answering = Answering(where, self._reflector, clock)
         self._clock, self._clock_quality = clock, clock_quality
 
@@ -55,15 +72,20 @@ class StandaloneReflector:
         return [sock.port for sock in self._answering.sockets]
 
     def counters(self) -> dict[str, int]:
-        """Packets answered, refused by reason, dropped by full queues, and sessions at present."""
+        """Packets answered, refused by reason, lost by full queues; sessions at present; how often transmit
+        stamps were switched off because there were too many replies."""
         refused = {
             f"refused_{reason.name.lower()}": int(self._reflector.refused[reason]) for reason in Refusal
         }
-        dropped = sum(sock.dropped for sock in self._answering.sockets)
+        sockets = self._answering.sockets
         return {
             "reflected": self._reflector.reflected,
             **refused,
-            "receive_dropped": dropped,
+            "receive_dropped": sum(sock.dropped for sock in sockets),
+            "send_retried": sum(sock.send_retried for sock in sockets),
+            "send_failed": sum(sock.send_failed for sock in sockets),
+            "unstamped": sum(sock.unstamped for sock in sockets),
+            "stamps_switched_off": sum(each.switched_off for each in self._answering.departures),
             "sessions": self._reflector.sessions,
         }
 
@@ -76,17 +98,27 @@ class StandaloneReflector:
         while not stop.is_set():
             now = self._clock.now()
             if now.mono_ns >= due_ns:
-                quality = self._clock_quality()
-                error = error_estimate(quality.error_ns, quality.synchronised)
+                error = self._error()
                 due_ns = now.mono_ns + _QUALITY_EVERY_NS
-            poll.poll(0.2)
-            self._answering.answer(error)
+            if poll.poll(0.2):
+                self._answering.answer(error)
         poll.close()
         self._answering.close()
 
+    def _error(self) -> int:
+        try:
+            quality = self._clock_quality()
+        except OSError:  # a kernel that does not say how good its clock is has one that is not synchronised
+            quality = ClockQuality(False, _UNKNOWN_ERROR_NS, 0)
+        return error_estimate(quality.error_ns, quality.synchronised)
+
     def _is_peer(self, name: NDArray[np.uint8]) -> bool:
         text = address_of(name)
-        if not text:
-            return False
-        peer = ipaddress.ip_address(text)
-        return any(peer in network for network in self._allowed if network.version == peer.version)
+        return bool(text) and self._is_allowed(ipaddress.ip_address(text))
+
+    def _is_allowed(self, peer: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+        number = int(peer)
+        return any(
+            version == peer.version and number >> shift in nets
+            for (version, shift), nets in self._prefixes.items()
+        )

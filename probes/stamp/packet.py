@@ -167,6 +167,14 @@ def ptp(unix_ns: NDArray[np.int64], tai_offset_s: int) -> NDArray[np.uint64]:
     return (((second + tai_offset_s) % _ERA_S).astype(np.uint64) << np.uint64(32)) | fraction
 
 
+def one_stamp(unix_ns: int, tai_offset_s: int | None = None) -> int:
+    """One time as `ntp` writes it; with an offset as `ptp` does."""
+    second, rest = divmod(unix_ns, NS_PER_S)
+    if tai_offset_s is not None:
+        return (second + tai_offset_s) % _ERA_S << 32 | rest
+    return (second + NTP_UNIX_OFFSET_S) % _ERA_S << 32 | (rest << 32) // NS_PER_S
+
+
 def unix_ns(stamp: NDArray[np.uint64], error: NDArray[np.uint16], tai_offset_s: int = 0) -> NDArray[np.int64]:
     """Timestamps (n,) to Unix ns (n,); the Z bit of each Error Estimate says NTP (0) or PTPv2 (1).
 

@@ -17,20 +17,26 @@ all numbers and stamps are in it, only the TTL is missing; from 14 on number and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from probes.raw_name import raw_name
-from probes.stamp.authentication import is_signed, sign
-from probes.stamp.packet import AUTHENTICATED_SIZE, SIZE, Block, Rows, ntp, ptp, reflector_columns, turn
+from probes.stamp.authentication import is_signed
+from probes.stamp.packet import (
+    AUTHENTICATED_SIZE,
+    SIZE,
+    Rows,
+    ntp,
+    ptp,
+    reflector_columns,
+    turn,
+)
 from probes.stamp.policy import Policy, Refusal
 from probes.stamp.rate_cap import RateCap
 from probes.stamp.replay import ReplayWindow
+from probes.stamp.replies import Arrivals, Replies
 from probes.stamp.session_table import SessionTable, Words, identities
-from probes.stamp.tlv import Layout
 from probes.stamp.tlv_answers import Batch, Door, TlvAnswers
 
 TWAMP_SIZE = 14
@@ -38,57 +44,11 @@ TWAMP_SIZE = 14
 SOMEWHERE = Door(0, b"", 0)
 _ERROR_LOW = {SIZE: 13, AUTHENTICATED_SIZE: 25}  # where the Multiplier of the Error Estimate stands
 _SSID_AT = {SIZE: 14, AUTHENTICATED_SIZE: 26}
-_AUTHENTICATED = Layout(AUTHENTICATED_SIZE, AUTHENTICATED_SIZE, None, None, None)
 _ADDRESS = slice(4, 24)
 """Octets of a raw name that tell the address, of either family."""
 _Z_BIT = 0x4000
 _ECHO_TOS = np.array([tos & 0xFC | (2 if tos & 3 else 0) for tos in range(256)], np.uint8)
 """TOS of a reply: the DSCP received, and ECT(0) where the request was ECN-capable."""
-
-
-class Arrivals(Protocol):
-    """n datagrams; columns as `sockets.Received` has them. `data` is written."""
-
-    @property
-    def data(self) -> NDArray[np.uint8]: ...
-    @property
-    def length(self) -> NDArray[np.int64]: ...
-    @property
-    def name(self) -> NDArray[np.uint8]: ...
-    @property
-    def stamp_ns(self) -> NDArray[np.int64]: ...
-    @property
-    def ttl(self) -> NDArray[np.uint8]: ...
-    @property
-    def tos(self) -> NDArray[np.uint8]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Replies:
-    """k replies: rows (k,) of the block they were written in, length (k,), tos (k,) to send each with.
-
-    slots (k,): session of each; number (k,) int64: its Sequence Number.
-    """
-
-    rows: NDArray[np.intp]
-    length: NDArray[np.int64]
-    tos: NDArray[np.uint8]
-    slots: NDArray[np.intp]
-    number: NDArray[np.int64]
-    _block: Block = field(repr=False)
-    _base: int
-    _at: Rows
-    _keys: list[bytes] = field(repr=False)
-    _tai_offset_s: int | None
-
-    def stamp(self, unix_ns: int) -> None:
-        """Write T3, and the HMACs that cover it: the last thing before sending."""
-        t3 = np.array([unix_ns])
-        reflector_columns(self._block, self._base)["t3"][self._at] = (
-            ntp(t3) if self._tai_offset_s is None else ptp(t3, self._tai_offset_s)
-        )
-        for row, key in zip(self.rows, self._keys, strict=False):
-            sign(self._block, _AUTHENTICATED, key, row[None])
 
 
 class Reflector:

@@ -56,11 +56,43 @@ class Batch:
     door: Door
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Packets of one length and with the same headers: `octets` in `columns`, `told` as bytes.
+
+    heads: where headers begin; flags: what each gets.
+    """
+
+    base: int
+    end: int
+    structure: Structure
+    columns: NDArray[np.intp]
+    octets: NDArray[np.uint8]
+    told: bytes
+    heads: NDArray[np.intp]
+    flags: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, packet: bytes, base: int) -> _Kind:
+        found = structure(packet, base)
+        heads = np.array(found.heads, np.intp)
+        columns = (heads[:, None] + np.arange(HEADER_SIZE)).ravel()
+        octets = np.frombuffer(packet, np.uint8)[columns]
+        unkeyed = base != AUTHENTICATED_SIZE
+        flags = [
+            UNRECOGNISED if unkeyed and part.kind == Type.HMAC else part.flags for part in found.parts
+        ] + [sub.flags for sub in found.subs]
+        kind = (base, len(packet), found, columns, octets, octets.tobytes(), heads)
+        return cls(*kind, np.array(flags, np.uint8))
+
+
 class TlvAnswers:
     """Answers TLVs. dscp_allowed (64,) bool: classes in which a peer may have its replies sent."""
 
     def __init__(self, table: SessionTable, dscp_allowed: NDArray[np.bool_], stateless: bool) -> None:
         self._table, self._dscp_allowed, self._stateless = table, dscp_allowed, stateless
+        self._allows_all = bool(dscp_allowed.all())
+        self._last: _Kind | None = None
         self._write: dict[int, Callable[[Block, Batch, NDArray[np.intp], Part], None]] = {
             Type.LOCATION: self._location,
             Type.TIMESTAMP_INFORMATION: self._timestamp_information,
@@ -73,24 +105,29 @@ class TlvAnswers:
         """Answer all TLVs; the base packets are replies already but for T3 and HMAC."""
         todo = np.flatnonzero(batch.length > batch.base)
         while len(todo):
-            first, end = batch.rows[todo[0]], int(batch.length[todo[0]])
-            found = structure(block[first, :end].tobytes(), batch.base)
-            alike = batch.length[todo] == end
-            if heads := found.heads:
-                columns = (np.array(heads)[:, None] + np.arange(HEADER_SIZE)).ravel()
-                octets = block[batch.rows[todo, None], columns]
-                alike &= (octets == octets[0]).all(axis=1)
-                self._write_alike(block, batch, todo[alike], found)
+            kind = self._kind_of(block, batch, int(todo[0]))
+            alike = batch.length[todo] == kind.end
+            if len(kind.columns):
+                octets = block[batch.rows[todo, None], kind.columns]
+                alike &= (octets == kind.octets).all(axis=1)
+                self._write_alike(block, batch, todo[alike], kind)
             todo = todo[~alike]
 
-    def _write_alike(self, block: Block, batch: Batch, which: NDArray[np.intp], found: Structure) -> None:
-        signed = batch.base == AUTHENTICATED_SIZE
+    def _kind_of(self, block: Block, batch: Batch, index: int) -> _Kind:
+        """Of this packet; most often it is that of the last one."""
+        packet, end, last = block[batch.rows[index]], int(batch.length[index]), self._last
+        if last is None or (last.base, last.end) != (batch.base, end):
+            last = None
+        if last is None or packet[last.columns].tobytes() != last.told:
+            last = self._last = _Kind.of(packet[:end].tobytes(), batch.base)
+        return last
+
+    def _write_alike(self, block: Block, batch: Batch, which: NDArray[np.intp], kind: _Kind) -> None:
+        found, signed = kind.structure, batch.base == AUTHENTICATED_SIZE
         if signed:
             which = _verified(block, batch, which, found)
         rows = batch.rows[which]
-        flags = [UNRECOGNISED if p.kind == Type.HMAC and not signed else p.flags for p in found.parts]
-        flags += [sub.flags for sub in found.subs]
-        block[rows[:, None], found.heads] = np.array(flags, np.uint8)
+        block[rows[:, None], kind.heads] = kind.flags
         for part in found.parts:
             if part.kind in self._write and not part.flags:
                 self._write[part.kind](block, batch, which, part)
@@ -116,31 +153,36 @@ class TlvAnswers:
 
     def _class_of_service(self, block: Block, batch: Batch, which: NDArray[np.intp], part: Part) -> None:
         """The class asked for where allowed, else the one received and RP = 1 (RFC 8972 section 4.4)."""
-        rows, tos = batch.rows[which], batch.tos[which].astype(np.uint32)
+        rows, tos, out = batch.rows[which], batch.tos[which], batch.tos_out[which]
         asked = block[rows, part.at] >> 2
-        allowed = self._dscp_allowed[asked]
-        value = asked.astype(np.uint32) << 26 | tos << 18 | np.where(allowed, 0, 1 << 16).astype(np.uint32)
-        block[rows, part.at : part.at + 4] = value.astype(">u4").view(np.uint8).reshape(-1, 4)
-        out = batch.tos_out[which]
-        batch.tos_out[which] = np.where(allowed, asked << 2 | out & 3, out)
+        value = asked.astype(np.uint32) << 26 | tos.astype(np.uint32) << 18
+        wanted = asked << 2 | out & 3
+        if not self._allows_all:
+            allowed = self._dscp_allowed[asked]
+            value |= (~allowed).astype(np.uint32) << 16
+            wanted = np.where(allowed, wanted, out)
+        batch.tos_out[which] = wanted
+        block[:, part.at : part.at + 4].view(">u4")[rows, 0] = value
 
     def _direct_measurement(self, block: Block, batch: Batch, which: NDArray[np.intp], part: Part) -> None:
         """Packets of the session received and sent by this end, this one and its reply among them."""
         rows, sent = batch.rows[which], batch.number[which] + 1
         received = sent + self._table.withheld[batch.slots[which]]
         for at, count in ((part.at + 4, received), (part.at + 8, sent)):
-            block[rows, at : at + 4] = _big_endian(count)
+            block[:, at : at + 4].view(">u4")[rows, 0] = count & 0xFFFF_FFFF
 
     def _follow_up(self, block: Block, batch: Batch, which: NDArray[np.intp], part: Part) -> None:
         """The last reply of the session whose true departure is known; zeros where there is none."""
         rows, slots = batch.rows[which], batch.slots[which]
+        block[rows, part.at : part.at + part.size] = 0
         stamp = self._table.left_stamp[slots]
-        known = (stamp != 0) & (not self._stateless)
-        value = np.zeros((len(rows), part.size), np.uint8)
-        value[:, :4] = _big_endian(self._table.left_number[slots])
-        value[:, 4:12] = stamp.astype(">u8").view(np.uint8).reshape(-1, 8)
-        value[:, 12] = _SOFTWARE
-        block[rows, part.at : part.at + part.size] = value * known[:, None]
+        if self._stateless or not stamp.any():
+            return
+        known = stamp != 0
+        rows, slots = rows[known], slots[known]
+        block[:, part.at : part.at + 4].view(">u4")[rows, 0] = self._table.left_number[slots] & 0xFFFF_FFFF
+        block[:, part.at + 4 : part.at + 12].view(">u8")[rows, 0] = stamp[known]
+        block[rows, part.at + 12] = _SOFTWARE
 
 
 def _verified(block: Block, batch: Batch, which: NDArray[np.intp], found: Structure) -> NDArray[np.intp]:
@@ -180,9 +222,3 @@ def _address(block: Block, batch: Batch, which: NDArray[np.intp], sub: Part) -> 
     block[rows, sub.at - HEADER_SIZE + 1] = sub.kind + (1 if size == 4 else 2)
     block[rows, sub.at : sub.at + ADDRESS_SIZE] = 0
     block[rows, sub.at : sub.at + size] = told
-
-
-def _big_endian(count: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Numbers (n,) modulo 2**32 as (n, 4) octets."""
-    octets: NDArray[np.uint8] = (count & 0xFFFF_FFFF).astype(">u4").view(np.uint8).reshape(-1, 4)
-    return octets

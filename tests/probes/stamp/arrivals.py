@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from probes.raw_name import raw_name
 from probes.stamp import authentication, tlv
 from probes.stamp.packet import octets, requests
-from probes.stamp.reflector import Reflector, Replies
+from probes.stamp.reflector import Reflector
+from probes.stamp.replies import Replies
 
 ERROR = 0x8001
 T2_NS = 10**18
@@ -20,7 +21,7 @@ WIDTH = 512
 
 @dataclass(frozen=True)
 class Arrived:
-    """Columns as `probes.stamp.reflector.Arrivals` has them."""
+    """Columns as `probes.stamp.replies.Arrivals` has them."""
 
     data: NDArray[np.uint8]
     length: NDArray[np.int64]

@@ -94,6 +94,13 @@ def test_ntp_round_trip_is_exact_to_a_nanosecond(unix_ns: int) -> None:
     assert abs(int(back[0]) - unix_ns) <= 1
 
 
+@given(st.integers(0, 2**62), st.integers(0, 60))
+def test_one_stamp_is_as_columns_have_it(unix_ns: int, tai_offset_s: int) -> None:
+    column = np.array([unix_ns])
+    assert packet.one_stamp(unix_ns) == packet.ntp(column)[0]
+    assert packet.one_stamp(unix_ns, tai_offset_s) == packet.ptp(column, tai_offset_s)[0]
+
+
 def test_era_wraps_in_2036() -> None:
     last = (2**32 - 2_208_988_800) * 10**9 - 1
     stamps = packet.ntp(np.array([last, last + 1]))

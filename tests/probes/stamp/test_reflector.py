@@ -1,4 +1,4 @@
-"""The reflector: counters per session, refusals and their counts, replies as long as requests, TWAMP-Light."""
+"""The reflector: counters per session, refusals, replies as long as requests, TWAMP-Light."""
 
 from __future__ import annotations
 
