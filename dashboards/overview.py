@@ -41,12 +41,21 @@ TAGS = ("network", "tier", "src_site", "dst_site", "link")
 LINKS = where(*TAGS)
 STAMP = f"{LINKS} AND \"probe\" = 'stamp'"
 VERDICTS = words({1: ("met", BLUE), 2: ("missed", VERMILLION), 0: ("unknown", GREY)}, "no data")
+PROBES = ((1, "stamp"), (2, "icmp"), (4, "tcp"))
+"""The bits of the field `divergent`."""
+DIVERGENCE = words(
+    {
+        bits: (" ".join(name for bit, name in PROBES if bits & bit) or "none", ORANGE if bits else BLUE)
+        for bits in range(8)
+    },
+    "no data",
+)
 LOSS_STEPS = thresholds((0, BLUE), (0.001, ORANGE), (0.01, VERMILLION))
 
 
 def overview() -> Json:
     """The board as Grafana's JSON model."""
-    panels = [*_verdicts(), *_matrices(), *_series(), *agents(50), *collector(64)]
+    panels = [*_verdicts(), *_matrices(), *_series(), *_trouble(50), *agents(59), *collector(87)]
     return board(UID, "Network overview", _variables(), panels)
 
 
@@ -115,6 +124,8 @@ _COLUMNS = (
     ("loss forward", 'last("loss_forward_ratio")', "link_state", RATIO),
     ("loss backward", 'last("loss_backward_ratio")', "link_state", RATIO),
     ("throughput", 'last("received_bps")', "link_throughput", BITS),
+    ("bad flows", 'last("flows_bad")', "link_state", COUNT),
+    ("divergent", 'last("divergent")', "link_state", COUNT),
     # 2 missed, 1 unknown, 0 met: the order of the rows; not shown
     ("rank", '1.5 * last("verdict") * last("verdict") - 2.5 * last("verdict") + 1', "link_state", COUNT),
 )
@@ -135,7 +146,8 @@ def _links() -> Json:
         "Links, worst first",
         "The last verdict and figures of every link. Delay is one way where both clocks allow it, else half "
         "the round trip, at the tier's quantile; loss is that of the last window; throughput is that of the "
-        "last test. Empty: not known.",
+        "last test. Bad flows lose more than the link's others; divergent are probes that see trouble where "
+        "another sees none. Empty: not known.",
         targets,
         COUNT,
         defaults={
@@ -147,6 +159,7 @@ def _links() -> Json:
             override("verdict", mappings=VERDICTS, custom_cellOptions={"type": "color-background"}),
             *units,
             *(override(name, **colored) for name in ("loss forward", "loss backward")),
+            override("divergent", mappings=DIVERGENCE),
         ],
         options={"showHeader": True, "cellHeight": "sm", "footer": {"show": False}},
         transformations=[
@@ -206,19 +219,25 @@ def _matrix(title: str, description: str, field: str, unit: str, color: Json) ->
     )
 
 
-def _by_link(ref_id: str, value: str, name: str, measurement: str, filters: str, alias: str) -> Json:
-    query = f'SELECT {value} AS "{name}" FROM "{measurement}" {filters} {STEP},"link" fill(null)'
-    return target(ref_id, query, alias)
+def _by_link(ref_id: str, value: str, name: str, measurement: str) -> Json:
+    query = f'SELECT {value} AS "{name}" FROM "{measurement}" {LINKS} {STEP},"link" fill(null)'
+    return target(ref_id, query, "$tag_link")
+
+
+def _by_class(ref_id: str, value: str, name: str, measurement: str, what: str) -> Json:
+    """A line for each class of STAMP of each link."""
+    query = f'SELECT {value} AS "{name}" FROM "{measurement}" {STAMP} {STEP},"link","class" fill(null)'
+    return target(ref_id, query, f"$tag_link class $tag_class {what}".strip())
 
 
 def _series() -> list[Json]:
     delay = series(
         "Round trip",
-        "Round trip less the reflector's own time. p50: the worst window's median in each step; max: the "
-        "slowest packet.",
+        "Round trip less the reflector's own time, by class (DSCP). p50: the worst window's median in each "
+        "step; max: the slowest packet.",
         [
-            _by_link("A", 'max("rtt_p50_us")', "p50", "link_delay", STAMP, "$tag_link p50"),
-            _by_link("B", 'max("rtt_max_us")', "max", "link_delay", STAMP, "$tag_link max"),
+            _by_class("A", 'max("rtt_p50_us")', "p50", "link_delay", "p50"),
+            _by_class("B", 'max("rtt_max_us")', "max", "link_delay", "max"),
         ],
         MICROSECONDS,
     )
@@ -227,7 +246,7 @@ def _series() -> list[Json]:
             f"Loss {way}",
             f"Share of packets lost on the way {there}, mean of the windows of each step. The dashed line is "
             "the default tiers' objective. No line: the direction is not known.",
-            [_by_link("A", f'mean("loss_{way}_ratio")', way, "link_loss", STAMP, "$tag_link")],
+            [_by_class("A", f'mean("loss_{way}_ratio")', way, "link_loss", "")],
             RATIO,
             custom={"thresholdsStyle": {"mode": "dashed"}},
             defaults={"thresholds": thresholds((0, BLUE), (0.001, ORANGE))},
@@ -237,7 +256,7 @@ def _series() -> list[Json]:
     rate = series(
         "Throughput received",
         "Goodput at the receiver of each iperf3 test; points are tests, lines only join them.",
-        [_by_link("A", 'last("received_bps")', "received", "link_throughput", LINKS, "$tag_link")],
+        [_by_link("A", 'last("received_bps")', "received", "link_throughput")],
         BITS,
         custom={"showPoints": "always", "pointSize": 6, "spanNulls": True},
     )
@@ -247,4 +266,28 @@ def _series() -> list[Json]:
         placed(rate, 12, 32, 12, 9),
         placed(forward, 0, 41, 12, 9),
         placed(backward, 12, 41, 12, 9),
+    ]
+
+
+def _trouble(y: int) -> list[Json]:
+    """What an average hides; 9 rows high."""
+    flows = series(
+        "Bad flows",
+        "Flows (source ports) of a link that lose significantly more than its others over the period: one of "
+        "several equal paths is ill.",
+        [_by_link("A", 'max("flows_bad")', "bad", "link_state")],
+        COUNT,
+        defaults={"thresholds": thresholds((0, BLUE), (1, ORANGE))},
+    )
+    apart = timeline(
+        "Probes that disagree",
+        "Probes that see loss or delay on a link where another probe to the same address sees none: a "
+        "filter, a rate limit or an ill reflector rather than the network.",
+        _by_link("A", 'max("divergent")', "divergent", "link_state"),
+        DIVERGENCE,
+    )
+    return [
+        placed(row("What averages hide"), 0, y, 24, 1),
+        placed(flows, 0, y + 1, 12, 8),
+        placed(apart, 12, y + 1, 12, 8),
     ]

@@ -13,6 +13,7 @@ from collector.sinks.influx_transport import InfluxAddress, connect
 from collector.sinks.link_tags import link_tags
 from collector.sinks.sink import Delivery
 from dashboards.overview import overview
+from linkgauge.code import Unfit
 from linkgauge.wire import Batch, decode, encode
 from tests.dashboards import world
 from tests.dashboards.grafana import interpolate, panels, queries
@@ -94,7 +95,7 @@ def test_verdicts_are_counted_and_none_is_zero(store: Store, title: str, number:
 
 def test_the_table_has_a_row_for_each_link_with_the_missed_first(store: Store) -> None:
     verdicts = [row[-1] for row in store.rows(_query("Links, worst first", "A"), {})]
-    ranks = [row[-1] for row in store.rows(_query("Links, worst first", "G"), {})]
+    ranks = [row[-1] for row in store.rows(_query("Links, worst first", "I"), {})]
     assert len(verdicts) == len(world.inventory().links)
     assert ranks == [{2: 2, 0: 1, 1: 0}[verdict] for verdict in verdicts]
 
@@ -103,3 +104,11 @@ def test_an_empty_time_range_shows_no_data_rather_than_zero(store: Store) -> Non
     before = Store(store.url, store.from_ms - 7_200_000, store.from_ms - 3_600_000)
     shown = {name: before.rows(query, {}) for name, query in QUERIES if not name.startswith("variable")}
     assert {name: rows for name, rows in shown.items() if rows} == {}
+
+
+@pytest.mark.parametrize("reason", Unfit)
+def test_windows_not_fit_are_counted_for_each_reason(store: Store, reason: Unfit) -> None:
+    ref_id = chr(ord("A") + list(Unfit).index(reason))
+    counted = sum(row[1] for row in store.rows(_query("Windows not fit, by reason", ref_id), {}))
+    unfit = world.frames(world.WINDOW_NS)["health"].count("unfit")
+    assert counted == ((unfit & reason.value) > 0).sum() > 0

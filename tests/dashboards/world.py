@@ -73,6 +73,7 @@ def _frame(table: Table, keys: list[dict[str, str]], starts: list[int]) -> Frame
             columns[field.name] = [f"{field.name} {at}" for at in range(len(rows))]
     if table is HEALTH:
         columns["fit"] = [1] * len(rows)
+        columns["unfit"] = np.arange(len(rows)) * 7 % 64
     if table is STATE:
         columns["verdict"] = [verdict(key["link"]) for key, _ in rows]
     return Frame.of(table, columns)
