@@ -23,7 +23,8 @@ from linkgauge.clock import NS_PER_S, SystemClock, read_clock_quality
 from linkgauge.frame import Frame
 from linkgauge.table import Kind
 from linkgauge.wire import VERSION, Plan, PlanLink
-from probes.engine import Engine, Fitness
+from probes.engine import Engine
+from probes.noted import Fitness
 
 REAL_COLUMNS = ("rtt_min_us", "rtt_p50_us")
 
