@@ -31,8 +31,8 @@ _KEYS = {
     "flow": frozenset(str(flow) for flow in range(MAX_FLOWS)),
     "kind": frozenset(kind.value for kind in EventKind),
 }
-MAX_TEXT = 2_048
-"""Characters of a text field: a way of 64 hops fits."""
+MAX_TEXT = 8_192
+"""Characters of a text field: 64 hops of IPv6 addresses, or with four MPLS labels each, fit twice."""
 
 
 class Refusal(LinkgaugeError):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from collector.admission import FUTURE_NS, OLDEST_NS, Refusal, admit
+from collector.admission import FUTURE_NS, MAX_TEXT, OLDEST_NS, Refusal, admit
 from linkgauge.frame import Frame
-from linkgauge.schema import STATE
+from linkgauge.schema import AGENT_TABLES, STATE, TABLES
+from linkgauge.table import Kind
 from linkgauge.wire import Batch
 from tests.collector.world import NOW_NS, WINDOW_NS, batch, health, throughput, windows
 
@@ -91,3 +92,45 @@ def test_tags_stay_bounded(key: str, value: str) -> None:
     good = windows(["j1>j2@backbone"])
     odd = Frame(good.table, {**good.columns, key: np.array([value], np.object_)}, 1)
     assert _refusal(batch("j1", 1, odd)).reason == "bad_value"
+
+
+_KEYS = {
+    "link": "j1>j2@backbone", "agent": "j1", "probe": "stamp", "class": "46", "flow": "255",
+    "kind": "below-ip",
+}  # fmt: skip
+
+
+def _row(name: str, **values: str) -> Frame:
+    """A row of a table: its keys, its text fields as long as they may be, or `values`."""
+    table = TABLES[name]
+    texts = {field.name: "x" * MAX_TEXT for field in table.fields if field.kind is Kind.TEXT}
+    given = {**texts, **{key: _KEYS[key] for key in table.keys}, **values}
+    times = {"start_ns": [NOW_NS - WINDOW_NS], "length_ns": [WINDOW_NS]}
+    return Frame.of(table, {**times, **{name: [text] for name, text in given.items()}})
+
+
+@pytest.mark.parametrize("name", AGENT_TABLES)
+def test_every_table_of_an_agent_is_taken(name: str) -> None:
+    assert admit(batch("j1", 1, _row(name)), "j1", LINKS, NOW_NS).whole
+    left_out = admit(batch("j1", 1, _row(name)), "j1", set(), NOW_NS)
+    assert left_out.unknown_link == (name != "health")
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "text"),
+    [
+        ("flow", "flow", "256"), ("flow", "flow", "-1"), ("path", "flow", "x"), ("path", "class", "64"),
+        ("event", "kind", "weather"), ("path", "path", "x" * (MAX_TEXT + 1)),
+        ("certificate", "subject", "x" * (MAX_TEXT + 1)),
+    ],
+)  # fmt: skip
+def test_keys_and_texts_of_every_table_stay_bounded(name: str, column: str, text: str) -> None:
+    refusal = _refusal(batch("j1", 1, _row(name, **{column: text})))
+    assert (refusal.reason, refusal.status) == ("bad_value", 400)
+    assert f"table {name} has a {column}" in str(refusal)
+    assert len(str(refusal)) < 120
+
+
+def test_the_longest_way_fits() -> None:
+    hop = ":".join(["ffff"] * 8)
+    assert len(" ".join([hop] * 64)) * 2 < MAX_TEXT

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.plan import etag, plan_for, timetable
+from collector.plan import COVERAGE, etag, flows_for, plan_for, timetable
 from collector.plan_book import PlanBook
 from linkgauge.errors import ConfigError
 from linkgauge.inventory import Inventory, InventoryFile, build
-from linkgauge.wire import decode_plan
+from linkgauge.wire import MAX_FLOWS, decode_plan
 from tests.collector.world import INVENTORY, inventory, write_inventory
 
 S = 10**9
@@ -101,6 +102,32 @@ def test_a_probe_that_is_off_has_no_interval_and_no_turns(tmp_path: Path) -> Non
     decoded = decode_plan(plan)
     assert (decoded.icmp_interval_ns, decoded.tcp_interval_ns, decoded.cycle_ns) == (0, 0, 0)
     assert decoded.turns == []
+
+
+@pytest.mark.parametrize(("paths", "flows"), [(1, 1), (2, 6), (4, 16), (8, 38), (16, 90), (32, 203)])
+def test_flows_cover_the_paths(paths: int, flows: int) -> None:
+    """Against a draw: flows that each take a path at random use all of them as often as promised."""
+    assert flows_for(paths) == flows <= MAX_FLOWS
+    taken = np.random.default_rng(paths).integers(0, paths, (20_000, flows))
+    covered = (np.diff(np.sort(taken, axis=1), axis=1) > 0).sum(axis=1) + 1 == paths
+    assert covered.mean() >= COVERAGE - 0.005
+
+
+def test_what_the_inventory_says_of_probing_stands_in_the_plan(tmp_path: Path) -> None:
+    text = INVENTORY.replace("{backbone: 10.0.0.2}", "{backbone: 10.0.0.2}, reflector: twamp-light") + (
+        "probing: {stamp: {classes: [46, 0], paths: 4, spacing: poisson, authenticated: true,"
+        " size_bytes: 200, transmit_stamps: 'on'}, path: {interval_s: 30, flows: 2, max_hops: 12}, tls: {port: 8443}}\n"
+    )
+    book = PlanBook(write_inventory(tmp_path, text))
+    plan = decode_plan(book.plan("j1")[0])
+    assert (plan.classes, book.judged_class(), plan.flows) == ([46, 0], "46", 16)
+    assert (plan.poisson, plan.authenticated, plan.size_bytes) == (True, True, 200)
+    assert plan.transmit_stamps == "on"
+    assert (plan.path_interval_ns, plan.path_flows, plan.path_max_hops) == (30 * S, 2, 12)
+    assert (plan.tls_interval_ns, plan.tls_timeout_ns, plan.tls_port) == (60 * S, 2 * S, 8443)
+    assert [link.reflector for link in plan.links] == ["twamp-light", "stateful", "stateful"]
+    plain = plan_for(inventory(tmp_path), "j1")
+    assert (plain.classes, plain.flows, plain.poisson, plain.tls_interval_ns) == ([0], 1, False, 0)
 
 
 def test_a_node_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:

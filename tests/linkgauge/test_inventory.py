@@ -186,6 +186,18 @@ BAD: list[tuple[str, str, str, list[str]]] = [
         ["probing.stamp.rate_pps: input should be greater than 0, got 0"],
     ),
     (
+        "class twice",
+        "version: 1\n",
+        "version: 1\nprobing: {stamp: {classes: [0, 46, 0]}}\n",
+        ["probing.stamp.classes: a class stands twice; remove one"],
+    ),
+    (
+        "class that is no DSCP",
+        "version: 1\n",
+        "version: 1\nprobing: {stamp: {classes: [64]}}\n",
+        ["probing.stamp.classes[0]: input should be less than or equal to 63, got 64"],
+    ),
+    (
         "duplicate YAML key",
         "version: 1\n",
         "version: 1\nwindow_s: 5\nwindow_s: 6\n",
