@@ -12,8 +12,8 @@ from probes.stamp.reflector import Reflector
 from probes.stamp.tlv_answers import Door
 
 LONGEST = 9024
-"""Octets of the longest packet that is answered: a jumbo frame's. An odd number of cache lines, so that the rows
-of a batch do not all fall into the same few sets of the cache."""
+"""Octets of the longest packet that is answered: a jumbo frame's. An odd number of cache lines, so that the
+rows of a batch do not all fall into the same few sets of the cache."""
 _MOST_BATCHES = 16
 """Taken from one socket at a turn, so that a flood at one does not keep the others waiting."""
 

@@ -78,10 +78,7 @@ class _Kind:
         heads = np.array(found.heads, np.intp)
         columns = (heads[:, None] + np.arange(HEADER_SIZE)).ravel()
         octets = np.frombuffer(packet, np.uint8)[columns]
-        unkeyed = base != AUTHENTICATED_SIZE
-        flags = [
-            UNRECOGNISED if unkeyed and part.kind == Type.HMAC else part.flags for part in found.parts
-        ] + [sub.flags for sub in found.subs]
+        flags = [part.flags for part in (*found.parts, *found.subs)]
         kind = (base, len(packet), found, columns, octets, octets.tobytes(), heads)
         return cls(*kind, np.array(flags, np.uint8))
 

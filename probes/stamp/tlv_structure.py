@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from probes.stamp.packet import AUTHENTICATED_SIZE
 from probes.stamp.tlv import HEADER_SIZE, MALFORMED, UNRECOGNISED, Type
 
 _EXACT: dict[int, int] = {
@@ -72,7 +73,7 @@ def structure(packet: bytes, base: int) -> Structure:
 
     The first malformed one is the last that is looked at. One to three octets at the end are no TLV.
     """
-    parts = _walk(packet, base, len(packet), _fault)
+    parts = _walk(packet, base, len(packet), _fault if base == AUTHENTICATED_SIZE else _fault_without_key)
     subs: list[Part] = []
     for part in parts:
         if part.kind == Type.LOCATION and not part.flags:
@@ -99,6 +100,11 @@ def _fault(kind: int, length: int) -> int:
     if kind in _AT_LEAST:
         return 0 if length >= _AT_LEAST[kind] else MALFORMED
     return UNRECOGNISED
+
+
+def _fault_without_key(kind: int, length: int) -> int:
+    """Unauthenticated: an HMAC cannot be checked, so it is a type like any unknown one."""
+    return UNRECOGNISED if kind == Type.HMAC else _fault(kind, length)
 
 
 def _fault_of_sub(kind: int, length: int) -> int:
