@@ -116,7 +116,8 @@ def test_flows_cover_the_paths(paths: int, flows: int) -> None:
 def test_what_the_inventory_says_of_probing_stands_in_the_plan(tmp_path: Path) -> None:
     text = INVENTORY.replace("{backbone: 10.0.0.2}", "{backbone: 10.0.0.2}, reflector: twamp-light") + (
         "probing: {stamp: {classes: [46, 0], paths: 4, spacing: poisson, authenticated: true,"
-        " size_bytes: 200, transmit_stamps: 'on'}, path: {interval_s: 30, flows: 2, max_hops: 12}, tls: {port: 8443}}\n"
+        " size_bytes: 200, transmit_stamps: 'on'}, path: {interval_s: 30, flows: 2, max_hops: 12},"
+        " tls: {port: 8443}}\n"
     )
     book = PlanBook(write_inventory(tmp_path, text))
     plan = decode_plan(book.plan("j1")[0])
