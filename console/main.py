@@ -20,6 +20,7 @@ COMMANDS = {
     "agent": ("console.agent", "Run the agent of this node."),
     "collector": ("console.collector", "Run the collector: receive, keep, judge, alert."),
     "reflector": ("console.reflector", "Answer STAMP packets, without plan or collector."),
+    "probe": ("console.probe.command", "Measure one far end now, without plan or collector."),
     "status": ("console.status", "Show links, agents and alerts, and what is unknown and why."),
     "check-config": ("console.check_config", "Check inventory, agent or collector settings."),
     "token": ("console.token", "Make a new token for a node."),

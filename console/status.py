@@ -13,11 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from console.demo.view import VERDICT_STYLES, links_table
+from console.reasons import SILENT_AFTER_S, divergence_words, flow_words, why_unknown
+from console.unfit import unfit_words
 from linkgauge.errors import LinkgaugeError
 
 URL_VARIABLE = "LINKGAUGE_COLLECTOR"
 DEFAULT_URL = "http://127.0.0.1:8440"
-_SILENT_AFTER_S = 60.0
+_REASONS = 12
+"""Lines of reasons that are shown."""
 _FILE_WIDTH = 160
 """Columns where there is no terminal: nothing is cut."""
 
@@ -28,16 +31,26 @@ def run(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Show links, agents, alerts and sinks. Exit 0 when all is well, 1 when something is not."""
+    """Show links, agents, alerts and sinks, and why a verdict is unknown.
+
+    Exit 0 when all is well, 1 when something is not.
+    """
     url = (collector or os.environ.get(URL_VARIABLE) or DEFAULT_URL).rstrip("/")
     told = {name: _get(url, f"/v1/{name}") for name in ("links", "agents", "alerts", "status")}
-    troubles = find_troubles(told)
+    troubles, unknown = find_troubles(told), reasons(told)
     if as_json:
-        print(json.dumps({**told, "troubles": troubles}, ensure_ascii=False))
+        print(json.dumps({**told, "troubles": troubles, "unknown": unknown}, ensure_ascii=False))
     else:
-        _show(told, troubles)
+        _show(told, troubles, unknown)
     if troubles:
         raise typer.Exit(1)
+
+
+def reasons(told: dict[str, Any]) -> dict[str, list[str]]:
+    """Link -> why its verdict is unknown, for those of which it is."""
+    agents = {agent["agent"]: agent for agent in told["agents"]}
+    found = {link["link"]: why_unknown(link, agents) for link in told["links"]}
+    return {link: why for link, why in found.items() if why}
 
 
 def find_troubles(told: dict[str, Any]) -> list[str]:
@@ -49,7 +62,7 @@ def find_troubles(told: dict[str, Any]) -> list[str]:
     silent = [
         agent["agent"]
         for agent in told["agents"]
-        if agent["last_seen_s"] is None or agent["last_seen_s"] > _SILENT_AFTER_S
+        if agent["last_seen_s"] is None or agent["last_seen_s"] > SILENT_AFTER_S
     ]
     if silent:
         troubles.append(f"{len(silent)} agents are silent: {_some(silent)}")
@@ -59,10 +72,12 @@ def find_troubles(told: dict[str, Any]) -> list[str]:
     dark = [
         link["link"]
         for link in told["links"]
-        if link["tags"]["src"] not in silent and (link["age_s"] is None or link["age_s"] > _SILENT_AFTER_S)
+        if link["tags"]["src"] not in silent and (link["age_s"] is None or link["age_s"] > SILENT_AFTER_S)
     ]
     if dark:
         troubles.append(f"{len(dark)} links are not measured though their agents report: {_some(dark)}")
+    for say in (flow_words, divergence_words):
+        troubles += [words for link in told["links"] if (words := say(link)) is not None]
     for name, sink in told["status"]["sinks"].items():
         if sink["trouble"]:
             troubles.append(
@@ -94,7 +109,7 @@ def _get(url: str, path: str) -> Any:
         raise LinkgaugeError(f"{url}: what answers there is no collector; name it with --collector") from None
 
 
-def _show(told: dict[str, Any], troubles: list[str]) -> None:
+def _show(told: dict[str, Any], troubles: list[str], unknown: dict[str, list[str]]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _FILE_WIDTH
@@ -104,8 +119,20 @@ def _show(told: dict[str, Any], troubles: list[str]) -> None:
     )
     console.print(links_table(told["links"]))
     console.print(_agents(told["agents"]))
+    for line in _by_reason(unknown):
+        console.print(Text(line, style="yellow"))
     for trouble in troubles:
         console.print(Text(trouble, style="bold red"))
+
+
+def _by_reason(unknown: dict[str, list[str]]) -> list[str]:
+    """One line for each set of reasons, with the links that share it."""
+    links: dict[str, list[str]] = {}
+    for link, why in unknown.items():
+        links.setdefault("; ".join(why), []).append(link)
+    lines = [f"{len(names)} unknown, {_some(names)}: {why}" for why, names in links.items()]
+    more = [f"and {len(lines) - _REASONS} more reasons, see --json"] if len(lines) > _REASONS else []
+    return lines[:_REASONS] + more
 
 
 def _agents(agents: list[dict[str, Any]]) -> Table:
@@ -121,7 +148,7 @@ def _agents(agents: list[dict[str, Any]]) -> Table:
             agent["agent"],
             agent["site"],
             "never" if seen_s is None else f"{seen_s:.0f} s ago",
-            {1: "yes", 0: "no"}.get(health.get("fit", -1), "-"),
+            {1: "yes", 0: unfit_words(health.get("unfit", 0)) or "no"}.get(health.get("fit", -1), "-"),
             str(health.get("outbox_batches", "-")),
             "not synchronised" if synchronised == 0 else "-" if error_us is None else f"{error_us:.0f} us",
         )

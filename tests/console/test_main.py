@@ -43,6 +43,10 @@ def test_a_reflector_imports_nothing_heavy() -> None:
     assert imported("console.main", COMMANDS["reflector"][0]) == set()
 
 
+def test_a_probe_of_one_far_end_imports_nothing_heavy() -> None:
+    assert imported("console.main", COMMANDS["probe"][0]) == set()
+
+
 def test_an_agent_imports_no_database_no_server_and_no_statistics() -> None:
     assert imported("console.main", COMMANDS["agent"][0]) <= {"pydantic", "httpx", "apscheduler"}
 

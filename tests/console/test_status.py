@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from console.main import app
-from console.status import find_troubles
+from console.status import find_troubles, reasons
 from linkgauge.errors import LinkgaugeError
 
 
@@ -58,6 +58,21 @@ def test_each_trouble_is_one_sentence() -> None:
         "1 links are not measured though their agents report: d>z@n",
         "sink influxdb takes nothing, 7 batches wait: wrong password",
         "the disk is full",
+    ]
+
+
+def test_unknown_verdicts_have_reasons_and_flows_are_troubles() -> None:
+    links = [link("a>b@n", "met"), link("b>a@n", "unknown"), link("a>z@n", "missed")]
+    links[2] |= {
+        "state": {"flows": 8, "flows_bad": 1, "flows_bad_loss_ratio": 1.0},
+        "divergent": ["stamp"],
+    }
+    found = told(links=links, agents=[{"agent": "a", "last_seen_s": 3.0}])
+    assert reasons(found) == {"b>a@n": ["agent b has never reported"]}
+    assert find_troubles(found) == [
+        "1 links miss their objectives: a>z@n",
+        "a>z@n: 1 of 8 flows lose 100 %, the others do not",
+        "a>z@n: stamp sees trouble, the others see none: something treats them apart",
     ]
 
 

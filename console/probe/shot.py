@@ -1,0 +1,95 @@
+"""What `linkgauge probe` is asked to send, and the plans that make the engine send it. Pure.
+
+One plan for each packet size; its classes and flows go as columns of one engine. The engine reports in
+windows that are aligned to the clock, so a run is a number of short windows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from linkgauge.clock import NS_PER_S, seconds
+from linkgauge.wire import VERSION, Plan, PlanLink
+
+LINK = "here>there@probe"
+WINDOW_S = 0.25
+"""About as long as a window is: the shorter, the sooner the run begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """count: packets of each size and class. rate_pps: of each size and class.
+
+    sizes: octets of the UDP payload, 0 = as small as it goes. classes: DSCPs. flows: source ports that the
+    packets of a class are spread over. reflector: as in linkgauge.wire.PlanLink. tcp_port: 0 = no TCP.
+    """
+
+    peer: str
+    local: str
+    port: int = 862
+    count: int = 100
+    rate_pps: float = 50.0
+    timeout_s: float = 2.0
+    sizes: tuple[int, ...] = (0,)
+    classes: tuple[int, ...] = (0,)
+    flows: int = 1
+    reflector: str = "stateful"
+    authenticated: bool = False
+    path: bool = False
+    icmp: bool = False
+    tcp_port: int = 0
+
+    @property
+    def link(self) -> PlanLink:
+        return PlanLink(LINK, self.local, self.peer, self.reflector)
+
+    @property
+    def interval_ns(self) -> int:
+        """Between two packets of one size and class."""
+        return max(1, seconds(1 / self.rate_pps))
+
+    @property
+    def window_ns(self) -> int:
+        """Length of a window: a whole number of packets, so that each window has as many."""
+        per_window = max(1, round(WINDOW_S * NS_PER_S / self.interval_ns))
+        return min(per_window, self.count) * self.interval_ns
+
+    @property
+    def windows(self) -> int:
+        """Windows of a run: enough for `count` packets, so there may be a few more."""
+        return -(-self.count * self.interval_ns // self.window_ns)
+
+    @property
+    def duration_s(self) -> float:
+        """How long packets are sent."""
+        return self.windows * self.window_ns / NS_PER_S
+
+    def plan(self, size_bytes: int) -> Plan:
+        """The plan of the packets of one size."""
+        return Plan(
+            version=VERSION,
+            agent="here",
+            window_ns=self.window_ns,
+            links=[self.link],
+            peers=[],
+            locals=[],
+            stamp_interval_ns=self.interval_ns,
+            stamp_timeout_ns=seconds(self.timeout_s),
+            stamp_port=self.port,
+            classes=list(self.classes),
+            icmp_interval_ns=0,
+            icmp_timeout_ns=0,
+            tcp_interval_ns=0,
+            tcp_timeout_ns=0,
+            tcp_port=self.tcp_port,
+            throughput_port=0,
+            throughput_duration_ns=0,
+            cycle_ns=0,
+            turns=[],
+            flows=self.flows,
+            authenticated=self.authenticated,
+            size_bytes=size_bytes,
+            transmit_stamps="on",
+            path_interval_ns=seconds(5) if self.path else 0,
+            path_flows=min(self.flows, 4),
+        )
