@@ -30,12 +30,17 @@ WINDOW = Table(
         count("lost_forward", _LOSS, "Packets that the reflector did not get."),
         count("lost_backward", _LOSS, "Packets whose reply did not come back."),
         count("lost_unattributed", _LOSS, "Packets lost in a direction that cannot be told."),
-        count("duplicate", _LOSS, "Replies beyond the first to one packet; the sum of the next two."),
+        count(
+            "duplicate",
+            _LOSS,
+            "Replies beyond the first to one packet; only a stateful far end tells which of the next two.",
+        ),
         count("duplicate_forward", _LOSS, "Of these: the reflector got the packet again."),
         count("duplicate_backward", _LOSS, "Of these: one reply came more than once."),
         count("reordered", _LOSS, "Replies overtaken by a later packet's (RFC 4737 section 3)."),
         count("reorder_extent_max", _LOSS, "Largest reordering extent, packets (RFC 4737 section 4.2)."),
         count("refused", _LOSS, "Packets to a host on which nobody listens; neither carried nor lost."),
+        count("unreachable", _LOSS, "Of the lost: packets that somebody on the way said he cannot deliver."),
         count("send_failed", _LOSS, "Packets that the kernel would not send; not part of sent."),
         count("unresolved", _LOSS, "Packets to a name without an address; not part of sent."),
         count("missed", _LOSS, "Slots in which the agent came too late to send; not part of sent."),
@@ -99,7 +104,7 @@ FLOW = Table(
         count("lost_unattributed", None, "Packets lost in a direction that cannot be told."),
         count("unfit", None, "As in the window."),
         real("rtt_min_us", None, "Smallest round trip of the flow."),
-        real("rtt_p50_us", None, "Median round trip of the flow."),
+        real("rtt_mean_us", None, "Mean round trip of the flow."),
     ),
 )
 

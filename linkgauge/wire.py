@@ -4,7 +4,9 @@ A batch is MessagePack; each table in it is columnar: number columns are little-
 columns a dictionary of distinct strings plus an index array, histogram columns three arrays. A batch is named
 by (agent, boot, number): `boot` is a random word chosen at each start of the agent, `number` counts from 1 in
 that boot, so the collector knows a second copy. VERSION changes when an old reader could misread a new batch.
-A plan is JSON, so that a person can read what an agent was told.
+Batches since OLDEST are read: an outbox or a journal may hold them when both sides are upgraded. A column that
+was thought of later reads as 0, unknown or empty. A plan is JSON, so that a person can read what an agent was
+told.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from linkgauge.schema import TABLES
 from linkgauge.table import Field, Kind, Table
 
 VERSION = 2
+OLDEST = 1
 MAX_ROWS = 200_000
 """Rows in one table of one batch; a batch with more is refused before its columns are built."""
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -72,12 +75,14 @@ class PlanLink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One link that the agent measures: from its own `local` address to `peer`.
 
     reflector: how the far end answers STAMP: "stateful", "stateless", or "twamp-light" (RFC 5357 appendix I).
+    size_bytes: of the UDP payload where it differs from the plan's, else 0.
     """
 
     link: str
     local: str
     peer: str
     reflector: str = "stateful"
+    size_bytes: int = 0
 
 
 class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -156,13 +161,13 @@ def decode(body: bytes) -> Batch:
         wire = msgspec.msgpack.decode(body, type=WireBatch)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
         raise _version_or_malformed(body, err) from None
-    if wire.version != VERSION:
+    if not OLDEST <= wire.version <= VERSION:
         raise _wrong_version(wire.version)
     if not (_WORD.fullmatch(wire.agent) and _WORD.fullmatch(wire.boot) and 0 < wire.number < 2**62):
         raise WireError("bad_value", "batch has no usable agent, boot and number")
     if not 0 < wire.created_ns < 2**62:
         raise WireError("bad_value", f"batch was created at {wire.created_ns} ns, which is no time")
-    return Batch(wire.agent, wire.boot, wire.number, wire.created_ns, _frames(wire.tables))
+    return Batch(wire.agent, wire.boot, wire.number, wire.created_ns, _frames(wire.tables, wire.version))
 
 
 def encode_plan(plan: Plan) -> bytes:
@@ -198,14 +203,16 @@ def _version_or_malformed(body: bytes, err: Exception) -> WireError:
         loose = msgspec.msgpack.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         loose = None
-    if isinstance(loose, Mapping) and isinstance(loose.get("version"), int) and loose["version"] != VERSION:
-        return _wrong_version(loose["version"])
+    version = loose.get("version") if isinstance(loose, Mapping) else None
+    if isinstance(version, int) and not OLDEST <= version <= VERSION:
+        return _wrong_version(version)
     return WireError("malformed", f"batch of {len(body)} octets cannot be read: {err}")
 
 
 def _wrong_version(version: int) -> WireError:
     return WireError(
-        "version", f"batch has wire version {version}, this reads {VERSION}; upgrade the older side"
+        "version",
+        f"batch has wire version {version}, this reads {OLDEST} to {VERSION}; upgrade the older side",
     )
 
 
@@ -227,7 +234,7 @@ def _pack(frame: Frame) -> WireTable:
     return WireTable(frame.rows, columns, words)
 
 
-def _frames(tables: Mapping[str, WireTable]) -> dict[str, Frame]:
+def _frames(tables: Mapping[str, WireTable], version: int) -> dict[str, Frame]:
     frames = {}
     for name, packed in tables.items():
         if name not in TABLES:
@@ -236,18 +243,24 @@ def _frames(tables: Mapping[str, WireTable]) -> dict[str, Frame]:
             )
         if not 0 < packed.rows <= MAX_ROWS:
             raise WireError("too_large", f"table {name} has {packed.rows} rows, 1 to {MAX_ROWS} are taken")
-        frames[name] = _unpack(TABLES[name], packed)
+        frames[name] = _unpack(TABLES[name], packed, version < VERSION)
     return frames
 
 
-def _unpack(table: Table, packed: WireTable) -> Frame:
-    columns = {field.name: _column(table, field, packed) for field in table.columns}
+def _unpack(table: Table, packed: WireTable, older: bool) -> Frame:
+    later = {field.name for field in table.fields if older and _absent(field, packed)}
+    columns = {f.name: _column(table, f, packed) for f in table.columns if f.name not in later}
     for name in ("start_ns", "length_ns"):
         times = columns[name]
         assert isinstance(times, np.ndarray)
         if times.min() <= 0 or times.max() >= 2**62:
             raise WireError("bad_value", f"table {table.name} has a {name} that is no time")
-    return Frame(table, columns, packed.rows)
+    return Frame.of(table, columns, packed.rows) if later else Frame(table, columns, packed.rows)
+
+
+def _absent(field: Field, packed: WireTable) -> bool:
+    histogram = field.kind is Kind.HISTOGRAM
+    return (f"{field.name}.length" if histogram else field.name) not in packed.columns
 
 
 def _column(table: Table, field: Field, packed: WireTable) -> Column:

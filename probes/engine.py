@@ -1,121 +1,51 @@
 """The STAMP engine of an agent: one loop that sends, reflects, receives, and closes windows.
 
-The links of one local address are the columns of one table (`stamp.sessions`); what is due within a
-millisecond leaves in one batch. The loop owns its sockets and has a thread of its own; a finished window is
-handed to `deliver`, which must not block. Wall-clock steps and its own lateness are noted in the window as
-unfitness. Sending begins at the next window's start, so that no two runs ever report the same window.
+The loop owns its sockets and has a thread of its own; what it finds is handed to `deliver`, which must not
+block. It wakes for the next tick of the timetable and for what is to be answered; replies to its own packets
+wait in the kernel with their stamps until it comes by. Wall-clock steps, its own lateness and what its host
+suffered are noted in the window as unfitness. Sending begins at the next window's start, so that no two runs
+ever report the same window.
 """
 
 from __future__ import annotations
 
+import queue
 import secrets
-import select
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from linkgauge.clock import Clock, ClockQuality, Instant, window_start
 from linkgauge.code import Unfit
-from linkgauge.frame import Frame, concat
-from linkgauge.schema import WINDOW
+from linkgauge.frame import Frame
 from linkgauge.wire import Plan
 from probes.answering import Answering
-from probes.raw_name import address_of, raw_name
-from probes.sockets import BatchSocket
-from probes.stamp.packet import error_estimate, ntp, octets
+from probes.closing import Closings
+from probes.counters import Counters
+from probes.flight import Caught, Flight
+from probes.flights import Flights
+from probes.noted import Fitness
+from probes.plan_sessions import staff
+from probes.raw_name import address_of
+from probes.self_probe import SelfProbe
+from probes.stamp.packet import AUTHENTICATED_SIZE, SIZE, error_estimate
 from probes.stamp.reflector import Reflector
-from probes.stamp.sessions import Discard, Sessions, Timing
-from probes.stamp.window import Span, window_frame
+from probes.stamp.window import Span
+from probes.timer import be_punctual
+from probes.waiting import Waiting
 
 WARM_UP_NS = 400_000_000
 """Receive stamps are missing for a while after the first socket asked for them: nothing is sent before."""
 STEP_NS = 1_000_000
 """A change of wall - monotonic by more than this between two turns of the loop is a clock step."""
-_MIN_WAIT_S, _MAX_WAIT_S = 0.001, 0.2
+_MAX_WAIT_NS = 200_000_000
 _GRACE_NS = 50_000_000
-_NUMBERS = 1 << 14
 _UNKNOWN_ERROR_NS = 16_000_000_000
+_NO_NUMBERS = np.empty(0, np.int64)
 
-
-@dataclass(frozen=True, slots=True)
-class Fitness:
-    """What the engine noted of itself in one window; counters are those of this window alone."""
-
-    start_ns: int
-    length_ns: int
-    unfit: int
-    loop_lag_max_us: float
-    receive_dropped: int
-    malformed: int
-    unmatched: int
-    reflected: int
-    reflect_refused: int
-
-
-class _Sender:
-    """The sessions that leave from one local address, and their socket."""
-
-    def __init__(self, local: str, links: Sequence[tuple[str, str]], plan: Plan, start_mono_ns: int) -> None:
-        self.socket = BatchSocket(local, 0, transmit_stamps=True, dscp=plan.classes[0])
-        self.links = [link for link, _ in links]
-        names = np.stack([raw_name(peer, plan.stamp_port) for _, peer in links])
-        ssid = np.array(_distinct(len(links)), np.uint16)
-        interval_ns = plan.stamp_interval_ns
-        phase = np.array([secrets.randbelow(interval_ns) for _ in links], np.int64)
-        timing = Timing.for_window(interval_ns, plan.stamp_timeout_ns, plan.window_ns)
-        self.sessions = Sessions(names, ssid, phase, start_mono_ns, timing)
-        self._row = np.zeros(_NUMBERS, np.intp)
-        self._seq = np.full(_NUMBERS, -1, np.int64)
-        self._renumbered = 0
-        self._noted = self._boundary()
-
-    def send_due(self, now: Instant, clock: Clock, error: int) -> int:
-        """Send what is due; returns how late the latest was, ns."""
-        table = self.sessions
-        lag = max(0, now.mono_ns - (table.next_due_ns() or now.mono_ns))
-        rows = table.due(now.mono_ns + 1_000_000 - 1)
-        if not len(rows):
-            return 0
-        packets = table.packets(rows, error)
-        t1_ns = np.full(len(rows), clock.now().wall_ns, np.int64)
-        packets["t1"] = ntp(t1_ns)
-        numbers = self.socket.send(octets(packets), table.names[rows])
-        seq = table.sent(rows, t1_ns, numbers >= 0)
-        taken = numbers >= 0
-        if self.socket.renumbered != self._renumbered:
-            self._renumbered = self.socket.renumbered
-            self._seq.fill(-1)
-            return lag
-        self._row[numbers[taken] % _NUMBERS] = rows[taken]
-        self._seq[numbers[taken] % _NUMBERS] = seq[taken]
-        return lag
-
-    def receive(self) -> None:
-        """Take transmit stamps and ICMP errors first, so that T1 is exact before the reply is judged."""
-        while (returned := self.socket.returned()) is not None:
-            if len(returned.number):
-                at = returned.number % _NUMBERS
-                known = self._seq[at] >= 0
-                self.sessions.stamped(self._row[at][known], self._seq[at][known], returned.stamp_ns[known])
-            if len(returned.refused):
-                self.sessions.refused(returned.refused, returned.refused_length)
-        while (got := self.socket.receive()) is not None:
-            stamped = got.stamp_ns > 0
-            self.sessions.received(
-                got.data[stamped], got.length[stamped], got.name[stamped], got.stamp_ns[stamped]
-            )
-
-    def span(self, start_ns: int, length_ns: int, own_error_ns: float, unfit: int, under_test: bool) -> Span:
-        """What was sent since the last call, as a window."""
-        (first, missed), self._noted = self._noted, self._boundary()
-        end, missed_now = self._noted
-        return Span(start_ns, length_ns, first, end, missed_now - missed, own_error_ns, unfit, under_test)
-
-    def _boundary(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return self.sessions.next_seq.copy(), self.sessions.missed.copy()
+Deliver = Callable[[dict[str, Frame], Fitness], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,20 +53,26 @@ class _Closing:
     """A window that has ended and waits for its late replies."""
 
     due_mono_ns: int
-    spans: tuple[Span, ...]
+    span: Span
+    self_span: Span
     fitness: Fitness
 
-    def unfit(self, why: Unfit) -> _Closing:
-        """The same window, its replies under way being spoiled as well."""
-        spans = tuple(replace(span, unfit=span.unfit | why.value) for span in self.spans)
-        return _Closing(self.due_mono_ns, spans, replace(self.fitness, unfit=self.fitness.unfit | why.value))
+    def unfit(self, why: int) -> _Closing:
+        """The same window, spoiled by this as well."""
+        return replace(
+            self,
+            span=replace(self.span, unfit=self.span.unfit | why),
+            fitness=replace(self.fitness, unfit=self.fitness.unfit | why),
+        )
 
 
 class Engine:
     """Runs a plan. Raises ConfigError when an address cannot be bound.
 
-    bind_ports: local address -> port that the reflector binds there, where it differs from the plan's.
     clock_quality: asked once per window. under_test: says whether a throughput test ran in the window.
+    bind_ports: local address -> port that the reflector binds there, where it differs from the plan's. keys:
+    peer address -> HMAC key, for an authenticated plan. caught: takes what came of sweeps. host_unfit: Unfit
+    bits of the host between two wall-clock times.
     """
 
     def __init__(
@@ -144,40 +80,51 @@ class Engine:
         plan: Plan,
         clock: Clock,
         clock_quality: Callable[[], ClockQuality],
-        deliver: Callable[[Frame, Fitness], None],
+        deliver: Deliver,
         under_test: Callable[[int, int], bool],
         bind_ports: Mapping[str, int] | None = None,
+        *,
+        keys: Mapping[str, bytes] | None = None,
+        caught: Callable[[Caught], None] | None = None,
+        host_unfit: Callable[[int, int], int] | None = None,
     ) -> None:
         self.plan = plan
         self._clock, self._clock_quality = clock, clock_quality
         self._deliver, self._under_test = deliver, under_test
+        self._caught, self._host_unfit = caught, host_unfit
+        keys = dict(keys or {}) if plan.authenticated else {}
         peers = set(plan.peers)
-        self._reflector = Reflector(lambda name: address_of(name) in peers)
+        self._self: SelfProbe | None = None
+        self._reflector = Reflector(
+            lambda name: address_of(name) in peers or (self._self is not None and self._self.is_own(name)),
+            keys=keys,
+            salt=secrets.randbits(63),
+        )
         ports = bind_ports or {}
         where = [(ip, ports.get(ip, plan.stamp_port)) for ip in plan.locals]
-        self._answering = Answering(where, self._reflector, clock)
+        self._answering = Answering([*where, SelfProbe.FAR_END], self._reflector, clock)
         now = clock.now()
-        by_local: dict[str, list[tuple[str, str]]] = {}
-        for link in plan.links:
-            by_local.setdefault(link.local, []).append((link.link, link.peer))
         self._window = window_start(now.wall_ns + WARM_UP_NS, plan.window_ns) + plan.window_ns
         first_mono_ns = now.mono_ns + self._window - now.wall_ns
-        self._senders: list[_Sender] = []
+        self._flights = Flights(plan.stamp_port, AUTHENTICATED_SIZE if plan.authenticated else SIZE, keys)
+        self._launches: queue.SimpleQueue[Flight] = queue.SimpleQueue()
         try:
-            for local, links in by_local.items():
-                self._senders.append(_Sender(local, links, plan, first_mono_ns))
+            staffed = staff(plan, keys, first_mono_ns, self._flights)
+            self._sender, self.keyless = staffed.sender, staffed.keyless
+            self._self = SelfProbe(plan, self._answering.sockets[-1].port, first_mono_ns)
         except BaseException:
-            self._close_sockets()
+            self._answering.close()
             raise
-        self._poll = select.epoll()
-        for sock in (*self._answering.sockets, *(s.socket for s in self._senders)):
-            self._poll.register(sock.fileno(), select.EPOLLIN)
+        self._closings = Closings(self._sender.sessions, staffed.groups)
+        self._senders = (self._sender, self._self.sender)
+        self._waiting = Waiting(self._answering.sockets)
         self._closing: list[_Closing] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stamp", daemon=True)
+        self._error, self._own_error_ns, self._tai_offset_s = 0, float("nan"), 0
         self._set_clock_quality()
         self._lag_ns, self._unfit, self._offset_ns = 0, 0, now.offset_ns
-        self._counters = self._count()
+        self._counters = Counters(self._answering, self._reflector, self._senders, self._closings)
 
     @property
     def alive(self) -> bool:
@@ -190,79 +137,105 @@ class Engine:
     def stop(self) -> None:
         """Stop sending, wait for the replies under way, hand over the unfinished window; then close."""
         self._stop.set()
+        self._waiting.wake()
         if self._thread.is_alive():
             self._thread.join()
-        self._close_sockets()
-        self._poll.close()
-
-    def _close_sockets(self) -> None:
+        self._waiting.close()
         self._answering.close()
         for sender in self._senders:
-            sender.socket.close()
+            sender.close()
+
+    def sweep(self, flight: Flight) -> None:
+        """Send the packets of a flight soon; thread safe. What comes of them goes to `caught`."""
+        self._launches.put(flight)
+        self._waiting.wake()
 
     def _run(self) -> None:
+        be_punctual()
         while not self._stop.is_set():
             now = self._turn()
             for sender in self._senders:
-                self._lag_ns = max(self._lag_ns, sender.send_due(now, self._clock, self._error))
+                self._lag_ns = max(self._lag_ns, sender.send_due(now, self._clock))
+            self._launch()
         self._end_window(self._clock.now(), self._window)
         while self._closing:
             self._turn()
 
     def _turn(self) -> Instant:
         """Wait for something to do; take what came; close what is due. Returns the time after it."""
-        self._poll.poll(self._wait_s(self._clock.now()))
+        now = self._clock.now()
+        self._waiting.until(self._next_ns(now), now.mono_ns)
         now = self._clock.now()
         if abs(now.offset_ns - self._offset_ns) > STEP_NS:
             self._unfit |= Unfit.CLOCK_STEP.value
-            self._closing = [closing.unfit(Unfit.CLOCK_STEP) for closing in self._closing]
+            self._closing = [closing.unfit(Unfit.CLOCK_STEP.value) for closing in self._closing]
         self._offset_ns = now.offset_ns
+        answered = self._reflector.reflected
         self._answering.answer(self._error)
+        self._waiting.answered(self._reflector.reflected - answered, now.mono_ns)
         for sender in self._senders:
-            sender.receive()
+            sender.read(now.mono_ns)
+        if self._caught is not None and (caught := self._flights.collect()) is not None:
+            self._caught(caught)
         window = window_start(now.wall_ns, self.plan.window_ns)
-        set_back = (
-            window < self._window - 2 * self.plan.window_ns
-        )  # by more than waiting for the first window
+        set_back = window < self._window - 2 * self.plan.window_ns  # more than waiting for the first window
         if (window > self._window or set_back) and not self._stop.is_set():
             self._end_window(now, window)
         while self._closing and self._closing[0].due_mono_ns <= now.mono_ns:
             self._close(self._closing.pop(0))
         return now
 
-    def _wait_s(self, now: Instant) -> float:
-        due = [s.sessions.next_due_ns() for s in self._senders] if not self._stop.is_set() else []
-        due += [closing.due_mono_ns for closing in self._closing[:1]]
-        times = [at for at in due if at is not None]
-        wait_s = (min(times) - now.mono_ns) / 1e9 if times else _MAX_WAIT_S
-        return min(max(wait_s, _MIN_WAIT_S), _MAX_WAIT_S) if wait_s > 0 else 0
+    def _next_ns(self, now: Instant) -> int:
+        """Monotonic time at which there is something to do unless something comes."""
+        times = [now.mono_ns + _MAX_WAIT_NS, *(closing.due_mono_ns for closing in self._closing[:1])]
+        if self._stop.is_set():
+            return min(times)
+        end_ns = self._window + self.plan.window_ns - now.offset_ns
+        return min(*times, end_ns, *(sender.next_due_ns() for sender in self._senders))
+
+    def _launch(self) -> None:
+        while not self._launches.empty():
+            self._flights.launch(self._launches.get(), self._sender.ports, self._error, self._clock)
 
     def _end_window(self, now: Instant, next_window: int) -> None:
         start_ns, length_ns = self._window, self.plan.window_ns
         if self._lag_ns > self.plan.stamp_timeout_ns // 2:
             self._unfit |= Unfit.LOOP_LAG.value
-        counters = self._count()
-        delta = counters - self._counters
-        if delta[0]:
+        if self._host_unfit is not None:
+            self._unfit |= self._host_unfit(start_ns, start_ns + length_ns)
+        noted = self._counters.noted()
+        if noted["receive_dropped"]:
             self._unfit |= Unfit.RECEIVE_DROPPED.value
-        fitness = Fitness(start_ns, length_ns, self._unfit, self._lag_ns / 1e3, *(int(v) for v in delta))
-        busy = self._under_test(start_ns, start_ns + length_ns)
-        spans = tuple(
-            sender.span(start_ns, length_ns, self._own_error_ns, self._unfit, busy)
-            for sender in self._senders
-        )
-        self._closing.append(_Closing(now.mono_ns + self.plan.stamp_timeout_ns + _GRACE_NS, spans, fitness))
-        self._window, self._counters = next_window, counters
-        self._lag_ns, self._unfit = 0, 0
+        nan = float("nan")
+        fitness = Fitness(
+            start_ns, length_ns, self._unfit, self._lag_ns / 1e3, **noted,
+            self_rtt_p50_us=nan, self_rtt_max_us=nan, self_lost=0,
+        )  # fmt: skip
+        span = Span(
+            start_ns, length_ns, _NO_NUMBERS, _NO_NUMBERS, _NO_NUMBERS, self._own_error_ns,
+            self._tai_offset_s, self._unfit, self._under_test(start_ns, start_ns + length_ns),
+        )  # fmt: skip
+        assert self._self is not None
+        due_mono_ns = now.mono_ns + self.plan.stamp_timeout_ns + _GRACE_NS
+        ended = self._closings.end(span), self._self.closings.end(span)
+        self._closing.append(_Closing(due_mono_ns, *ended, fitness))
+        self._window, self._lag_ns, self._unfit = next_window, 0, 0
         self._set_clock_quality()
 
     def _close(self, closing: _Closing) -> None:
-        klass = str(self.plan.classes[0])
-        frames = [
-            window_frame(sender.sessions, sender.links, klass, span)
-            for sender, span in zip(self._senders, closing.spans, strict=True)
-        ]
-        self._deliver(concat(WINDOW, frames), closing.fitness)
+        assert self._self is not None
+        for sender in self._senders:
+            sender.read(self._clock.now().mono_ns, force=True)
+        told = self._self.told(closing.self_span)
+        closing = closing.unfit(told.unfit)
+        frames, _ = self._closings.close(closing.span)
+        fitness = replace(
+            closing.fitness,
+            self_rtt_p50_us=told.rtt_p50_us,
+            self_rtt_max_us=told.rtt_max_us,
+            self_lost=told.lost,
+        )
+        self._deliver(frames, fitness)
 
     def _set_clock_quality(self) -> None:
         try:
@@ -271,26 +244,6 @@ class Engine:
             quality = ClockQuality(False, _UNKNOWN_ERROR_NS, 0)
         self._error = error_estimate(quality.error_ns, quality.synchronised)
         self._own_error_ns = float(quality.error_ns) if quality.synchronised else float("nan")
-
-    def _count(self) -> NDArray[np.int64]:
-        """receive_dropped, malformed, unmatched, reflected, reflect_refused: since the start."""
-        sockets = (*self._answering.sockets, *(s.socket for s in self._senders))
-        discarded = sum((s.sessions.discarded for s in self._senders), np.zeros(len(Discard), np.int64))
-        malformed = discarded[Discard.SHORT] + discarded[Discard.CORRUPT]
-        return np.array(
-            [
-                sum(sock.dropped for sock in sockets),
-                malformed,
-                discarded[Discard.UNMATCHED],
-                self._reflector.reflected,
-                self._reflector.refused.sum(),
-            ]
-        )
-
-
-def _distinct(count: int) -> list[int]:
-    """Unpredictable distinct SSIDs, not 0 (RFC 8972 section 3)."""
-    chosen: dict[int, None] = {}
-    while len(chosen) < count:
-        chosen[1 + secrets.randbelow(0xFFFF)] = None
-    return list(chosen)
+        self._tai_offset_s = quality.tai_offset_s
+        for sender in self._senders:
+            sender.set_error(self._error)

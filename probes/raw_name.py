@@ -9,8 +9,8 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
-NAME_SIZE = 28
-"""Octets of a raw address (sockaddr_in6; sockaddr_in uses the first 16, the rest is zero)."""
+NAME_SIZE = 32
+"""Octets of a raw address: sockaddr_in6 has 28, sockaddr_in 16; the rest is zero, so that words compare."""
 _AF_INET, _AF_INET6 = 2, 10
 
 

@@ -8,9 +8,9 @@ For two replies a, b that are neighbours in the reflector's order, h = Rb - Ra -
 packets sent between them are without a reply: min(h, u) of these were lost backward, the others forward.
 Which of the u it was cannot be known when h < u; the last ones are named, so that the counts are exact.
 Replies to copies of a packet have a number too and are taken into account (`copies`). Where packets overtook
-each other, numbers are missing between neighbours not sent in that order: as many losses nearby stay without
-a direction. So do losses before the first or after the last reply of a stretch, or across a restart of the
-reflector.
+each other, numbers are missing between neighbours not sent in that order: they belong to the losses nearest
+to them. Losses before the first or after the last reply of a stretch, or across a restart of the reflector,
+stay without a direction.
 """
 
 from __future__ import annotations
@@ -67,23 +67,33 @@ def attribute(
     gap = (order_stretch[a] == order_stretch[b]) & (missing > 0)
     placed = np.where(order_row[b] > order_row[a], np.minimum(missing, np.maximum(silent, 0)), 0)
     lost_row = np.flatnonzero(lost)
-    for here, count in zip(b[gap], placed[gap], strict=True):
-        end = int(np.searchsorted(lost_row, order_row[here]))
-        direction[lost_row[end - int(count) : end]] = Direction.BACKWARD
+    count = placed[gap]
+    end = np.searchsorted(lost_row, order_row[b[gap]])
+    before = np.repeat(np.cumsum(count) - count, count)
+    direction[lost_row[np.repeat(end - count, count) + np.arange(len(before)) - before]] = Direction.BACKWARD
     unplaced = gap & (missing > placed)
-    for here, count in zip(b[unplaced], (missing - placed)[unplaced], strict=True):
-        _withdraw(direction, session, int(order_row[here]), int(count))
+    for here, lacking in zip(b[unplaced], (missing - placed)[unplaced], strict=True):
+        _place_nearby(direction, session, int(order_row[here]), int(lacking), copies)
     return direction
 
 
-def _withdraw(direction: NDArray[np.int8], session: NDArray[np.int64], at: int, count: int) -> None:
+def _place_nearby(
+    direction: NDArray[np.int8],
+    session: NDArray[np.int64],
+    at: int,
+    count: int,
+    copies: NDArray[np.int64] | None,
+) -> None:
     """`count` numbers are missing near row `at`, but not between packets in order: some were overtaken.
 
-    As many losses nearby that were taken for forward may be backward: their direction is not known.
+    They are the numbers of the nearest losses that were taken for forward; where packets were copied on the
+    way out they may be those of copies as well, so the direction of these losses is then not known.
     """
     near = np.arange(max(0, at - NEARBY), min(len(direction), at + NEARBY))
     near = near[(direction[near] == Direction.FORWARD) & (session[near] == session[at])]
-    direction[near[np.argsort(np.abs(near - at), kind="stable")[:count]]] = Direction.UNATTRIBUTED
+    copied = copies is not None and bool((copies[:, 0] == session[at]).any())
+    known = Direction.UNATTRIBUTED if copied else Direction.BACKWARD
+    direction[near[np.argsort(np.abs(near - at), kind="stable")[:count]]] = known
 
 
 def _unwrap(

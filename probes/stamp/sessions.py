@@ -1,25 +1,50 @@
-"""STAMP sender sessions as one table: when to send, what was sent, what came back.
+"""STAMP sender sessions as one table: what was sent, what came back, what is known of each packet. Pure.
 
-Pure: time and bytes are arguments.
-
-A session is one link's packets of one class over one flow; all sessions of an agent share this table. Each
-has a ring of its last packets: column arrays of shape (sessions, ring), addressed by sequence number modulo
-the ring. Due times lie on a monotonic grid (start + k * interval, random phase); a slot that passed unused is
-counted as missed, never sent late as a burst.
+A session is one link's packets of one class over one flow. Sessions are rows, in the order in which they are
+sent; each has a ring of its last packets, addressed by sequence number modulo the ring. What is kept of a
+reply stands in one record (`REPLY`), so that taking a batch of replies writes each in one stroke; a record
+counts only while its `seq` is the packet's. Time and octets are arguments.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.stamp.packet import Block, is_corrupt, reflector_columns, requests, unix_ns
+from probes.stamp import tlv
+from probes.stamp.packet import is_corrupt, ntp, reflector_columns
+from probes.stamp.tlv import Layout
 
-SENT, REPLIED, LATE, REFUSED, FAILED = range(5)
-"""Fate of a packet so far; a packet still SENT after its timeout is lost."""
+REPLY = np.dtype(
+    {
+        "names": ["seq", "t4_ns", "t2", "t3", "number", "place", "error", "ttl_out", "ttl_back", "tos_out",
+                  "tos_back", "flags"],
+        "formats": ["i8", "i8", "u8", "u8", "u4", "u4", "u2", "u1", "u1", "u1", "u1", "u1"],
+        "offsets": [0, 8, 16, 24, 32, 36, 40, 42, 43, 44, 45, 46],
+        "itemsize": 48,
+    }
+)  # fmt: skip
+"""t2, t3: stamps in the format that `error` names; number: the reflector's own; tos_out: as the packet came
+to the reflector; ttl_out, ttl_back: 255 = unknown; place: in the batch, for telling copies apart."""
+MARKED, OTHER_CLASS, T3_KERNEL = 1, 2, 4
+"""Flags of a reply: tos_out is known; not sent in the class asked for; T3 is the far kernel's stamp."""
+REFUSED, UNREACHABLE, FAILED = 1, 2, 3
+"""What else became of a packet; see `Sessions.mishap`."""
+SHORTEST = 38
+"""Octets of the shortest reply that is read: TWAMP-Light's up to the sender's Error Estimate."""
+MOST_PER_PACKET_NS = 3_000
+"""Sending one packet of a batch takes about so long."""
+_FOLLOW_UP_REACH = 8
+_NO_PORT = (3 << 8 | 3, 1 << 8 | 4)
+"""ICMP and ICMPv6: the host is there, nobody listens."""
+
+Ints = NDArray[np.int64]
+Rows = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 
 
 class Discard(IntEnum):
@@ -28,173 +53,247 @@ class Discard(IntEnum):
     SHORT = 0
     CORRUPT = 1
     UNMATCHED = 2
+    UNAUTHENTIC = 3
+    TOO_LATE = 4
+    """Its packet is not kept any more."""
+
+
+class Replies(Protocol):
+    """Columns of n received datagrams, as `sockets.Received` has them."""
+
+    @property
+    def data(self) -> NDArray[np.uint8]: ...
+    @property
+    def length(self) -> Ints: ...
+    @property
+    def name(self) -> NDArray[np.uint8]: ...
+    @property
+    def stamp_ns(self) -> Ints: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """interval_ns between packets of a session, timeout_ns from sending to lost, ring: a power of two."""
+    """timeout_ns from sending to lost, ring: packets kept of a session, a power of two."""
 
-    interval_ns: int
     timeout_ns: int
     ring: int
 
     @classmethod
-    def for_window(cls, interval_ns: int, timeout_ns: int, window_ns: int) -> Timing:
-        """Ring for two windows, the timeout and some slack."""
-        packets = (2 * window_ns + 2 * timeout_ns + 2_000_000_000) // interval_ns + 64
-        return cls(interval_ns, timeout_ns, 1 << int(packets).bit_length())
+    def for_window(cls, interval_ns: int, timeout_ns: int, window_ns: int, train: int = 1) -> Timing:
+        """Ring for two windows, two timeouts and some slack."""
+        packets = (2 * window_ns + 2 * timeout_ns + 2_000_000_000) // interval_ns + 16
+        return cls(timeout_ns, 1 << int(max(packets, 2 * train)).bit_length())
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """n sessions. names (n, w) uint8 raw address of each far end; ssid (n,) uint16 distinct, not 0; socket
+    (n,) through which of the agent's sockets; anonymous (n,): no SSID comes back (TWAMP-Light)."""
+
+    names: NDArray[np.uint8]
+    ssid: NDArray[np.uint16]
+    socket: Ints
+    anonymous: Mask
 
 
 class Sessions:
-    """n sessions.
+    """See above. layout: of all requests but for their size; replies without TLVs are read too.
 
-    names (n, w) uint8: raw address of each far end. ssid (n,) uint16: distinct, not 0. phase_ns (n,) int64:
-    first due time of each after `start_mono_ns`, 0 <= phase < interval.
+    stamping: T1 comes from the kernel's transmit stamps.
     """
 
-    def __init__(
-        self,
-        names: NDArray[np.uint8],
-        ssid: NDArray[np.uint16],
-        phase_ns: NDArray[np.int64],
-        start_mono_ns: int,
-        timing: Timing,
-    ) -> None:
-        n = len(ssid)
-        self.timing = timing
-        self.names = names
-        self.ssid = ssid
-        self.due_ns = start_mono_ns + phase_ns
+    def __init__(self, ends: Ends, layout: Layout, timing: Timing, stamping: bool = True) -> None:
+        n = len(ends.ssid)
+        self.ends, self.layout, self.timing, self.stamping = ends, layout, timing, stamping
+        self.mask = timing.ring - 1
         self.next_seq = np.zeros(n, np.int64)
         self.missed = np.zeros(n, np.int64)
         self.discarded = np.zeros(len(Discard), np.int64)
+        self.reported = np.zeros(n, np.int64)
+        """Packets before this one are in a window that was reported; replies to them go to `corrections`."""
         self._by_ssid = np.full(1 << 16, -1, np.int32)
-        self._by_ssid[ssid] = np.arange(n)
+        self._by_ssid[ends.ssid] = np.arange(n)
+        self._words = np.ascontiguousarray(ends.names).view(np.uint64)
+        self._of_name = {
+            (int(s), name.tobytes()): row
+            for row, (s, name) in enumerate(zip(ends.socket, ends.names, strict=True))
+            if ends.anonymous[row]
+        }
         shape = (n, timing.ring)
-        self.fate = np.full(shape, SENT, np.int8)
-        self.told_t1_ns = np.zeros(shape, np.int64)
-        """T1 as written into the packet; the reply must carry it back."""
-        self.t1_ns = np.zeros(shape, np.int64)
-        """T1, the kernel's transmit stamp where there is one."""
-        self.t2_ns = np.zeros(shape, np.int64)
-        self.t3_ns = np.zeros(shape, np.int64)
-        self.t4_ns = np.zeros(shape, np.int64)
-        self.number = np.zeros(shape, np.int64)
-        self.error = np.zeros(shape, np.uint16)
-        """Error Estimate of the far end."""
-        self._copies: list[NDArray[np.int64]] = []
+        self.told_ns = np.zeros(shape, np.int64)
+        """T1 as written into the packet."""
+        self._told = np.zeros(shape, np.uint64)
+        """The same as it stands there; the reply must carry it back."""
+        self.kernel_t1_ns = np.zeros(shape, np.int64)
+        """T1 by the kernel's transmit stamp, or else interpolated; counts only just after T1 as told."""
+        self.reply = np.zeros(shape, REPLY)
+        self.reply["seq"] = -1
+        self.mishap = np.zeros(shape, np.int8)
+        """REFUSED, UNREACHABLE or FAILED, where `mishap_seq` is the packet's."""
+        self.mishap_seq = np.full(shape, -1, np.int64)
+        self._copies: list[Ints] = []
+        self.corrections: list[Ints] = []
+        """(k, 2) session, seq of replies that came after their window was reported."""
 
     def __len__(self) -> int:
-        return len(self.ssid)
+        return len(self.next_seq)
 
-    def next_due_ns(self) -> int | None:
-        """Monotonic time of the next packet; None without sessions."""
-        return int(self.due_ns.min()) if len(self) else None
+    def sent(self, first: int, end: int, t1_ns: int, train: int = 1) -> None:
+        """Sessions first..end - 1, which have sent equally many packets, send their next `train` at t1_ns."""
+        if end > first:
+            at = int(self.next_seq[first]) & self.mask
+            self.told_ns[first:end, at : at + train] = t1_ns
+            self._told[first:end, at : at + train] = ntp(np.array([t1_ns]))[0]
+            self.next_seq[first:end] += train
 
-    def due(self, mono_ns: int) -> NDArray[np.intp]:
-        """Sessions that have a packet to send now; moves them to their next slot, counting missed ones."""
-        rows = np.flatnonzero(self.due_ns <= mono_ns)
-        if len(rows):
-            missed = (mono_ns - self.due_ns[rows]) // self.timing.interval_ns
-            self.missed[rows] += missed
-            self.due_ns[rows] += (missed + 1) * self.timing.interval_ns
-        return rows
-
-    def packets(self, rows: NDArray[np.intp], error: int) -> NDArray[np.void]:
-        """The next packet of each session named, T1 still zero (SENDER records)."""
-        return requests(self.next_seq[rows], self.ssid[rows], error)
-
-    def sent(
-        self, rows: NDArray[np.intp], t1_ns: NDArray[np.int64], taken: NDArray[np.bool_]
-    ) -> NDArray[np.int64]:
-        """Note that the packets of `packets(rows)` were handed over at t1_ns; returns their sequence numbers.
-
-        taken: False where the kernel would not send; such a packet keeps its number and counts as failed.
+    def spread(self, first: int, end: int, done_ns: int, train: int = 1) -> None:
+        """Without transmit stamps: the packets of the last `sent` left evenly until done_ns, or sooner: a call
+        that took longer was interrupted, and when is not known. So T1 errs early rather than late.
         """
-        seq = self.next_seq[rows].copy()
-        at = (rows, seq % self.timing.ring)
-        self.fate[at] = np.where(taken, SENT, FAILED)
-        self.told_t1_ns[at] = t1_ns
-        self.t1_ns[at] = t1_ns
-        self.next_seq[rows] += 1
+        if end > first:
+            at = int(self.next_seq[first]) - train & self.mask
+            begun_ns, count = int(self.told_ns[first, at]), (end - first) * train
+            took_ns = min(max(0, done_ns - begun_ns), MOST_PER_PACKET_NS * count)
+            part = (2 * np.arange(count) + 1) * took_ns // (2 * count)
+            self.kernel_t1_ns[first:end, at : at + train] = (begun_ns + part).reshape(end - first, train)
+
+    def sent_one_each(self, rows: Rows, t1_ns: int) -> Ints:
+        """These sessions send one packet each at t1_ns; returns their sequence numbers."""
+        seq = self.next_seq[rows]
+        self.told_ns[rows, seq & self.mask] = t1_ns
+        self._told[rows, seq & self.mask] = ntp(np.array([t1_ns]))[0]
+        self.next_seq[rows] = seq + 1
         return seq
 
-    def stamped(self, rows: NDArray[np.intp], seq: NDArray[np.int64], stamp_ns: NDArray[np.int64]) -> None:
-        """Kernel transmit stamps for packets sent; one that is not just after T1 as told is not believed."""
-        at = (rows, seq % self.timing.ring)
-        after = stamp_ns - self.told_t1_ns[at]
+    def failed(self, rows: Rows, seq: Ints) -> None:
+        """The kernel would not send these."""
+        self._mishap(rows, seq, np.full(len(rows), FAILED, np.int8))
+
+    def stamped(self, rows: Rows, seq: Ints, stamp_ns: Ints) -> None:
+        """Kernel transmit stamps; one that is not just after T1 as told is not believed."""
+        at = (rows, seq & self.mask)
+        after = stamp_ns - self.told_ns[at]
         good = (after >= 0) & (after < self.timing.timeout_ns)
-        self.t1_ns[rows[good], at[1][good]] = stamp_ns[good]
+        self.kernel_t1_ns[rows[good], at[1][good]] = stamp_ns[good]
+
+    def t1_ns(self, rows: Rows, seq: Ints) -> tuple[Ints, Mask]:
+        """T1 of packets that are kept, as exact as it is known, and whether it is the kernel's."""
+        at = (rows, seq & self.mask)
+        told, stamp = self.told_ns[at], self.kernel_t1_ns[at]
+        kernel = (stamp >= told) & (stamp - told < self.timing.timeout_ns) & (stamp > 0)
+        return np.where(kernel, stamp, told), kernel & self.stamping
+
+    def refused(self, socket: Ints | int, block: NDArray[np.uint8], length: Ints, reason: Ints) -> None:
+        """Take our own packets as quoted by ICMP errors (k, w); unknown ones are counted as unmatched."""
+        base = self.layout.base
+        packets = reflector_columns(block, base)
+        enough = length >= (16 if base == 44 else 28)
+        row = self._row_of(socket, packets["ssid"])
+        back = (self.next_seq[row] - 1 - packets["seq"].astype(np.int64)) % (1 << 32)
+        ours = enough & (row >= 0) & (back < np.minimum(self.timing.ring, self.next_seq[row]))
+        self.discarded[Discard.UNMATCHED] += int((~ours).sum())
+        row, seq = row[ours], (self.next_seq[row] - 1 - back)[ours]
+        kind = np.where(np.isin(reason[ours], _NO_PORT), REFUSED, UNREACHABLE).astype(np.int8)
+        self._mishap(row, seq, kind)
 
     def received(
-        self, block: Block, length: NDArray[np.int64], names: NDArray[np.uint8], t4_ns: NDArray[np.int64]
+        self, socket: Ints | int, got: Replies, ttl: NDArray[np.uint8], tos: NDArray[np.uint8]
     ) -> None:
-        """Take datagrams: block (n, w) octets, length (n,), names (n, m) raw sources, t4_ns (n,) stamps.
+        """Take datagrams. socket: through which they came; ttl, tos (n,): as they arrived.
 
         Whatever is no reply of ours is counted in `discarded`, by reason.
         """
-        long_enough = length >= 44
-        packets = reflector_columns(block)
-        corrupt = long_enough & is_corrupt(packets["error"])
-        row = self._by_ssid[packets["ssid"]].astype(np.intp)
-        back = (self.next_seq[row] - 1 - packets["sender_seq"].astype(np.int64)) % (1 << 32)
-        seq = self.next_seq[row] - 1 - back
-        ours = long_enough & ~corrupt & (row >= 0) & (seq >= 0) & (back < self.timing.ring)
-        ours &= (self.names[row] == names).all(axis=1)
-        t1_ns = unix_ns(packets["t1"].astype(np.uint64), packets["sender_error"].astype(np.uint16))
-        ours &= np.abs(t1_ns - self.told_t1_ns[row, seq % self.timing.ring]) <= 2
-        self.discarded += [
-            int((~long_enough).sum()),
-            int(corrupt.sum()),
-            int((long_enough & ~corrupt & ~ours).sum()),
-        ]
-        self._take(row[ours], seq[ours], packets[ours], t4_ns[ours])
+        packets = reflector_columns(got.data, self.layout.base)
+        short = got.length < (SHORTEST if self.layout.base == 44 else self.layout.base)
+        corrupt = ~short & is_corrupt(packets["error"])
+        row = self._row_of(socket, packets["ssid"])
+        if self._of_name:
+            row = self._row_by_name(socket, got.name, row)
+        newest = self.next_seq[row] - 1
+        back = (newest - packets["sender_seq"].astype(np.int64)) % (1 << 32)
+        seq = newest - back
+        ours = ~short & ~corrupt & (row >= 0) & (seq >= 0) & (got.stamp_ns > 0)
+        ours &= (self._words[row] == got.name.view(np.uint64)).all(axis=1)
+        gone = ours & (back >= self.timing.ring)
+        ours &= back < self.timing.ring
+        ours &= self._told[row, seq & self.mask] == packets["t1"]
+        self.discarded[Discard.SHORT] += int(short.sum())
+        self.discarded[Discard.CORRUPT] += int(corrupt.sum())
+        self.discarded[Discard.TOO_LATE] += int(gone.sum())
+        self.discarded[Discard.UNMATCHED] += int((~short & ~corrupt & ~ours & ~gone).sum())
+        keep: Any = slice(None) if ours.all() else np.flatnonzero(ours)
+        self._take(row[keep], seq[keep], packets[keep], got, keep, ttl[keep], tos[keep])
 
-    def refused(self, block: Block, length: NDArray[np.int64]) -> None:
-        """Take our own packets as quoted by ICMP errors (k, w); unknown ones are counted as unmatched."""
-        row = self._by_ssid[block[:, 14].astype(np.int64) << 8 | block[:, 15]].astype(np.intp)
-        quoted = np.ascontiguousarray(block[:, :4]).view(">u4")[:, 0].astype(np.int64)
-        back = (self.next_seq[row] - 1 - quoted) % (1 << 32)
-        ours = (length >= 16) & (row >= 0) & (back < np.minimum(self.timing.ring, self.next_seq[row]))
-        self.discarded[Discard.UNMATCHED] += int((~ours).sum())
-        row, seq = row[ours], (self.next_seq[row] - 1 - back)[ours]
-        at = (row, seq % self.timing.ring)
-        self.fate[at] = np.where(self.fate[at] == SENT, REFUSED, self.fate[at])
-
-    def copies(self) -> NDArray[np.int64]:
+    def copies(self) -> Ints:
         """Further replies to packets that are still kept: (k, 3) int64 session, seq, reflector's number."""
         return np.concatenate([np.empty((0, 3), np.int64), *self._copies])
 
-    def forget_copies(self, before: NDArray[np.int64]) -> None:
+    def forget_copies(self, before: Ints) -> None:
         """Forget those of packets before these sequence numbers, (n,) one for each session."""
-        copies = self.copies()
-        self._copies = [copies[copies[:, 1] >= before[copies[:, 0]]]]
+        if self._copies:
+            copies = self.copies()
+            self._copies = [copies[copies[:, 1] >= before[copies[:, 0]]]]
+
+    def _row_of(self, socket: Ints | int, ssid: NDArray[Any]) -> Rows:
+        """Session of each SSID as it came through this socket, -1 = none."""
+        row = self._by_ssid[ssid.astype(np.uint16)].astype(np.intp)
+        if len(self):
+            row[self.ends.socket[row] != socket] = -1
+        return row
+
+    def _row_by_name(self, socket: Ints | int, names: NDArray[np.uint8], row: Rows) -> Rows:
+        """Far ends without SSID are known by their address alone."""
+        sockets = np.broadcast_to(socket, len(row))
+        for at in np.flatnonzero(row < 0):
+            row[at] = self._of_name.get((int(sockets[at]), names[at].tobytes()), -1)
+        return row
+
+    def _mishap(self, rows: Rows, seq: Ints, kind: NDArray[np.int8]) -> None:
+        at = (rows, seq & self.mask)
+        self.mishap[at], self.mishap_seq[at] = kind, seq
 
     def _take(
-        self,
-        row: NDArray[np.intp],
-        seq: NDArray[np.int64],
-        packets: NDArray[np.void],
-        t4_ns: NDArray[np.int64],
-    ) -> None:
-        slot = seq % self.timing.ring
-        _, first = np.unique(row * (1 << 40) + seq, return_index=True)
-        fresh = np.zeros(len(row), np.bool_)
-        fresh[first] = True
-        state = self.fate[row, slot]
-        fresh &= (state != REPLIED) & (state != LATE)
-        number = packets["seq"].astype(np.int64)
-        if not fresh.all():
-            again = ~fresh
-            self._copies.append(np.stack([row[again], seq[again], number[again]], axis=1).astype(np.int64))
-        row, slot, t4_ns, number = row[fresh], slot[fresh], t4_ns[fresh], number[fresh]
-        packets = packets[fresh]
-        at = (row, slot)
-        late = t4_ns - self.t1_ns[at] > self.timing.timeout_ns
-        self.fate[at] = np.where(late, LATE, REPLIED)
-        error = packets["error"].astype(np.uint16)
-        self.t2_ns[at] = unix_ns(packets["t2"].astype(np.uint64), error)
-        self.t3_ns[at] = unix_ns(packets["t3"].astype(np.uint64), error)
-        self.t4_ns[at] = t4_ns
-        self.number[at] = number
-        self.error[at] = error
+        self, row: Rows, seq: Ints, packets: NDArray[Any], got: Replies, keep: Any,
+        ttl: NDArray[np.uint8], tos: NDArray[np.uint8],
+    ) -> None:  # fmt: skip
+        made = np.zeros(len(row), REPLY)
+        length = got.length[keep]
+        made["seq"], made["t4_ns"] = seq, got.stamp_ns[keep]
+        for name in ("t2", "t3", "number", "error"):
+            made[name] = packets["seq" if name == "number" else name]
+        made["ttl_out"] = np.where(length > 40, packets["ttl"], 255)
+        made["ttl_back"], made["tos_back"] = ttl, tos
+        made["place"] = np.arange(len(row))
+        block = got.data[keep]
+        dscp, ecn = tlv.marks(block, self.layout, length)
+        made["tos_out"] = (dscp << 2 | ecn).astype(np.uint8)
+        other = tlv.sent_otherwise(block, self.layout, length)
+        made["flags"] = np.where(dscp >= 0, MARKED, 0) | np.where(other, OTHER_CLASS, 0)
+        slot = seq & self.mask
+        fresh = self.reply["seq"][row, slot] != seq
+        self.reply[row[fresh][::-1], slot[fresh][::-1]] = made[fresh][
+            ::-1
+        ]  # the first of a packet's replies stays
+        fresh &= self.reply["place"][row, slot] == made["place"]
+        again = ~fresh
+        if again.any():
+            number = made["number"][again].astype(np.int64)
+            self._copies.append(np.stack([row[again], seq[again], number], axis=1))
+        corrected = fresh & (seq < self.reported[row])
+        if corrected.any():
+            self.corrections.append(np.stack([row[corrected], seq[corrected]], axis=1))
+        self._follow_up(row, seq, *tlv.follow_up(block, self.layout, made["error"], length))
+
+    def _follow_up(self, row: Rows, seq: Ints, number: Ints, t3: NDArray[np.uint64], told: Mask) -> None:
+        """Put in the true T3 of earlier replies: mostly that of the packet before."""
+        left = np.flatnonzero(told)
+        for back in range(1, _FOLLOW_UP_REACH + 1):
+            if not len(left):
+                return
+            slot = seq[left] - back & self.mask
+            kept = self.reply[row[left], slot]
+            hit = (kept["seq"] == seq[left] - back) & (kept["number"] == number[left])
+            at = (row[left][hit], slot[hit])
+            self.reply["t3"][at] = t3[left][hit]
+            self.reply["flags"][at] |= T3_KERNEL
+            left = left[~hit]

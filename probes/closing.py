@@ -1,0 +1,119 @@
+"""Windows on their way out: reported once their late replies had time to come, and corrected once more. Pure.
+
+Rule for late replies: one that comes before its window is reported counts there as late; one that comes up to
+a window's length afterwards corrects the report, which is sent again with the next window, a revision higher;
+so are losses whose direction has become known meanwhile. What comes still later is counted as `too_late`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linkgauge.clock import NS_PER_S
+from linkgauge.code import Unfit
+from linkgauge.frame import Frame, concat
+from linkgauge.schema import FLOW, WINDOW
+from probes.stamp.fate import BEFORE
+from probes.stamp.sessions import Sessions
+from probes.stamp.tally import Tally
+from probes.stamp.window import Groups, Report, Span, report
+
+FLOW_NS = 60 * NS_PER_S
+"""Flows are told once a minute: that many more rows are not needed more often."""
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A window that was reported and may be corrected."""
+
+    span: Span
+    unattributed: NDArray[np.bool_]
+
+
+class Closings:
+    """Of the windows of one table of sessions. Spans are of consecutive windows."""
+
+    def __init__(self, sessions: Sessions, groups: Groups) -> None:
+        self._sessions, self._groups = sessions, groups
+        self._noted = sessions.next_seq.copy(), sessions.missed.copy()
+        self._kept: _Kept | None = None
+        self._tally = Tally.empty(len(sessions))
+        self._several_flows = bool((groups.flow > 0).any())
+        self.too_late = 0
+
+    def end(self, span_of: Span) -> Span:
+        """What was sent since the last call, as a window: `span_of` with its sequence numbers filled in."""
+        (first, missed), self._noted = (
+            self._noted,
+            (self._sessions.next_seq.copy(), self._sessions.missed.copy()),
+        )
+        end, missed_now = self._noted
+        return replace(span_of, first=first, end=end, missed=missed_now - missed)
+
+    def close(self, span: Span) -> tuple[dict[str, Frame], Report]:
+        """The frames to report: this window, the correction of the one before it, and flows once a minute."""
+        sessions = self._sessions
+        frames = [*self._correct()]
+        made = report(sessions, self._groups, span)
+        frames.append(made.frame)
+        sessions.reported = np.maximum(sessions.reported, span.end)
+        sessions.forget_copies(span.first - BEFORE)
+        self._kept = _Kept(span, made.unattributed)
+        out = {"window": concat(WINDOW, frames)}
+        if self._several_flows and (flows := self._flows(span, made)) is not None:
+            out["flow"] = flows
+        return out, made
+
+    def _correct(self) -> list[Frame]:
+        came = np.concatenate([np.empty((0, 2), np.int64), *self._sessions.corrections])
+        self._sessions.corrections.clear()
+        kept, self._kept = self._kept, None
+        if kept is None:
+            self.too_late += len(came)
+            return []
+        session, seq = came.T
+        inside = (seq >= kept.span.first[session]) & (seq < kept.span.end[session])
+        self.too_late += int((~inside).sum())
+        changed = np.zeros(len(self._groups), np.bool_)
+        changed[self._groups.of[session[inside]]] = True
+        again = changed | kept.unattributed
+        if not again.any():
+            return []
+        made = report(self._sessions, self._groups, kept.span, again, revision=1)
+        now_known = changed | (kept.unattributed & ~made.unattributed)
+        rows = np.flatnonzero(again & made.shown)
+        return [made.frame.take(now_known[rows])]
+
+    def _flows(self, span: Span, made: Report) -> Frame | None:
+        self._tally.add(self._sessions, made.fates, span)
+        end_ns = span.start_ns + span.length_ns
+        if end_ns // FLOW_NS == span.start_ns // FLOW_NS:
+            return None
+        tally, self._tally = self._tally, Tally.empty(len(self._sessions))
+        groups = self._groups
+        some = np.flatnonzero(tally.sent > 0)
+        return Frame.of(
+            FLOW,
+            {
+                "link": [groups.names[g] for g in groups.of[some]],
+                "probe": ["stamp"] * len(some),
+                "class": [groups.classes[g] for g in groups.of[some]],
+                "flow": [str(flow) for flow in groups.flow[some]],
+                "start_ns": np.full(len(some), tally.start_ns),
+                "length_ns": np.full(len(some), end_ns - tally.start_ns),
+                "port": groups.port[some],
+                "unfit": np.full(len(some), tally.unfit),
+                **{name: column[some] for name, column in tally.columns().items()},
+            },
+            rows=len(some),
+        )
+
+
+def unfit(span: Span, why: Unfit) -> Span:
+    """The same window, measured by an unfit agent."""
+    return replace(span, unfit=span.unfit | why.value)

@@ -1,0 +1,70 @@
+"""The probe of an agent to itself: the same packets over loopback, through its own sender and reflector.
+
+No network is in between, so what is lost or slow here is the agent's or its host's doing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from linkgauge.code import Unfit
+from linkgauge.wire import Plan, PlanLink
+from probes.closing import Closings
+from probes.flights import Flights
+from probes.plan_sessions import staff
+from probes.raw_name import raw_name
+from probes.stamp.packet import SIZE
+from probes.stamp.window import Span
+
+ADDRESS = "127.0.0.1"
+INTERVAL_NS = 100_000_000
+MOST_US = 1_000.0
+"""A median round trip above this over loopback: the host is too busy to measure a network."""
+MOST_LOST_RATIO = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the probe says of a window. rtt NaN when nothing came back; unfit: Unfit bits."""
+
+    rtt_p50_us: float
+    rtt_max_us: float
+    lost: int
+    unfit: int
+
+
+class SelfProbe:
+    """Probes the reflector of this agent at port `port` of FAR_END."""
+
+    FAR_END = (ADDRESS, 0)
+
+    def __init__(self, plan: Plan, port: int, start_mono_ns: int) -> None:
+        own = msgspec.structs.replace(
+            plan, links=[PlanLink("self>self@loopback", ADDRESS, ADDRESS)], classes=[0], flows=1,
+            stamp_interval_ns=INTERVAL_NS, poisson=False, authenticated=False, size_bytes=0,
+            transmit_stamps="on",
+        )  # fmt: skip
+        staffed = staff(own, {}, start_mono_ns, Flights(port, SIZE, {}), {ADDRESS: port})
+        self.sender = staffed.sender
+        self.closings = Closings(self.sender.sessions, staffed.groups)
+        self._name = raw_name(ADDRESS, self.sender.ports[0].socket.port)
+
+    def is_own(self, name: NDArray[np.uint8]) -> bool:
+        """Whether a raw address is that of this probe's packets."""
+        return bool((name[: len(self._name)] == self._name[: len(name)]).all())
+
+    def told(self, span: Span) -> Told:
+        """Close a window."""
+        frame = self.closings.close(span)[0]["window"]
+        frame = frame.take(frame.count("start_ns") == span.start_ns)
+        if not frame.rows:
+            return Told(float("nan"), float("nan"), 0, 0)
+        sent = int(frame.count("sent")[-1])
+        lost = sent - int((frame.count("replied") + frame.count("late"))[-1])
+        p50_us, max_us = float(frame.real("rtt_p50_us")[-1]), float(frame.real("rtt_max_us")[-1])
+        bad = lost > MOST_LOST_RATIO * sent or p50_us > MOST_US
+        return Told(p50_us, max_us, lost, Unfit.SELF_PROBE.value if bad else 0)

@@ -1,0 +1,117 @@
+"""What became of each packet of a window, from the table of sessions. Pure.
+
+Every packet has one fate: replied in time, late, refused, failed to be sent, or lost, and a lost one has a
+direction where it can be told. Packets before and after the window are looked at too: they tell the direction
+of losses at its edges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probes.stamp.direction import Direction, attribute
+from probes.stamp.order import reordered
+from probes.stamp.sessions import FAILED, REFUSED, UNREACHABLE, Sessions
+
+BEFORE, AFTER = 64, 256
+"""Packets before and after the window that are looked at too, of each session."""
+
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Fates:
+    """n packets, flat, sorted by group, session and number. inside: sent in the window, the others around it.
+
+    reply: REPLY records, of use where seen. t1_ns, and kernel_t1: it is the kernel's transmit stamp.
+    direction int8 (Direction); extent: reordering extent, 0 = in order.
+    """
+
+    session: Ints
+    seq: Ints
+    inside: Mask
+    reply: NDArray[Any]
+    t1_ns: Ints
+    kernel_t1: Mask
+    seen: Mask
+    late: Mask
+    refused: Mask
+    unreachable: Mask
+    failed: Mask
+    lost: Mask
+    direction: NDArray[np.int8]
+    extent: Ints
+
+
+def gather(sessions: Sessions, first: Ints, end: Ints, stateful: Mask, chosen: Ints) -> Fates:
+    """The packets first[i] <= seq < end[i] of the sessions in `chosen`, in their order, and some around."""
+    ring = sessions.timing.ring
+    next_seq = sessions.next_seq[chosen]
+    begin = np.maximum(np.maximum(first[chosen] - BEFORE, next_seq - ring), 0)
+    stop = np.minimum(next_seq, end[chosen] + AFTER)
+    length = np.maximum(stop - begin, 0)
+    session = np.repeat(chosen, length)
+    seq = np.arange(len(session)) - np.repeat(np.cumsum(length) - length - begin, length)
+    inside = (seq >= first[session]) & (seq < end[session])
+    slot = seq & sessions.mask
+    reply = sessions.reply[session, slot]
+    seen = reply["seq"] == seq
+    t1_ns, kernel_t1 = sessions.t1_ns(session, seq)
+    late = seen & (reply["t4_ns"] - t1_ns > sessions.timing.timeout_ns)
+    kind = np.where(sessions.mishap_seq[session, slot] == seq, sessions.mishap[session, slot], 0)
+    refused, unreachable = ((kind == what) & ~seen for what in (REFUSED, UNREACHABLE))
+    failed = (kind == FAILED) & ~seen
+    lost = ~(seen | refused | failed)
+    made = Fates(
+        session, seq, inside, reply, t1_ns, kernel_t1, seen, late, refused, unreachable, failed, lost,
+        np.zeros(len(seq), np.int8), np.zeros(len(seq), np.int64),
+    )  # fmt: skip
+    if lost.any():
+        made.direction[:] = _direction(made, sessions.copies(), stateful)
+    row = np.flatnonzero(seen)
+    late_row, extent = reordered(session[row], seq[row], reply["t4_ns"][row])
+    made.extent[row[late_row]] = extent
+    return made
+
+
+def _direction(fates: Fates, copies: Ints, stateful: Mask) -> NDArray[np.int8]:
+    """Only where something was lost, and the far end counts, is there anything to tell."""
+    direction = np.where(fates.lost, Direction.UNATTRIBUTED, Direction.NONE).astype(np.int8)
+    losing = np.zeros(len(stateful), np.bool_)
+    losing[fates.session[fates.lost]] = True
+    told = (losing & stateful)[fates.session] & (fates.lost | fates.seen)
+    order = np.flatnonzero(told)
+    order = order[np.argsort(fates.session[order], kind="stable")]
+    number = fates.reply["number"][order].astype(np.int64)
+    direction[order] = attribute(fates.session[order], fates.seq[order], fates.lost[order], number, copies)
+    direction[fates.unreachable] = Direction.FORWARD
+    return direction
+
+
+def duplicates(
+    sessions: Sessions, first: Ints, end: Ints, group: Ints, stateful: Mask, groups: int
+) -> dict[str, Ints]:
+    """Further replies to packets of the window, by group: all, and those made on the way out and back.
+
+    A reply that came twice has one number of the reflector; a packet that came twice there has two.
+    """
+    copies = sessions.copies()
+    session, seq, number = copies.T
+    inside = (seq >= first[session]) & (seq < end[session])
+    session, seq, number = session[inside], seq[inside], number[inside]
+    same = sessions.reply["number"][session, seq & sessions.mask].astype(np.int64) == number
+
+    def each(mask: Mask) -> Ints:
+        return np.bincount(group[session[mask]], minlength=groups).astype(np.int64)
+
+    known = stateful[session]
+    return {
+        "duplicate": each(np.ones(len(session), np.bool_)),
+        "duplicate_forward": each(known & ~same),
+        "duplicate_backward": each(known & same),
+    }
