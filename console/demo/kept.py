@@ -18,9 +18,11 @@ import httpx
 from collector.sinks.archive_reader import ArchiveReader
 from linkgauge.clock import seconds
 from linkgauge.errors import LinkgaugeError
-from linkgauge.schema import AGENT_TABLES
+from linkgauge.frame import Frame
+from linkgauge.schema import AGENT_TABLES, WINDOW
 from probes.outbox import Outbox
 
+_FOREVER_NS = 2**62
 PointKey = tuple[str, str, str, int]
 """link, probe, class, start of the window in Unix ns."""
 
@@ -30,6 +32,7 @@ class Kept:
     """windows_produced: by the ledgers. points_in_influxdb: windows found there, None when it is not used.
 
     missing: rows that some store lacks. duplicates: rows that a store has twice, or that nobody produced.
+    revisions: windows reported anew because late replies came; they count in none of the others.
     """
 
     windows_produced: int
@@ -37,6 +40,7 @@ class Kept:
     points_in_influxdb: int | None
     missing: int
     duplicates: int
+    revisions: int
 
     def as_dict(self) -> dict[str, int | None]:
         return asdict(self)
@@ -46,13 +50,13 @@ def count_kept(outboxes: Mapping[str, Path], archive: Path, influxdb: str | None
     """Compare the stores. outboxes: agent -> outbox file; influxdb: its address."""
     reader = ArchiveReader(archive)
     keys = {table: reader.keys(table) for table in AGENT_TABLES}
+    last = reader.windows(None, 0, _FOREVER_NS)
     reader.close()
     produced = {agent: ledger(path) for agent, path in outboxes.items()}
     missing, duplicates = compare_batches(produced, keys)
-    windows = [(key[3], key[4], key[5], key[6]) for key in keys["window"]]
-    distinct = set(windows)
-    duplicates += len(windows) - len(distinct)
-    others = len(set(keys["throughput"])) + len(set(keys["health"]))
+    distinct, revisions, twice = count_windows(keys[WINDOW.name], revision_by_window(last))
+    duplicates += twice
+    others = sum(len(set(rows)) for table, rows in keys.items() if table != WINDOW.name)
     points = None
     if influxdb is not None:
         found = influx_points(influxdb, database)
@@ -60,7 +64,28 @@ def count_kept(outboxes: Mapping[str, Path], archive: Path, influxdb: str | None
         duplicates += len(found - distinct)
         points = len(found)
     rows = sum(sum(batches.values()) for batches in produced.values())
-    return Kept(rows - others, len(distinct), points, missing, duplicates)
+    return Kept(rows - others - revisions, len(distinct), points, missing, duplicates, revisions)
+
+
+def revision_by_window(windows: Frame) -> dict[PointKey, int]:
+    """The revision of each window that counts; one row for each."""
+    names = [windows.text(key).tolist() for key in WINDOW.keys]
+    keys = zip(*names, windows.count("start_ns").tolist(), strict=True)
+    return dict(zip(keys, windows.count("revision").tolist(), strict=True))
+
+
+def count_windows(
+    rows: Sequence[tuple[Any, ...]], revision: Mapping[PointKey, int]
+) -> tuple[set[PointKey], int, int]:
+    """Windows among the archive's rows: the distinct ones, rows that are revisions, rows that are too many.
+
+    rows: (agent, boot, number, link, probe, class, start). revision: the highest of each window; a window
+    that came n times has revision n - 1.
+    """
+    found = Counter((row[3], row[4], row[5], row[6]) for row in rows)
+    revisions = sum(count - 1 for count in found.values())
+    twice = sum(max(0, count - 1 - revision.get(window, 0)) for window, count in found.items())
+    return set(found), revisions - twice, twice
 
 
 def compare_batches(

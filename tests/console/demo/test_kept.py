@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from console.demo.kept import compare_batches
+from console.demo.kept import compare_batches, count_windows, revision_by_window
 from console.demo.summary import timestamp, within_tolerance
+from linkgauge.frame import Frame
+from linkgauge.schema import WINDOW
 
 
 def key(agent: str, number: int, link: str, start: int) -> tuple[str, str, int, str, str, str, int]:
@@ -30,6 +32,22 @@ WHOLE = [key("a", 1, "a>b@n", 10), key("a", 1, "a>c@n", 10), key("a", 2, "a>b@n"
 )
 def test_batches_are_compared_row_by_row(rows: list[tuple[object, ...]], expected: tuple[int, int]) -> None:
     assert compare_batches(PRODUCED, {"window": rows}) == expected
+
+
+@pytest.mark.parametrize(
+    ("again", "revision", "expected"),
+    [(0, 0, (0, 0)), (1, 1, (1, 0)), (2, 2, (2, 0)), (1, 0, (0, 1)), (3, 1, (1, 2))],
+)
+def test_a_revision_is_no_double_and_a_double_no_revision(
+    again: int, revision: int, expected: tuple[int, int]
+) -> None:
+    rows = [*WHOLE, *(key("a", 7 + number, "a>b@n", 10) for number in range(again))]
+    row = {"link": ["a>b@n"], "probe": ["stamp"], "class": ["0"], "start_ns": [10], "revision": [revision]}
+    known = revision_by_window(Frame.of(WINDOW, row))
+    assert known == {("a>b@n", "stamp", "0", 10): revision}
+    distinct, revisions, twice = count_windows(rows, known)
+    assert len(distinct) == 3
+    assert (revisions, twice) == expected
 
 
 @pytest.mark.parametrize(
