@@ -65,8 +65,7 @@ def run(
     )
     told = ", ".join(f"{address} port {bound}" for (address, _), bound in zip(where, made.ports, strict=True))
     print(f"answering at {told}", file=sys.stderr, flush=True)
-    made.run(stop)
-    counters = made.counters()
+    counters = made.run(stop)
     if as_json:
         print(json.dumps(counters))
     else:

@@ -72,8 +72,8 @@ class StandaloneReflector:
         return [sock.port for sock in self._answering.sockets]
 
     def counters(self) -> dict[str, int]:
-        """Packets answered, refused by reason, lost by full queues; sessions at present; how often transmit
-        stamps were switched off because there were too many replies."""
+        """While it runs: packets answered, refused by reason, lost by full queues; sessions at present; how
+        often transmit stamps were switched off because there were too many replies."""
         refused = {
             f"refused_{reason.name.lower()}": int(self._reflector.refused[reason]) for reason in Refusal
         }
@@ -89,8 +89,8 @@ class StandaloneReflector:
             "sessions": self._reflector.sessions,
         }
 
-    def run(self, stop: threading.Event) -> None:
-        """Answer until `stop` is set, then close."""
+    def run(self, stop: threading.Event) -> dict[str, int]:
+        """Answer until `stop` is set, then close; returns the counters at the end."""
         poll = select.epoll()
         for sock in self._answering.sockets:
             poll.register(sock.fileno(), select.EPOLLIN)
@@ -102,8 +102,10 @@ class StandaloneReflector:
                 due_ns = now.mono_ns + _QUALITY_EVERY_NS
             if poll.poll(0.2):
                 self._answering.answer(error)
+        counters = self.counters()
         poll.close()
         self._answering.close()
+        return counters
 
     def _error(self) -> int:
         try:
