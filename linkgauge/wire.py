@@ -4,9 +4,8 @@ A batch is MessagePack; each table in it is columnar: number columns are little-
 columns a dictionary of distinct strings plus an index array, histogram columns three arrays. A batch is named
 by (agent, boot, number): `boot` is a random word chosen at each start of the agent, `number` counts from 1 in
 that boot, so the collector knows a second copy. VERSION changes when an old reader could misread a new batch.
-Batches since OLDEST are read: an outbox or a journal may hold them when both sides are upgraded. A column that
-was thought of later reads as 0, unknown or empty. A plan is JSON, so that a person can read what an agent was
-told.
+Batches since OLDEST are read, because outbox and journal may hold some when both sides are upgraded; a column
+thought of later is then 0, unknown or empty. A plan is JSON, so that people can read what an agent was told.
 """
 
 from __future__ import annotations
@@ -182,19 +181,14 @@ def decode_plan(body: bytes) -> Plan:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
         raise WireError("malformed", f"plan cannot be read: {err}") from None
     if plan.version != VERSION:
-        raise WireError(
-            "version", f"plan has version {plan.version}, this agent reads {VERSION}; upgrade one"
-        )
+        raise WireError("version", f"plan has version {plan.version}, this reads {VERSION}; upgrade one")
     if plan.window_ns <= 0 or plan.stamp_interval_ns <= 0 or plan.stamp_timeout_ns <= 0:
         raise WireError("bad_value", "plan has a window, interval or timeout that is not above zero")
     if not (plan.classes and all(0 <= dscp < 64 for dscp in plan.classes) and 0 < plan.flows <= MAX_FLOWS):
         raise WireError("bad_value", f"plan has no class of 0..63, or not 1 to {MAX_FLOWS} flows")
-    if plan.transmit_stamps not in TRANSMIT_STAMPS or any(
-        li.reflector not in REFLECTORS for li in plan.links
-    ):
-        raise WireError(
-            "bad_value", "plan has a reflector or a use of transmit stamps that is not known here"
-        )
+    reflectors = {link.reflector for link in plan.links}
+    if plan.transmit_stamps not in TRANSMIT_STAMPS or not reflectors <= set(REFLECTORS):
+        raise WireError("bad_value", "plan has a reflector or a use of transmit stamps not known here")
     return plan
 
 
@@ -210,10 +204,8 @@ def _version_or_malformed(body: bytes, err: Exception) -> WireError:
 
 
 def _wrong_version(version: int) -> WireError:
-    return WireError(
-        "version",
-        f"batch has wire version {version}, this reads {OLDEST} to {VERSION}; upgrade the older side",
-    )
+    known = f"this reads {OLDEST} to {VERSION}"
+    return WireError("version", f"batch has wire version {version}, {known}; upgrade the older side")
 
 
 def _pack(frame: Frame) -> WireTable:
@@ -238,9 +230,8 @@ def _frames(tables: Mapping[str, WireTable], version: int) -> dict[str, Frame]:
     frames = {}
     for name, packed in tables.items():
         if name not in TABLES:
-            raise WireError(
-                "malformed", f"batch has a table {name[:40]!r}, which version {VERSION} does not know"
-            )
+            unknown = f"batch has a table {name[:40]!r}, which version {VERSION} does not know"
+            raise WireError("malformed", unknown)
         if not 0 < packed.rows <= MAX_ROWS:
             raise WireError("too_large", f"table {name} has {packed.rows} rows, 1 to {MAX_ROWS} are taken")
         frames[name] = _unpack(TABLES[name], packed, version < VERSION)
@@ -259,8 +250,7 @@ def _unpack(table: Table, packed: WireTable, older: bool) -> Frame:
 
 
 def _absent(field: Field, packed: WireTable) -> bool:
-    histogram = field.kind is Kind.HISTOGRAM
-    return (f"{field.name}.length" if histogram else field.name) not in packed.columns
+    return (f"{field.name}.length" if field.kind is Kind.HISTOGRAM else field.name) not in packed.columns
 
 
 def _column(table: Table, field: Field, packed: WireTable) -> Column:

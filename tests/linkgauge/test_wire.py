@@ -123,12 +123,27 @@ def test_any_octets_are_refused(body: bytes) -> None:
 def test_another_version(version: int) -> None:
     told = refusal(changed(version=version))
     assert told.reason == "version"
-    assert str(told) == f"batch has wire version {version}, this reads {wire.VERSION}; upgrade the older side"
+    known = f"this reads {wire.OLDEST} to {wire.VERSION}"
+    assert str(told) == f"batch has wire version {version}, {known}; upgrade the older side"
 
 
 def test_another_version_with_parts_not_known_yet() -> None:
     assert refusal(changed(version=wire.VERSION + 1, colour="blue")).reason == "version"
     assert refusal(changed(colour="blue")).reason == "malformed"
+
+
+def test_an_older_batch_is_read_and_what_it_lacks_is_unknown() -> None:
+    loose = msgspec.msgpack.decode(BODY)
+    later = ("revision", "hops_forward", "backward_ns.length", "backward_ns.bucket", "backward_ns.count")
+    for name in later:
+        del loose["tables"]["window"]["columns"][name]
+    assert refusal(msgspec.msgpack.encode(loose)).reason == "malformed"
+    got = decode(msgspec.msgpack.encode({**loose, "version": wire.OLDEST})).frames
+    assert same_frame(got["window"], SMALL.frames["window"])
+    assert same_frame(got["health"], SMALL.frames["health"])
+    del loose["tables"]["window"]["columns"]["length_ns"]
+    told = refusal(msgspec.msgpack.encode({**loose, "version": wire.OLDEST}))
+    assert str(told) == "column window.length_ns is missing, 16 are needed for 2 rows"
 
 
 def test_a_million_links_that_claim_to_be_there() -> None:
