@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -126,7 +127,10 @@ def test_policies_reach_the_reflector(start: Start) -> None:
             sock.sendto(number.to_bytes(4, "big") + REQUEST[4:14], home)
         for number in range(15):
             assert sock.recv(2000)[:4] == number.to_bytes(4, "big")
-    assert made.counters()["refused_rate"] == 25
+    deadline = time.monotonic() + 5
+    while (counters := made.counters())["reflected"] + counters["refused_rate"] < 41:
+        assert time.monotonic() < deadline
+    assert counters["reflected"] in (16, 17, 18)  # one more a second
 
 
 def test_what_may_be_allowed() -> None:
