@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-import select
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
@@ -18,8 +17,11 @@ from probes.raw_name import address_of
 from probes.stamp.packet import error_estimate
 from probes.stamp.policy import Policy, Refusal
 from probes.stamp.reflector import Reflector
+from probes.waiting import Waiting
 
 _QUALITY_EVERY_NS = 10_000_000_000
+_LOOK_EVERY_NS = 200_000_000
+"""How often the loop looks whether it is to stop."""
 _UNKNOWN_ERROR_NS = 16_000_000_000
 
 Allowed = Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]
@@ -91,19 +93,18 @@ class StandaloneReflector:
 
     def run(self, stop: threading.Event) -> dict[str, int]:
         """Answer until `stop` is set, then close; returns the counters at the end."""
-        poll = select.epoll()
-        for sock in self._answering.sockets:
-            poll.register(sock.fileno(), select.EPOLLIN)
+        waiting = Waiting(self._answering.sockets)
         due_ns, error = 0, 1
         while not stop.is_set():
-            now = self._clock.now()
-            if now.mono_ns >= due_ns:
-                error = self._error()
-                due_ns = now.mono_ns + _QUALITY_EVERY_NS
-            if poll.poll(0.2):
-                self._answering.answer(error)
+            now_ns = self._clock.now().mono_ns
+            if now_ns >= due_ns:
+                error, due_ns = self._error(), now_ns + _QUALITY_EVERY_NS
+            waiting.until(now_ns + _LOOK_EVERY_NS, now_ns)
+            before = self._reflector.reflected
+            self._answering.answer(error)
+            waiting.answered(self._reflector.reflected - before, self._clock.now().mono_ns)
         counters = self.counters()
-        poll.close()
+        waiting.close()
         self._answering.close()
         return counters
 
