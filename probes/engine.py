@@ -42,6 +42,7 @@ STEP_NS = 1_000_000
 """A change of wall - monotonic by more than this between two turns of the loop is a clock step."""
 _MAX_WAIT_NS = 200_000_000
 _GRACE_NS = 50_000_000
+_FLIGHT_NS = 3_000_000_000
 _UNKNOWN_ERROR_NS = 16_000_000_000
 _NO_NUMBERS = np.empty(0, np.int64)
 
@@ -164,15 +165,16 @@ class Engine:
     def _turn(self) -> Instant:
         """Wait for something to do; take what came; close what is due. Returns the time after it."""
         now = self._clock.now()
-        self._waiting.until(self._next_ns(now), now.mono_ns)
+        wanted = self._waiting.until(self._next_ns(now), now.mono_ns)
         now = self._clock.now()
         if abs(now.offset_ns - self._offset_ns) > STEP_NS:
             self._unfit |= Unfit.CLOCK_STEP.value
             self._closing = [closing.unfit(Unfit.CLOCK_STEP.value) for closing in self._closing]
         self._offset_ns = now.offset_ns
-        answered = self._reflector.reflected
-        self._answering.answer(self._error)
-        self._waiting.answered(self._reflector.reflected - answered, now.mono_ns)
+        if wanted:
+            answered = self._reflector.reflected
+            self._answering.answer(self._error)
+            self._waiting.answered(self._reflector.reflected - answered, now.mono_ns)
         for sender in self._senders:
             sender.read(now.mono_ns)
         if self._caught is not None and (caught := self._flights.collect()) is not None:
@@ -196,6 +198,7 @@ class Engine:
     def _launch(self) -> None:
         while not self._launches.empty():
             self._flights.launch(self._launches.get(), self._sender.ports, self._error, self._clock)
+            self._sender.hurry(self._clock.now().mono_ns + _FLIGHT_NS)
 
     def _end_window(self, now: Instant, next_window: int) -> None:
         start_ns, length_ns = self._window, self.plan.window_ns

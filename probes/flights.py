@@ -15,7 +15,7 @@ from probes.port import Port
 from probes.raw_name import NAME_SIZE, raw_name
 from probes.stamp import tlv
 from probes.stamp.authentication import sign
-from probes.stamp.packet import SIZE, ntp, reflector_columns, sender_columns
+from probes.stamp.packet import SIZE, ntp_of, reflector_columns, sender_columns
 
 _ECT = 2
 _QUOTED = 28
@@ -113,7 +113,7 @@ class Flights:
         size = np.maximum(flight.size, self._base)
         block = np.zeros((len(size), int(size.max())), np.uint8)
         columns = sender_columns(block, self._base)
-        columns["seq"], columns["t1"] = flight.seq, ntp(np.array([now_ns]))[0]
+        columns["seq"], columns["t1"] = flight.seq, ntp_of(now_ns)
         columns["error"], columns["ssid"] = error, SWEEP_SSID
         key = self._keys.get(flight.peer)
         for row, octets in enumerate(size.tolist()):

@@ -15,7 +15,6 @@ from probes.stamp.requests import Requests
 from probes.stamp.sessions import Sessions
 
 _UNKNOWN, _SWEEP = -1, -2
-_IDLE_READS = 100
 
 Ints = NDArray[np.int64]
 
@@ -48,7 +47,6 @@ class Port:
         self._mask = size - 1
         self._rows = np.arange(len(session), dtype=np.int32)
         self._renumbered = 0
-        self._idle = 0
 
     def transmit(self, first: int, end: int, seq: int) -> Ints | None:
         """Send rows first..end - 1, whose sessions' next number is `seq`; as `BatchSocket.transmit`."""
@@ -95,16 +93,6 @@ class Port:
         self.unread += len(number)
         if self.socket.stamping and not self._began_anew():
             self._seq[number[number >= 0] & self._mask] = _SWEEP
-
-    def quiet(self) -> None:
-        """The socket was emptied; replies to the last packets may still come for a while."""
-        self._idle = 0 if self.unread else self._idle + 1
-        self.unread = 0
-
-    @property
-    def expecting(self) -> bool:
-        """Whether something may still come."""
-        return self.unread > 0 or self._idle < _IDLE_READS
 
     def _note(self, numbers: Ints, rows: NDArray[np.generic], seq: Ints) -> None:
         taken = numbers >= 0

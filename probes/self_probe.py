@@ -21,7 +21,7 @@ from probes.stamp.packet import SIZE
 from probes.stamp.window import Span
 
 ADDRESS = "127.0.0.1"
-INTERVAL_NS = 100_000_000
+INTERVAL_NS = 200_000_000
 MOST_US = 1_000.0
 """A median round trip above this over loopback: the host is too busy to measure a network."""
 MOST_LOST_RATIO = 0.05

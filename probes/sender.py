@@ -27,7 +27,7 @@ ERROR_SIZE = 640
 _SEND_AT_ONCE = 512
 _NEVER_NS = 1 << 62
 LONGEST_UNREAD_NS = 50_000_000
-"""What has arrived is taken from the kernel at least so often."""
+"""What has arrived is taken from the kernel so often, when packets are sent or somebody waits for it."""
 LONGEST_UNDIGESTED_NS = 500_000_000
 
 Ints = NDArray[np.int64]
@@ -63,19 +63,23 @@ class Sender:
         self._errors = Inbox(max(rows, 512), ERROR_SIZE, ERROR_CONTROL_SIZE)
         self._inbox_runs: list[tuple[int, int]] = []
         self._error_runs: list[tuple[int, int]] = []
-        self._read_mono_ns = self._digested_mono_ns = 0
+        self._read_mono_ns = self._digested_mono_ns = self._hurried_until_ns = 0
         self.unstamped = 0
 
     def next_due_ns(self) -> int:
-        """Monotonic time at which there is something to send or to read."""
+        """Monotonic time at which there is something to send, or to read where that is urgent."""
         if not len(self.sessions):
             return _NEVER_NS
         due_ns = self.wheel.due_ns(self._tick, self._start_mono_ns)
         if self._poisson is not None:
             due_ns = self._poisson.next_ns()
-        if any(port.expecting for port in self.ports):
+        if self._read_mono_ns < self._hurried_until_ns:
             return min(due_ns, self._read_mono_ns + LONGEST_UNREAD_NS)
         return due_ns
+
+    def hurry(self, until_mono_ns: int) -> None:
+        """Until then take what comes without waiting for the next packets to be sent."""
+        self._hurried_until_ns = until_mono_ns
 
     def set_error(self, error: int) -> None:
         """This host's Error Estimate, in all packets from now on."""
@@ -144,7 +148,7 @@ class Sender:
         for at, port in enumerate(self.ports):
             self._empty(at, port, self._errors, self._error_runs, errors=True)
             self._empty(at, port, self._inbox, self._inbox_runs, errors=False)
-            port.quiet()
+            port.unread = 0
         if force or mono_ns - self._digested_mono_ns >= LONGEST_UNDIGESTED_NS:
             self._digested_mono_ns = mono_ns
             self.digest()

@@ -31,21 +31,22 @@ class Waiting:
             poll.register(self._alarm, select.EPOLLIN)
         for sock in sockets:
             self._all.register(sock.fileno(), select.EPOLLIN)
+        self._own = {self._timer.fileno(), self._alarm}
         self._gather_until_ns = 0
         self._answered, self._since_ns, self._busy = 0, 0, False
 
-    def until(self, mono_ns: int, now_ns: int) -> None:
-        """Wait until this monotonic time, or until there is something to answer, or `wake`."""
-        if mono_ns <= now_ns:
-            return
-        if now_ns < self._gather_until_ns:
-            self._timer.set(min(mono_ns, self._gather_until_ns))
-            events = self._alone.poll()
-        else:
-            self._timer.set(mono_ns)
-            events = self._all.poll()
-        if any(fd == self._alarm for fd, _ in events):
+    def until(self, mono_ns: int, now_ns: int) -> bool:
+        """Wait until this monotonic time, or until there is something to answer, or `wake`.
+
+        Says whether there is something to answer.
+        """
+        gathering = now_ns < self._gather_until_ns
+        self._timer.set(min(mono_ns, self._gather_until_ns) if gathering else mono_ns)
+        events = (self._alone if gathering else self._all).poll()
+        found = {fd for fd, _ in events}
+        if self._alarm in found:
             os.eventfd_read(self._alarm)
+        return not found <= self._own
 
     def answered(self, packets: int, mono_ns: int) -> None:
         """So many packets were answered at this time."""

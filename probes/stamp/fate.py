@@ -18,7 +18,9 @@ from probes.stamp.order import reordered
 from probes.stamp.sessions import FAILED, REFUSED, UNREACHABLE, Sessions
 
 BEFORE, AFTER = 64, 256
-"""Packets before and after the window that are looked at too, of each session."""
+"""Packets before and after the window that are looked at too, of each session that lost any."""
+NEAR = 8
+"""Packets before and after the window that are looked at of every session, for reordering at its edges."""
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -50,10 +52,25 @@ class Fates:
 
 def gather(sessions: Sessions, first: Ints, end: Ints, stateful: Mask, chosen: Ints) -> Fates:
     """The packets first[i] <= seq < end[i] of the sessions in `chosen`, in their order, and some around."""
+    made = _look(sessions, first, end, chosen, NEAR, NEAR)
+    if made.lost.any():
+        losing = np.zeros(len(sessions), np.bool_)
+        losing[made.session[made.lost]] = True
+        wide = _look(sessions, first, end, chosen[losing[chosen]], BEFORE, AFTER)
+        direction = _direction(wide, sessions.copies(), stateful)
+        made.direction[made.inside & losing[made.session]] = direction[wide.inside]
+    row = np.flatnonzero(made.seen)
+    late_row, extent = reordered(made.session[row], made.seq[row], made.reply["t4_ns"][row])
+    made.extent[row[late_row]] = extent
+    return made
+
+
+def _look(sessions: Sessions, first: Ints, end: Ints, chosen: Ints, before: int, after: int) -> Fates:
+    """Fates but for direction and extent."""
     ring = sessions.timing.ring
     next_seq = sessions.next_seq[chosen]
-    begin = np.maximum(np.maximum(first[chosen] - BEFORE, next_seq - ring), 0)
-    stop = np.minimum(next_seq, end[chosen] + AFTER)
+    begin = np.maximum(np.maximum(first[chosen] - before, next_seq - ring), 0)
+    stop = np.minimum(next_seq, end[chosen] + after)
     length = np.maximum(stop - begin, 0)
     session = np.repeat(chosen, length)
     seq = np.arange(len(session)) - np.repeat(np.cumsum(length) - length - begin, length)
@@ -67,16 +84,10 @@ def gather(sessions: Sessions, first: Ints, end: Ints, stateful: Mask, chosen: I
     refused, unreachable = ((kind == what) & ~seen for what in (REFUSED, UNREACHABLE))
     failed = (kind == FAILED) & ~seen
     lost = ~(seen | refused | failed)
-    made = Fates(
+    return Fates(
         session, seq, inside, reply, t1_ns, kernel_t1, seen, late, refused, unreachable, failed, lost,
         np.zeros(len(seq), np.int8), np.zeros(len(seq), np.int64),
     )  # fmt: skip
-    if lost.any():
-        made.direction[:] = _direction(made, sessions.copies(), stateful)
-    row = np.flatnonzero(seen)
-    late_row, extent = reordered(session[row], seq[row], reply["t4_ns"][row])
-    made.extent[row[late_row]] = extent
-    return made
 
 
 def _direction(fates: Fates, copies: Ints, stateful: Mask) -> NDArray[np.int8]:

@@ -175,6 +175,12 @@ def one_stamp(unix_ns: int, tai_offset_s: int | None = None) -> int:
     return (second + NTP_UNIX_OFFSET_S) % _ERA_S << 32 | (rest << 32) // NS_PER_S
 
 
+def ntp_of(unix_ns: int) -> int:
+    """One Unix time, ns, as `ntp` has it."""
+    second, rest_ns = divmod(unix_ns, NS_PER_S)
+    return ((second + NTP_UNIX_OFFSET_S) % _ERA_S) << 32 | (rest_ns << 32) // NS_PER_S
+
+
 def unix_ns(stamp: NDArray[np.uint64], error: NDArray[np.uint16], tai_offset_s: int = 0) -> NDArray[np.int64]:
     """Timestamps (n,) to Unix ns (n,); the Z bit of each Error Estimate says NTP (0) or PTPv2 (1).
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from probes.stamp import tlv
 from probes.stamp.authentication import sign
-from probes.stamp.packet import AUTHENTICATED_SIZE, ntp, sender_columns
+from probes.stamp.packet import AUTHENTICATED_SIZE, ntp_of, sender_columns
 from probes.stamp.tlv import Layout
 
 _SEQ_AND_T1 = struct.Struct("!IQ")
@@ -53,7 +53,7 @@ class Requests:
 
     def write(self, first: int, end: int, seq: int, t1_ns: int) -> None:
         """Number and stamp rows first..end - 1; seq: of the first packet of each session."""
-        stamp = int(ntp(np.array([t1_ns]))[0])
+        stamp = ntp_of(t1_ns)
         if self._train == 1 and not self._authenticated:
             head = _SEQ_AND_T1.pack(seq & 0xFFFF_FFFF, stamp)
             self._block[first:end, :12] = np.frombuffer(head, np.uint8)
@@ -67,7 +67,7 @@ class Requests:
         """Number and stamp single rows, each with its own number."""
         assert self._columns is not None
         self._columns["seq"][rows] = seq & 0xFFFF_FFFF
-        self._columns["t1"][rows] = ntp(np.array([t1_ns]))[0]
+        self._columns["t1"][rows] = ntp_of(t1_ns)
         self._sign(rows)
 
     def _sign(self, rows: NDArray[np.intp]) -> None:

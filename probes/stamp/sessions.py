@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probes.stamp import tlv
-from probes.stamp.packet import is_corrupt, ntp, reflector_columns
+from probes.stamp.packet import is_corrupt, ntp_of, reflector_columns
 from probes.stamp.tlv import Layout
 
 REPLY = np.dtype(
@@ -143,7 +143,7 @@ class Sessions:
         if end > first:
             at = int(self.next_seq[first]) & self.mask
             self.told_ns[first:end, at : at + train] = t1_ns
-            self._told[first:end, at : at + train] = ntp(np.array([t1_ns]))[0]
+            self._told[first:end, at : at + train] = ntp_of(t1_ns)
             self.next_seq[first:end] += train
 
     def spread(self, first: int, end: int, done_ns: int, train: int = 1) -> None:
@@ -161,7 +161,7 @@ class Sessions:
         """These sessions send one packet each at t1_ns; returns their sequence numbers."""
         seq = self.next_seq[rows]
         self.told_ns[rows, seq & self.mask] = t1_ns
-        self._told[rows, seq & self.mask] = ntp(np.array([t1_ns]))[0]
+        self._told[rows, seq & self.mask] = ntp_of(t1_ns)
         self.next_seq[rows] = seq + 1
         return seq
 

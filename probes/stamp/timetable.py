@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-PACKETS_PER_TICK = 64
+PACKETS_PER_TICK = 100
 """As many packets as are aimed at in one batch."""
 SHORTEST_TICK_NS, LONGEST_TICK_NS = 2_000_000, 20_000_000
 LONGEST_TRAIN = 256
