@@ -8,6 +8,7 @@ of a round as far apart as the rate allows.
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +21,12 @@ from probes.flight import Caught, Flight
 from probes.path.hops import Packets
 
 FLIGHT = 4
+NAP_NS = 50_000_000
+"""Flights that are due within this time go out together."""
+MOST_WAITING = 200
+"""Batches that may lie in the inbox while packets are sent."""
+LOOK_NS = 200_000_000
+"""How often `stop` is looked for while nothing comes."""
 LAG_NS = NS_PER_S
 """How long what came may lie in the engine before it is handed over."""
 
@@ -45,9 +52,14 @@ class Exchange:
 
     def __init__(self, launcher: Launcher, clock: Clock, seed: int | None = None) -> None:
         self._launcher, self._clock = launcher, clock
-        self._inbox: queue.SimpleQueue[Caught | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Caught] = queue.SimpleQueue()
         self._random = np.random.default_rng(seed)
-        self.stopped = False
+        self._stop = threading.Event()
+
+    @property
+    def stopped(self) -> bool:
+        """`stop` was called."""
+        return self._stop.is_set()
 
     def put(self, caught: Caught) -> None:
         """What came; never blocks."""
@@ -55,8 +67,7 @@ class Exchange:
 
     def stop(self) -> None:
         """Wait for nothing any more."""
-        self.stopped = True
-        self._inbox.put(None)
+        self._stop.set()
 
     def carry(
         self,
@@ -72,7 +83,9 @@ class Exchange:
         """
         start_ns, sent = self._clock.now().mono_ns, 0
         for some in self._flights(packets, rows):
-            self._gather(packets, start_ns + int(sent * NS_PER_S / rate_pps), early=False)
+            ahead_ns = start_ns + int(sent * NS_PER_S / rate_pps) - self._clock.now().mono_ns
+            if ahead_ns > NAP_NS:
+                self._stop.wait(ahead_ns / NS_PER_S)
             if self.stopped:
                 return
             target = targets[packets.sweep[some[0]]]
@@ -82,20 +95,25 @@ class Exchange:
             )
             self._launcher.sweep(flight)
             sent += len(some)
-        self._gather(packets, self._clock.now().mono_ns + wait_ns + LAG_NS, early=True)
+            if self._inbox.qsize() > MOST_WAITING:
+                packets.take(self._waiting())
+        self._gather(packets, self._clock.now().mono_ns + wait_ns + LAG_NS)
 
-    def _gather(self, packets: Packets, until_ns: int, *, early: bool) -> None:
-        """Take what comes until a monotonic time; early: or until every packet has its answer."""
-        while not (self.stopped or (early and packets.complete())):
+    def _gather(self, packets: Packets, until_ns: int) -> None:
+        """Take what came and comes until every packet has its answer, or until a monotonic time."""
+        packets.take(self._waiting())
+        while not (self.stopped or packets.complete()):
             left_ns = until_ns - self._clock.now().mono_ns
-            try:
-                caught = self._inbox.get(timeout=max(left_ns, 0) / NS_PER_S) if left_ns > 0 else None
-            except queue.Empty:
-                caught = None
-            if caught is not None:
-                packets.take(caught)
-            elif left_ns <= 0:
+            if left_ns <= 0:
                 return
+            try:
+                first = self._inbox.get(timeout=min(left_ns, LOOK_NS) / NS_PER_S)
+            except queue.Empty:
+                continue
+            packets.take([first, *self._waiting()])
+
+    def _waiting(self) -> list[Caught]:
+        return [self._inbox.get_nowait() for _ in range(self._inbox.qsize())]
 
     def _flights(self, packets: Packets, rows: NDArray[np.intp]) -> list[NDArray[np.intp]]:
         """The rows in random order, by flights of at most FLIGHT rows of one sweep."""

@@ -15,7 +15,9 @@ from functools import lru_cache
 NO_LABELS = "-"
 _HEADER, _OBJECT = struct.Struct("!BxH"), struct.Struct("!HBB")
 _MPLS_STACK = (1, 1)
-_LEGACY_QUOTED, _UDP_HEADER = 128, 8
+LEGACY_AT, LEGACY_AT_V6 = 128 - 20 - 8, 128 - 40 - 8
+"""Offset behind the quoted UDP header at which a router puts an extension that tells no length: it quotes 128
+octets (RFC 4884 section 5.5)."""
 
 
 class Extensions:
@@ -32,7 +34,7 @@ class Extensions:
         section 5.5): it quotes 128 octets, and version and checksum must be right.
         """
         if at < 0:
-            structure = data[_LEGACY_QUOTED - (40 if v6 else 20) - _UDP_HEADER :]
+            structure = data[LEGACY_AT_V6 if v6 else LEGACY_AT :]
             if structure[2:4] == b"\0\0" or not _is_extension(structure):
                 return NO_LABELS
         else:

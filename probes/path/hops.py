@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from linkgauge.clock import NS_PER_US
 from probes.flight import Answers, Caught, Departures, Errors
-from probes.path.extension import NO_LABELS, Extensions
+from probes.path.extension import LEGACY_AT, LEGACY_AT_V6, NO_LABELS, Extensions
 from probes.path.way import SILENT, Way
 from probes.raw_name import address_of
 
@@ -65,8 +67,11 @@ class Packets:
         """MTU that a packet-too-big told, 0 = none."""
         self._sent_ns = np.empty(0, np.int64)
         self._answer_ns = np.empty(0, np.int64)
-        self._who: dict[int, tuple[str, str]] = {}
-        self._addresses: dict[bytes, str] = {}
+        self._address = np.empty(0, np.int64)  # places in _addresses and _labels; 0 = silent, none
+        self._label = np.empty(0, np.int64)
+        self._addresses: list[str] = [SILENT]
+        self._labels: list[str] = [NO_LABELS]
+        self._places: dict[bytes | str, int] = {}
 
     def __len__(self) -> int:
         return len(self.sweep)
@@ -86,16 +91,17 @@ class Packets:
         self.sweep = np.concatenate([self.sweep, sweep])
         self.hop = np.concatenate([self.hop, hop])
         self.size = np.concatenate([self.size, size])
-        for name in ("fate", "info", "_sent_ns", "_answer_ns"):
+        for name in ("fate", "info", "_sent_ns", "_answer_ns", "_address", "_label"):
             column = getattr(self, name)
             setattr(self, name, np.concatenate([column, np.zeros(len(sweep), column.dtype)]))
         return np.arange(start, len(self))
 
-    def take(self, caught: Caught) -> None:
-        """Note what came."""
-        self._take_departures(caught.sent)
-        self._take_answers(caught.replies)
-        self._take_errors(caught.errors)
+    def take(self, some: Sequence[Caught]) -> None:
+        """Note what came; many at a time are cheaper."""
+        if some:
+            self._take_departures(Departures(*joint([caught.sent for caught in some])))
+            self._take_answers(Answers(*joint([caught.replies for caught in some])))
+            self._take_errors(Errors(*joint([caught.errors for caught in some])))
 
     def complete(self) -> bool:
         """Every packet has its answer, or was not sent."""
@@ -103,7 +109,7 @@ class Packets:
 
     def address(self, row: int) -> str:
         """Who answered a packet; `SILENT` when nobody did."""
-        return self._who[row][0] if row in self._who else SILENT
+        return self._addresses[int(self._address[row])]
 
     def first_answers(self, hops: int) -> NDArray[np.int64]:
         """(sweeps, hops + 1) int64: row of the first answered packet with that hop limit, -1 = none."""
@@ -114,7 +120,8 @@ class Packets:
 
     def ends(self, first: NDArray[np.int64]) -> NDArray[np.int64]:
         """(sweeps,) int64: smallest hop limit at which the way ended; the width of `first` where none did."""
-        ended = (first >= 0) & np.isin(self.fate[first], (Fate.REACHED, Fate.BARRED))
+        fate = np.append(self.fate, np.int8(Fate.SILENT))[first]  # -1 is silent
+        ended = np.isin(fate, (Fate.REACHED, Fate.BARRED))
         at: NDArray[np.int64] = np.where(ended.any(axis=1), ended.argmax(axis=1), first.shape[1])
         return at
 
@@ -123,18 +130,19 @@ class Packets:
         ends = self.ends(first)
         known = (first >= 0) & (np.arange(first.shape[1]) <= ends[:, None])
         lengths = np.where(known.any(axis=1), first.shape[1] - 1 - known[:, ::-1].argmax(axis=1), 0)
-        rtt_ns = (self._answer_ns - self._sent_ns).astype(np.float64)
-        rtt_ns[(self._answer_ns == 0) | (self._sent_ns == 0) | (rtt_ns < 0)] = np.nan
+        rtt_us = (self._answer_ns - self._sent_ns) / NS_PER_US
+        rtt_us[(self._answer_ns == 0) | (self._sent_ns == 0) | (rtt_us < 0)] = np.nan
+        rtt_us = np.append(rtt_us, np.nan)[first]
         return [
-            self._hops(first[at, 1 : length + 1].tolist(), rtt_ns)
+            self._hops(first[at, 1 : length + 1], rtt_us[at, 1 : length + 1].tolist())
             for at, length in enumerate(lengths.tolist())
         ]
 
-    def _hops(self, rows: list[int], rtt_ns: NDArray[np.float64]) -> Hops:
-        told = [self._who[row] if row >= 0 else (SILENT, NO_LABELS) for row in rows]
-        reached = bool(rows) and self.fate[rows[-1]] == Fate.REACHED
-        rtt_us = tuple(float(rtt_ns[row]) / 1000 if row >= 0 else np.nan for row in rows)
-        return Hops(Way(tuple(who for who, _ in told), reached), rtt_us, tuple(labels for _, labels in told))
+    def _hops(self, rows: NDArray[np.int64], rtt_us: list[float]) -> Hops:
+        address, label = np.append(self._address, 0)[rows], np.append(self._label, 0)[rows]
+        reached = len(rows) > 0 and self.fate[rows[-1]] == Fate.REACHED
+        way = Way(tuple(self._addresses[at] for at in address.tolist()), bool(reached))
+        return Hops(way, tuple(rtt_us), tuple(self._labels[at] for at in label.tolist()))
 
     def _rows(self, seq: Ints) -> tuple[Rows, NDArray[np.bool_]]:
         """Rows of packets, and which of the numbers are ours."""
@@ -151,29 +159,55 @@ class Packets:
 
     def _take_answers(self, replies: Answers) -> None:
         rows, ours = self._rows(replies.seq)
-        stamp_ns = replies.stamp_ns[ours]
-        for row, when in zip(rows.tolist(), stamp_ns.tolist(), strict=True):
-            if self.fate[row] == Fate.SILENT:
-                self.fate[row], self._answer_ns[row] = Fate.REACHED, when
-                self._who[row] = (self._peers[self.sweep[row]], NO_LABELS)
+        rows, first = np.unique(rows, return_index=True)
+        fresh = self.fate[rows] == Fate.SILENT
+        rows, first = rows[fresh], first[fresh]
+        self.fate[rows], self._answer_ns[rows] = Fate.REACHED, replies.stamp_ns[ours][first]
+        peers = [self._peers[sweep] for sweep in self.sweep[rows].tolist()]
+        self._address[rows] = [self._place(peer, peer, self._addresses) for peer in peers]
 
     def _take_errors(self, errors: Errors) -> None:
         rows, ours = self._rows(errors.seq)
         fates = fates_of(errors.reason[ours], self._v6[self.sweep[rows]])
-        for at, row, fate in zip(np.flatnonzero(ours).tolist(), rows.tolist(), fates.tolist(), strict=True):
-            if self.fate[row] in (Fate.SILENT, Fate.UNSENT) and fate != Fate.SILENT:
-                self.fate[row], self._answer_ns[row] = fate, errors.stamp_ns[at]
-                self.info[row] = errors.info[at]
-                data = errors.data[at, : errors.length[at]].tobytes()
-                v6 = bool(self._v6[self.sweep[row]])
-                labels = self._extensions.labels(data, int(errors.extension_at[at]), v6=v6)
-                self._who[row] = (self._address(errors.offender[at]), labels)
+        rows, at = np.unique(rows, return_index=True)
+        fresh = np.isin(self.fate[rows], (Fate.SILENT, Fate.UNSENT)) & (fates[at] != Fate.SILENT)
+        rows, at = rows[fresh], at[fresh]
+        self.fate[rows] = fates[at]
+        at = np.flatnonzero(ours)[at]
+        self._answer_ns[rows], self.info[rows] = errors.stamp_ns[at], errors.info[at]
+        names = [name.tobytes() for name in errors.offender[at]]
+        for name in set(names) - self._places.keys():
+            self._place(name, address_of(np.frombuffer(name, np.uint8)) or SILENT, self._addresses)
+        self._address[rows] = [self._places[name] for name in names]
+        self._take_labels(errors, rows, at)
 
-    def _address(self, name: NDArray[np.uint8]) -> str:
-        key = name.tobytes()
-        if key not in self._addresses:
-            self._addresses[key] = address_of(name) or SILENT
-        return self._addresses[key]
+    def _take_labels(self, errors: Errors, rows: Rows, at: Rows) -> None:
+        """Labels of the errors `at` about the packets `rows`; most tell none, and are not looked at."""
+        v6 = self._v6[self.sweep[rows]]
+        some = (errors.extension_at[at] >= 0) | (errors.length[at] > np.where(v6, LEGACY_AT_V6, LEGACY_AT))
+        for one, row, is_v6 in zip(at[some].tolist(), rows[some].tolist(), v6[some].tolist(), strict=True):
+            data = errors.data[one, : errors.length[one]].tobytes()
+            text = self._extensions.labels(data, int(errors.extension_at[one]), v6=is_v6)
+            self._label[row] = self._place(f"mpls {text}", text, self._labels)
+
+    def _place(self, key: bytes | str, text: str, texts: list[str]) -> int:
+        """Where a text stands in its list."""
+        if key not in self._places:
+            self._places[key] = len(texts)
+            texts.append(text)
+        return self._places[key]
+
+
+def joint(parts: Sequence[Departures] | Sequence[Answers] | Sequence[Errors]) -> list[NDArray[Any]]:
+    """The columns of some values of one class, end to end; octets are padded to the widest."""
+    columns = [[getattr(part, name) for part in parts] for name in parts[0].__slots__]
+    return [_end_to_end(column) for column in columns]
+
+
+def _end_to_end(column: list[NDArray[Any]]) -> NDArray[Any]:
+    if column[0].ndim == 2 and len(widths := {part.shape[1] for part in column}) > 1:
+        column = [np.pad(part, ((0, 0), (0, max(widths) - part.shape[1]))) for part in column]
+    return np.concatenate(column)
 
 
 def fates_of(reason: Ints, v6: NDArray[np.bool_]) -> NDArray[np.int8]:

@@ -35,6 +35,7 @@ from probes.path.row import Row, moves, path_frame
 from probes.path.sizes import SMALLEST, Sizes
 from probes.path.sweep import STRETCH, Sweep, answers, confirming, is_confirmed
 from probes.path.watch import Watch
+from probes.path.way import Way
 
 MOST_PPS, LEAST_PPS = 200.0, 10.0
 SPREAD, FULL, LATEST = 0.4, 0.6, 0.8
@@ -170,19 +171,24 @@ class PathProber:
         packets = self._packets(chosen)
         self._carry(packets, rows, hops, np.full(len(rows), SMALLEST), chosen, MOST_PPS)
         self._foreign += packets.foreign
-        confirmed = set()
-        for row, (way, places) in enumerate(zip(ways, apart, strict=True)):
-            told = [answers(packets, row, place + 1) for place in places]
-            if is_confirmed(way, places, told):
-                confirmed.add(at[row])
-                continue
-            self._unconfirmed += 1
-            known = self._book.known(flows[at[row]])
-            for place, addresses in zip(places, told, strict=True):
-                if known and len(addresses) > 1:
-                    old = known.way.hops[place : place + 1]
-                    self._book.sprayed({*addresses, *old, way.hops[place]}, self._rounds)
-        return confirmed
+        told = [[answers(packets, at, place + 1) for place in places] for at, places in enumerate(apart)]
+        for flow, way, places, addresses in zip([flows[row] for row in at], ways, apart, told, strict=True):
+            self._note_sprayed(flow, way, places, addresses)
+        changed = {
+            row
+            for row, way, places, addresses in zip(at, ways, apart, told, strict=True)
+            if is_confirmed(way, places, addresses) and self._book.differing(flows[row], way)
+        }
+        self._unconfirmed += len(at) - len(changed)
+        return changed
+
+    def _note_sprayed(self, flow: Flow, way: Way, places: Sequence[int], told: Sequence[set[str]]) -> None:
+        """Where several routers answered for one hop right after each other, all are one to us."""
+        known = self._book.known(flow)
+        for place, addresses in zip(places, told, strict=True):
+            if known and len(addresses) > 1:
+                old = known.way.hops[place : place + 1]
+                self._book.sprayed({*addresses, *old, way.hops[place]}, self._rounds)
 
     def _find_mtus(
         self, flows: Sequence[Flow], swept: Sequence[Hops], changed: set[int], more: Callable[[], bool]
