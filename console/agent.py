@@ -13,17 +13,22 @@ import typer
 from console.running import set_up_logs, stop_event
 from console.single import only_one
 from linkgauge.clock import Clock, SystemClock, read_clock_quality, seconds
+from linkgauge.model import Probe
 from linkgauge.wire import Plan
 from probes.agent import Agent, Kit
 from probes.collector_client import CollectorClient
+from probes.execution import Probers, Station
+from probes.fitness import HostFitness, SystemHost
 from probes.icmp.probe import IcmpProber
 from probes.outbox import Outbox
+from probes.path.probe import PathProber
 from probes.plan_cache import PlanCache, PlanFetcher
 from probes.reporter import Reporter
-from probes.settings import AgentSettings, load, read_token
+from probes.settings import AgentSettings, keys, load, read_token
 from probes.tcp import TcpProber
 from probes.tcp_responder import TcpResponder
 from probes.throughput.probe import ProcessRunner, ThroughputProbe
+from probes.tls import TlsProber
 from probes.upload import Uploader
 
 FLUSH_S = 10.0
@@ -60,35 +65,45 @@ def _measure(settings: AgentSettings, token: str, stop: threading.Event) -> None
 
 
 def build(settings: AgentSettings, token: str, boot: str) -> tuple[Agent, Uploader, Outbox]:
-    """Everything real, wired."""
+    """Everything real, wired. Raises ConfigError."""
     clock = SystemClock()
     keep_ns = seconds(settings.outbox.keep_days * 86_400)
     outbox = Outbox(settings.data_dir / "outbox.sqlite", settings.outbox.max_mb << 20, keep_ns, clock=clock)
     uploader = Uploader(outbox, CollectorClient(settings.collectors, token, settings.ca_file), clock)
+    host = HostFitness(SystemHost(), clock)
+    station = Station(clock, read_clock_quality, host, settings.bind_ports, keys(settings))
     reporter = Reporter(
-        settings.node, boot, outbox, clock, read_clock_quality, uploader.wake, lambda: agent.plan_age_s()
+        settings.node,
+        boot,
+        outbox,
+        clock,
+        read_clock_quality,
+        host.over,
+        uploader.wake,
+        lambda: agent.plan_age_s(),
     )
     runner = ProcessRunner()
-    kit = Kit(
-        echo={
-            "icmp": lambda plan: _icmp(plan, clock),
-            "tcp": lambda plan: TcpProber(plan.tcp_port, clock),
-        },
-        responder=lambda plan: TcpResponder(plan.locals, plan.tcp_port, plan.peers),
-        throughput=ThroughputProbe(runner, clock),
-        interrupt=runner.stop,
-    )
     agent = Agent(
-        kit,
+        Kit(_probers(clock), ThroughputProbe(runner, clock), runner.stop),
+        station,
         reporter,
         PlanCache(settings.data_dir / "plan.json", settings.node, clock),
         PlanFetcher(CollectorClient(settings.collectors, token, settings.ca_file), settings.node),
-        clock,
-        read_clock_quality,
-        settings.bind_ports,
         settings.plan_refresh_s,
     )
     return agent, uploader, outbox
+
+
+def _probers(clock: Clock) -> Probers:
+    return Probers(
+        echo={
+            Probe.ICMP.value: lambda plan: _icmp(plan, clock),
+            Probe.TCP.value: lambda plan: TcpProber(plan.tcp_port, clock),
+        },
+        tls=lambda plan: TlsProber(plan.tls_port, clock),
+        path=lambda plan, launcher: PathProber(plan, launcher, clock),
+        responder=lambda plan: TcpResponder(plan.locals, plan.tcp_port, plan.peers),
+    )
 
 
 def _icmp(plan: Plan, clock: Clock) -> IcmpProber:

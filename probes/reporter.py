@@ -1,34 +1,46 @@
 """From finished windows to batches in the outbox: what an agent reports, and its own health.
 
-The engine hands over a window's STAMP rows, the rounds of the other probes and the throughput tests theirs at
-any time; each STAMP window makes one batch with what else is complete. `heartbeat` makes a batch of its own
-with the health of the agent, so an agent whose engine has died still says so.
+The engine hands over a window's STAMP rows, the rounds of the other probes and everything else theirs at any
+time; each delivery of the engine makes one batch with what else is complete. A window may come again with a
+higher revision: that is one more row with the same key. `heartbeat` makes a batch of its own with the health
+of the agent, so an agent whose engine has died still says so.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Any
 
 from linkgauge.clock import NS_PER_S, NS_PER_US, Clock, ClockQuality, window_start
 from linkgauge.code import Unfit
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame, concat
-from linkgauge.schema import HEALTH, THROUGHPUT, WINDOW
+from linkgauge.schema import HEALTH, TABLES, WINDOW
 from linkgauge.wire import Batch, encode
-from probes.echo import EchoRound, window_frame
-from probes.engine import Fitness
+from probes.echo import EchoRound
+from probes.echo_windows import EchoWindows
+from probes.fitness import HostSpan
+from probes.noted import Fitness
 from probes.notice import Notice
 from probes.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 _SILENT_WINDOWS = 3
+_REMEMBERED = 64
+"""Windows whose fitness is kept for the echo windows that are complete later."""
+SPOILS_ECHOES = Unfit.CLOCK_STEP.value | Unfit.SUSPENDED.value | Unfit.CPU_STARVED.value
+"""A late loop of the engine makes no echo late: each round has its own clock. These spoil both."""
+_NOTED = tuple(
+    field.name for field in HEALTH.fields if field.name in {own.name for own in dataclasses.fields(Fitness)}
+)
+"""Columns of HEALTH that the engine notes under the same name."""
+_REFUSED = tuple(field.name for field in HEALTH.fields if field.name.startswith("refused_"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +51,8 @@ class _Stop:
 class Reporter:
     """Makes the batches of agent `node` in this `boot`. `stored` is called after each, to wake the upload.
 
-    plan_age_s: time since a collector confirmed the plan, NaN when none ever did.
+    plan_age_s: time since a collector confirmed the plan, NaN when none ever did. host: what the host did to
+    the agent between two times on the wall clock, ns.
     """
 
     def __init__(
@@ -49,20 +62,19 @@ class Reporter:
         outbox: Outbox,
         clock: Clock,
         clock_quality: Callable[[], ClockQuality],
+        host: Callable[[int, int], HostSpan],
         stored: Callable[[], None],
         plan_age_s: Callable[[], float],
     ) -> None:
         self._node, self._boot, self._outbox = node, boot, outbox
-        self._clock, self._clock_quality = clock, clock_quality
+        self._clock, self._clock_quality, self._host = clock, clock_quality, host
         self._stored, self._plan_age_s = stored, plan_age_s
-        self._queue: queue.SimpleQueue[tuple[Frame, Fitness] | _Stop] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Mapping[str, Frame], Fitness] | _Stop] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._rounds: dict[str, list[EchoRound]] = {}
-        self._tests: list[Frame] = []
+        self._echoes = EchoWindows(clock)
+        self._added: list[Frame] = []
         self._fitness: dict[int, Fitness] = {}
         self._last: Fitness | None = None
-        self._running: dict[object, tuple[str, int]] = {}
-        self._reported: dict[str, int] = {}
         self._cpu_s = time.process_time()
         self._store = Notice(_log)
         self._thread = threading.Thread(target=self._run, name="report", daemon=True)
@@ -76,110 +88,86 @@ class Reporter:
         if self._thread.is_alive():
             self._thread.join()
 
-    def deliver(self, frame: Frame, fitness: Fitness) -> None:
-        """A window of the engine; never blocks."""
-        self._queue.put((frame, fitness))
+    def deliver(self, frames: Mapping[str, Frame], fitness: Fitness) -> None:
+        """Rows of the engine, by table, and how fit it was in their window; never blocks."""
+        self._queue.put((frames, fitness))
 
     def echo(self, probe: str, run: Callable[[], EchoRound]) -> None:
         """Run a round of another probe; the windows that it may touch wait for its end."""
-        token = object()
-        with self._lock:
-            self._running[token] = (probe, self._clock.now().wall_ns)
-        try:
-            done = run()
-            with self._lock:
-                self._rounds.setdefault(probe, []).append(done)
-        finally:
-            with self._lock:
-                del self._running[token]
+        self._echoes.run(probe, run)
 
-    def tested(self, frame: Frame) -> None:
-        """A throughput test has ended."""
-        with self._lock:
-            self._tests.append(frame)
+    def add(self, frame: Frame) -> None:
+        """Rows of any table that wait for nothing: sweeps, events, certificates, throughput tests."""
+        if frame.rows:
+            with self._lock:
+                self._added.append(frame)
 
     def heartbeat(self, window_ns: int) -> None:
         """Report the agent's health for the window that has just ended."""
-        now = self._clock.now()
-        start_ns = window_start(now.wall_ns, window_ns) - window_ns
+        start_ns = window_start(self._clock.now().wall_ns, window_ns) - window_ns
+        row = {"agent": self._node, "start_ns": start_ns, "length_ns": window_ns}
+        row |= self._own_health(start_ns) | self._host_health(start_ns, start_ns + window_ns)
+        self._put({"health": Frame.of(HEALTH, {name: [value] for name, value in row.items()})})
+
+    def _own_health(self, start_ns: int) -> dict[str, Any]:
+        """What the engine noted in its last window; nothing when it has been silent for some."""
         last = self._last
-        silent = last is None or abs(start_ns - last.start_ns) > _SILENT_WINDOWS * last.length_ns
-        quality, counts = self._clock_quality(), self._outbox.counts()
+        if last is None or abs(start_ns - last.start_ns) > _SILENT_WINDOWS * last.length_ns:
+            return {"fit": 0}
+        noted = {name: getattr(last, name) for name in _NOTED}
+        refused = sum(noted[name] for name in _REFUSED if name in noted)
+        return {"fit": int(last.unfit == 0), "reflect_refused": refused} | noted
+
+    def _host_health(self, start_ns: int, end_ns: int) -> dict[str, Any]:
+        quality, counts, host = self._clock_quality(), self._outbox.counts(), self._host(start_ns, end_ns)
         cpu_s, self._cpu_s = time.process_time() - self._cpu_s, time.process_time()
-        row = {
-            "agent": [self._node],
-            "start_ns": [start_ns],
-            "length_ns": [window_ns],
-            "fit": [int(last is not None and not silent and last.unfit == 0)],
-            "clock_synchronised": [int(quality.synchronised)],
-            "clock_error_us": [quality.error_ns / NS_PER_US],
-            "outbox_batches": [counts.waiting],
-            "outbox_dropped": [counts.dropped + counts.unstored],
-            "plan_age_s": [self._plan_age_s()],
-            "cpu_s": [cpu_s],
+        return {
+            "clock_synchronised": int(quality.synchronised),
+            "clock_error_us": quality.error_ns / NS_PER_US,
+            "outbox_batches": counts.waiting,
+            "outbox_dropped": counts.dropped + counts.unstored,
+            "plan_age_s": self._plan_age_s(),
+            "cpu_s": cpu_s,
+            "cpu_steal_ratio": host.cpu_steal_ratio,
+            "cpu_throttled_s": host.cpu_throttled_s,
+            "suspended_s": host.suspended_s,
         }
-        if last is not None and not silent:
-            names = ("loop_lag_max_us", "receive_dropped", "malformed", "unmatched", "reflected")
-            row |= {name: [getattr(last, name)] for name in (*names, "reflect_refused")}
-        self._put({"health": Frame.of(HEALTH, row)})
 
     def _run(self) -> None:
         while not isinstance(item := self._queue.get(), _Stop):
-            frame, fitness = item
-            if self._last is not None and fitness.start_ns < self._last.start_ns:
-                self._begin_anew(self._clock.now().wall_ns)
-            self._last = fitness
-            self._fitness[fitness.start_ns] = fitness
-            self._report(frame, self._clock.now().wall_ns)
-        self._report(concat(WINDOW, []), None)
+            frames, fitness = item
+            if not _revised(frames):
+                self._note(fitness)
+            self._report(frames, self._clock.now().wall_ns)
+        self._report({}, None)
 
-    def _begin_anew(self, now_ns: int) -> None:
-        """The wall clock was set back: echoes sent at times that have not come again belong to no window."""
-        with self._lock:
-            dropped = 0
-            for probe, rounds in self._rounds.items():
-                self._rounds[probe] = [
-                    r for r in rounds if len(r.link) and int(r.sent_wall_ns.max()) <= now_ns
-                ]
-                dropped += len(rounds) - len(self._rounds[probe])
-            self._reported, self._fitness = {}, {}
-        _log.warning("the wall clock was set back; %d rounds of echoes are dropped", dropped)
+    def _note(self, fitness: Fitness) -> None:
+        if self._last is not None and fitness.start_ns < self._last.start_ns:
+            self._fitness = {}
+            dropped = self._echoes.begin_anew()
+            _log.warning("the wall clock was set back; %d rounds of echoes are dropped", dropped)
+        self._last = fitness
+        self._fitness[fitness.start_ns] = fitness
+        if len(self._fitness) > _REMEMBERED:
+            del self._fitness[min(self._fitness)]
 
-    def _report(self, frame: Frame, now_ns: int | None) -> None:
+    def _report(self, frames: Mapping[str, Frame], now_ns: int | None) -> None:
         """One batch: the engine's rows, and the rounds whose windows are complete by now (None: all)."""
         length_ns = self._last.length_ns if self._last else 10 * NS_PER_S
         with self._lock:
-            tests, self._tests = self._tests, []
-            echoes = [self._take_echoes(probe, length_ns, now_ns) for probe in self._rounds]
-        windows = concat(WINDOW, [frame, *echoes])
-        frames = {"window": windows, "throughput": concat(THROUGHPUT, tests)}
-        frames = {name: made for name, made in frames.items() if made.rows}
-        if frames:
-            self._put(frames)
+            added, self._added = self._added, []
+        parts: dict[str, list[Frame]] = {}
+        for frame in (*frames.values(), *self._echoes.take(length_ns, now_ns, self._spoilt), *added):
+            if frame.rows:
+                parts.setdefault(frame.table.name, []).append(frame)
+        if parts:
+            self._put({name: concat(TABLES[name], same) for name, same in parts.items()})
 
-    def _take_echoes(self, probe: str, length_ns: int, now_ns: int | None) -> Frame:
-        rounds = self._rounds[probe]
-        sent = np.concatenate([np.empty(0, np.int64), *(r.sent_wall_ns for r in rounds)])
-        starts = sorted({window_start(int(at), length_ns) for at in np.unique(sent)})
-        begun = [at for running, at in self._running.values() if running == probe]
-        open_from = min([now_ns, *begun]) if now_ns is not None else None
-        complete = [
-            start
-            for start in starts
-            if start > self._reported.get(probe, 0) and (open_from is None or start + length_ns <= open_from)
-        ]
-        frames = []
-        for start in complete:
-            fitness = self._fitness.get(start)
-            # a late loop makes no echo late: each round has its own clock; a stepped clock spoils both
-            unfit = fitness.unfit & Unfit.CLOCK_STEP.value if fitness else 0
-            frames.append(window_frame(rounds, probe, start, length_ns, unfit))
-        if complete:
-            end = complete[-1] + length_ns
-            self._rounds[probe] = [r for r in rounds if len(r.link) and int(r.sent_wall_ns.max()) >= end]
-            self._reported[probe] = complete[-1]
-            self._fitness = {at: kept for at, kept in self._fitness.items() if at >= complete[0]}
-        return concat(WINDOW, frames)
+    def _spoilt(self, start_ns: int, length_ns: int) -> int:
+        """Unfit bits of an echo window: as noted by the engine for the same window, else as the host says."""
+        noted = self._fitness.get(start_ns)
+        bits = noted.unfit if noted is not None else self._host(start_ns, start_ns + length_ns).unfit
+        return bits & SPOILS_ECHOES
 
     def _put(self, frames: dict[str, Frame]) -> None:
         created_ns = self._clock.now().wall_ns
@@ -195,3 +183,9 @@ class Reporter:
             return
         self._store.over(f"{self._outbox.path}: batches are stored again")
         self._stored()
+
+
+def _revised(frames: Mapping[str, Frame]) -> bool:
+    """Whether these are windows that were reported before: their fitness is old news."""
+    windows = frames.get(WINDOW.name)
+    return windows is not None and windows.rows > 0 and bool((windows.count("revision") > 0).all())

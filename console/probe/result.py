@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
-from linkgauge.frame import Frame, concat
+from linkgauge.frame import Frame
 from linkgauge.histogram import merge
-from linkgauge.schema import FLOW, WINDOW
+from linkgauge.schema import WINDOW
 from probes.delays import P99_SAMPLES
 
 _NAN = math.nan
@@ -136,11 +136,14 @@ class Result:
         return whole
 
 
-def packets(size_bytes: int, frames: Sequence[Frame]) -> list[Packets]:
-    """One for each class, from WINDOW rows; of a window that came again the last revision counts."""
-    windows = latest(concat(WINDOW, frames))
-    classes = [int(name) for name in dict.fromkeys(windows.text("class").tolist())]
-    return [_packets(size_bytes, dscp, windows.take(windows.text("class") == str(dscp))) for dscp in classes]
+def packets(sizes: Mapping[str, int], frame: Frame) -> list[Packets]:
+    """One for each link and class, from WINDOW rows; sizes: octets of the packets of each link."""
+    windows = latest(frame)
+    links, classes = windows.text("link"), windows.text("class")
+    return [
+        _packets(sizes[link], int(dscp), windows.take((links == link) & (classes == dscp)))
+        for link, dscp in dict.fromkeys(zip(links.tolist(), classes.tolist(), strict=True))
+    ]
 
 
 def latest(windows: Frame) -> Frame:
@@ -181,18 +184,19 @@ def _packets(size_bytes: int, dscp: int, windows: Frame) -> Packets:
     return Packets(size_bytes, dscp, unfit=unfit, **counts, **known)
 
 
-def flows(size_bytes: int, frames: Sequence[Frame]) -> list[Flow]:
-    """One for each class and flow, from FLOW rows."""
-    frame = concat(FLOW, frames)
-    rows: dict[tuple[int, int], list[int]] = {}
-    for row, key in enumerate(zip(frame.text("class").tolist(), frame.count("port").tolist(), strict=True)):
-        rows.setdefault((int(key[0]), key[1]), []).append(row)
+def flows(sizes: Mapping[str, int], frame: Frame) -> list[Flow]:
+    """One for each link, class and source port, from FLOW rows."""
+    names = ("sent", "lost_forward", "lost_backward", "lost_unattributed")
+    keys = zip(*(frame.text(key).tolist() for key in ("link", "class", "flow")), strict=True)
+    rows: dict[tuple[str, str, str], list[int]] = {}
+    for row, key in enumerate(keys):
+        rows.setdefault(key, []).append(row)
     found = []
-    for (dscp, port), mine in rows.items():
+    for (link, dscp, _), mine in rows.items():
         part = frame.take(np.array(mine, np.intp))
-        names = ("sent", "lost_forward", "lost_backward", "lost_unattributed")
         sums = {name: int(part.count(name).sum()) for name in names}
-        found.append(Flow(size_bytes, dscp, port, **sums, rtt_min_us=_least(part, "rtt_min_us")))
+        port, rtt_min_us = int(part.count("port")[0]), _least(part, "rtt_min_us")
+        found.append(Flow(sizes[link], int(dscp), port, **sums, rtt_min_us=rtt_min_us))
     return found
 
 

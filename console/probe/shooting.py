@@ -1,7 +1,6 @@
-"""Carries a shot out: one engine for each packet size, rounds of the other probes beside them.
+"""Carries a shot out: by the engine, and rounds of the other probes beside it.
 
-All sizes are sent at the same time, so that they meet the same network. The engines stop when each has sent
-its windows, or when `stop` is set.
+It ends when the engine has sent its windows, or when `stop` is set.
 """
 
 from __future__ import annotations
@@ -10,18 +9,20 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 from console.probe.result import Echo, Result, echo, flows, packets, ways
 from console.probe.shot import Shot
 from linkgauge.clock import NS_PER_S, Clock, read_clock_quality, seconds, window_start
 from linkgauge.frame import Frame, concat
 from linkgauge.schema import FLOW, PATH, WINDOW
+from linkgauge.table import Table
+from probes import closing
 from probes.echo import EchoRound, window_frame
-from probes.engine import Engine, Fitness
+from probes.engine import Engine
 from probes.fitness import HostFitness, SystemHost
 from probes.icmp.probe import IcmpProber
 from probes.launcher import Launcher
+from probes.noted import Fitness
 from probes.path.probe import PathProber
 from probes.stamp.tlv import layout
 from probes.tcp import TcpProber
@@ -35,55 +36,31 @@ Told = Callable[[float], None]
 """Gets how much of the run is over, 0..1."""
 
 
-@dataclass
-class _Gathered:
-    """What one engine delivered; appended to in its thread."""
-
-    size_bytes: int
-    frames: list[Mapping[str, Frame]] = field(default_factory=list)
-
-    def deliver(self, frames: Mapping[str, Frame], fitness: Fitness) -> None:
-        self.frames.append(frames)
-
-    def table(self, name: str) -> list[Frame]:
-        return [frames[name] for frames in self.frames if name in frames]
-
-
 class Shooting:
     """One run. Raises ConfigError when a socket cannot be opened. key: HMAC key of the peer."""
 
     def __init__(self, shot: Shot, clock: Clock, key: bytes | None) -> None:
         self._shot, self._clock = shot, clock
-        host = HostFitness(SystemHost(), clock)
-        launcher = Launcher()
-        self._path = PathProber(shot.plan(shot.sizes[0]), launcher, clock) if shot.path else None
-        self._gathered = [_Gathered(size) for size in shot.sizes]
-        self._engines: list[Engine] = []
-        try:
-            for at, gathered in enumerate(self._gathered):
-                self._engines.append(
-                    Engine(
-                        shot.plan(gathered.size_bytes),
-                        clock,
-                        read_clock_quality,
-                        gathered.deliver,
-                        lambda start_ns, end_ns: False,
-                        keys={shot.peer: key} if key else {},
-                        caught=self._path.caught if self._path and at == 0 else None,
-                        host_unfit=host.unfit,
-                    )
-                )
-        except BaseException:
-            self._stop_engines()
-            raise
-        launcher.engine = self._engines[0]
+        self._frames: list[Mapping[str, Frame]] = []
+        plan, launcher = shot.plan(), Launcher()
+        self._path = PathProber(plan, launcher, clock) if shot.path else None
+        closing.FLOW_NS = shot.window_ns  # flows of a short run are told with each window, not by the minute
+        self._engine = launcher.engine = Engine(
+            plan,
+            clock,
+            read_clock_quality,
+            self._deliver,
+            lambda start_ns, end_ns: False,
+            keys={shot.peer: key} if key else {},
+            caught=self._path.caught if self._path else None,
+            host_unfit=HostFitness(SystemHost(), clock).unfit,
+        )
 
     def run(self, told: Told, stop: threading.Event) -> Result:
         """Send everything, wait for the replies, and sum up."""
         begun_ns = self._clock.now().wall_ns
         end_ns = self._first_window_ns(begun_ns) + self._shot.windows * self._shot.window_ns
-        for engine in self._engines:
-            engine.start()
+        self._engine.start()
         with ThreadPoolExecutor(3) as pool:
             swept = pool.submit(self._sweep)
             asked = [pool.submit(self._ask, *one, stop) for one in self._others()]
@@ -94,33 +71,32 @@ class Shooting:
                 self._path.stop()
             found = swept.result()
             echoes = [one.result() for one in asked]
-            self._stop_engines()
+        self._engine.stop()
         told(1.0)
         return self._result(found, echoes)
+
+    def _deliver(self, frames: Mapping[str, Frame], fitness: Fitness) -> None:
+        self._frames.append(frames)
 
     def _first_window_ns(self, now_ns: int) -> int:
         window_ns = self._shot.window_ns
         return window_start(now_ns + WARM_UP_NS, window_ns) + window_ns
 
-    def _stop_engines(self) -> None:
-        """All at once, because each waits for its last replies."""
-        threads = [threading.Thread(target=engine.stop) for engine in self._engines]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
     def _result(self, found: Frame, echoes: list[Echo]) -> Result:
-        made = Result([], [], echoes, ways(found))
-        for gathered in self._gathered:
-            size = sent_size(self._shot, gathered.size_bytes)
-            windows = concat(WINDOW, gathered.table(WINDOW.name))
-            first_ns = int(windows.count("start_ns").min(initial=_FOREVER_NS))
-            inside = windows.count("start_ns") < first_ns + self._shot.windows * self._shot.window_ns
-            made.packets.extend(packets(size, [windows.take(inside)]))
-            if self._shot.flows > 1:
-                made.flows.extend(flows(size, gathered.table(FLOW.name)))
-        return made
+        sizes = {link: sent_size(self._shot, size) for link, size in self._shot.links.items()}
+        return Result(
+            packets(sizes, self._of_run(WINDOW)),
+            flows(sizes, self._of_run(FLOW)) if self._shot.flows > 1 else [],
+            echoes,
+            ways(found),
+        )
+
+    def _of_run(self, table: Table) -> Frame:
+        """Rows of the windows that were asked for: the engine may have begun another when it was stopped."""
+        rows = concat(table, [frames[table.name] for frames in self._frames if table.name in frames])
+        starts = rows.count("start_ns")
+        first_ns = int(starts.min(initial=_FOREVER_NS))
+        return rows.take(starts < first_ns + self._shot.windows * self._shot.window_ns)
 
     def _sweep(self) -> Frame:
         if self._path is None:
@@ -141,7 +117,7 @@ class Shooting:
         unavailable = getattr(prober, "unavailable", None) or ""
         try:
             while len(rounds) < ECHO_ROUNDS and not unavailable and not stop.is_set():
-                rounds.append(prober.round([self._shot.link], seconds(self._shot.timeout_s)))
+                rounds.append(prober.round([self._shot.target], seconds(self._shot.timeout_s)))
                 if len(rounds) >= 3 and not (rounds[-1].fate == 0).any():
                     break  # each unanswered round takes the whole timeout
                 stop.wait(_ECHO_EVERY_S)

@@ -1,7 +1,8 @@
-"""What `linkgauge probe` is asked to send, and the plans that make the engine send it. Pure.
+"""What `linkgauge probe` is asked to send, and the plan that makes the engine send it. Pure.
 
-One plan for each packet size; its classes and flows go as columns of one engine. The engine reports in
-windows that are aligned to the clock, so a run is a number of short windows.
+Each packet size is a link of the plan; the classes and flows of all go at the same time, so that they meet
+the same network. The engine reports in windows that are aligned to the clock, so a run is a number of short
+windows.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from linkgauge.clock import NS_PER_S, seconds
 from linkgauge.wire import VERSION, Plan, PlanLink
 
-LINK = "here>there@probe"
 WINDOW_S = 0.25
 """About as long as a window is: the shorter, the sooner the run begins."""
 
@@ -40,8 +40,14 @@ class Shot:
     tcp_port: int = 0
 
     @property
-    def link(self) -> PlanLink:
-        return PlanLink(LINK, self.local, self.peer, self.reflector)
+    def links(self) -> dict[str, int]:
+        """Link -> its size."""
+        return {f"here>there@octets-{size}": size for size in self.sizes}
+
+    @property
+    def target(self) -> PlanLink:
+        """The far end, as the probes see it that know no sizes."""
+        return PlanLink("here>there@probe", self.local, self.peer, self.reflector)
 
     @property
     def interval_ns(self) -> int:
@@ -64,13 +70,16 @@ class Shot:
         """How long packets are sent."""
         return self.windows * self.window_ns / NS_PER_S
 
-    def plan(self, size_bytes: int) -> Plan:
-        """The plan of the packets of one size."""
+    def plan(self) -> Plan:
+        """The plan that sends everything but the other probes."""
         return Plan(
             version=VERSION,
             agent="here",
             window_ns=self.window_ns,
-            links=[self.link],
+            links=[
+                PlanLink(link, self.local, self.peer, self.reflector, size)
+                for link, size in self.links.items()
+            ],
             peers=[],
             locals=[],
             stamp_interval_ns=self.interval_ns,
@@ -88,7 +97,6 @@ class Shot:
             turns=[],
             flows=self.flows,
             authenticated=self.authenticated,
-            size_bytes=size_bytes,
             transmit_stamps="on",
             path_interval_ns=seconds(5) if self.path else 0,
             path_flows=min(self.flows, 4),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -15,11 +15,16 @@ from msgspec.structs import replace
 
 from linkgauge.clock import NS_PER_S, SystemClock, read_clock_quality, seconds
 from linkgauge.code import Outcome
+from linkgauge.frame import Frame
+from linkgauge.schema import CERTIFICATE, EVENT, PATH
 from linkgauge.wire import Plan, PlanLink, Turn, decode, encode_plan
 from probes.agent import Agent, Kit
 from probes.collector_client import CollectorClient
 from probes.echo import EchoRound, Fate
 from probes.engine import Engine
+from probes.execution import Probers, Station
+from probes.fitness import HostFitness, SystemHost
+from probes.flight import Caught
 from probes.outbox import Outbox
 from probes.plan_cache import PlanCache, PlanFetcher
 from probes.reporter import Reporter
@@ -39,6 +44,32 @@ class Echoes:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+class Certificates(Echoes):
+    def certificates(self) -> Frame:
+        return Frame.of(CERTIFICATE, {"link": ["n1>n2@n"], "start_ns": [time.time_ns()], "length_ns": [1]})
+
+
+class Sweeps:
+    """Finds a way at once, and an event in every window."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+
+    def caught(self, caught: Caught) -> None:
+        """Nothing is sent, so nothing is caught."""
+
+    def observe(self, window: Frame) -> Frame:
+        at = {"start_ns": [time.time_ns()], "length_ns": [1]}
+        return Frame.of(EVENT, {"link": ["n1>n2@n"], "class": ["0"], "kind": ["path"], **at})
+
+    def round(self) -> Frame:
+        at = {"start_ns": [time.time_ns()], "length_ns": [1]}
+        return Frame.of(PATH, {"link": ["n1>n2@n"], "class": ["0"], "flow": ["0"], **at})
+
+    def stop(self) -> None:
+        self.stopped = True
 
 
 class Responder:
@@ -83,37 +114,52 @@ class Bench:
         clock = SystemClock()
         self.folder, self.collector, self.tests = folder, Collector(), Tests()
         self.outbox = Outbox(folder / "outbox.sqlite", 1 << 30, seconds(86_400))
+        self.keys: dict[str, bytes] = {}
+        self.swept = Sweeps()
+        host = HostFitness(SystemHost(), clock)
         self.reporter = Reporter(
             "n1",
             "boot",
             self.outbox,
             clock,
             read_clock_quality,
+            host.over,
             lambda: None,
             lambda: self.agent.plan_age_s(),
         )
         client = CollectorClient(["http://c.example"], "token", transport=httpx.MockTransport(self.collector))
+        probers = Probers(
+            {"icmp": lambda _: Echoes()},
+            lambda _: Certificates(),
+            lambda plan, launcher: self.swept,
+            lambda _: Responder(),
+        )
         self.agent = Agent(
-            Kit({"icmp": lambda _: Echoes()}, lambda _: Responder(), self.tests, lambda: None),
+            Kit(probers, self.tests, lambda: None),
+            Station(clock, read_clock_quality, host, {}, self.keys),
             self.reporter,
             PlanCache(folder / "plan.json", "n1", clock),
             PlanFetcher(client, "n1"),
-            clock,
-            read_clock_quality,
-            {},
             3600,
         )
 
     def probes(self) -> set[str]:
-        """Probes of all windows reported so far, and the tables beside them."""
+        """Probes of all windows reported since the last call, and the tables beside them."""
         found: set[str] = set()
-        while (row := self.outbox.oldest()) is not None:
-            frames = decode(row.body).frames
+        for frames in self._taken():
             found |= set(frames) - {"window"}
             if "window" in frames:
                 found |= set(frames["window"].text("probe").tolist())
-            self.outbox.done(row.boot, row.number)
         return found
+
+    def windows(self) -> list[Frame]:
+        """WINDOW rows reported since the last call."""
+        return [frames["window"] for frames in self._taken() if "window" in frames]
+
+    def _taken(self) -> Iterator[Mapping[str, Frame]]:
+        while (row := self.outbox.oldest()) is not None:
+            yield decode(row.body).frames
+            self.outbox.done(row.boot, row.number)
 
 
 def wait_for(ready: Callable[[], bool]) -> None:
@@ -223,9 +269,9 @@ def test_a_probe_loop_that_died_begins_anew(bench: Bench, monkeypatch: pytest.Mo
     with monkeypatch.context() as patch:
         patch.setattr(Engine, "_turn", broken)
         bench.agent.start()
-        engine = bench.agent._engine
-        assert engine is not None
-        wait_for(lambda: not engine.alive)
+        execution = bench.agent._execution
+        assert execution is not None
+        wait_for(lambda: not execution.alive)
     bench.agent.refresh_plan()
     wait_for(lambda: "stamp" in bench.probes())
 
@@ -245,3 +291,62 @@ def test_rounds_that_answer_are_windows_with_delay(bench: Bench) -> None:
     bench.collector.plan = quick()
     bench.agent.start()
     wait_for(lambda: "icmp" in bench.probes())
+
+
+def test_sweeps_events_and_certificates_are_reported(bench: Bench) -> None:
+    second = NS_PER_S // 5
+    bench.collector.plan = replace(
+        quick(), path_interval_ns=second, tls_interval_ns=second, tls_timeout_ns=second, tls_port=443
+    )
+    bench.agent.start()
+    seen: set[str] = set()
+
+    def everything() -> bool:
+        seen.update(bench.probes())
+        return seen >= {"stamp", "tls", "path", "event", "certificate"}
+
+    wait_for(everything)
+    bench.agent.stop()
+    assert bench.swept.stopped
+
+
+def test_a_link_without_a_key_is_not_probed_and_counted_and_the_others_are(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = "127.64.201.3"
+    bench.keys[PEER] = bytes(range(32))
+    made = replace(quick(), authenticated=True)
+    bench.collector.plan = replace(made, links=[*made.links, PlanLink("n1>n3@n", HOME, other)])
+    bench.agent.start()
+    sent: dict[str, int] = {}
+    failed: dict[str, int] = {}
+
+    def both() -> bool:
+        for windows in bench.windows():
+            stamp = windows.take(windows.text("probe") == "stamp")
+            for row, link in enumerate(stamp.text("link").tolist()):
+                sent[link] = sent.get(link, 0) + int(stamp.count("sent")[row])
+                failed[link] = failed.get(link, 0) + int(stamp.count("send_failed")[row])
+        return sent.get("n1>n2@n", 0) > 0 and "n1>n3@n" in sent
+
+    wait_for(both)
+    assert sent["n1>n3@n"] == 0
+    assert failed["n1>n3@n"] % 10 == 0
+    assert failed["n1>n3@n"] > 0
+    assert caplog.text.count(f"keys_file has no key for {other}: 1 links are not probed") == 1
+    assert bytes(range(32)).hex() not in caplog.text
+
+
+def test_what_cannot_be_started_is_said_and_nothing_stays_open(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(self: Responder) -> None:
+        raise OSError("no more threads")
+
+    monkeypatch.setattr(Responder, "start", broken, raising=True)
+    bench.collector.plan = quick()
+    bench.agent.start()
+    assert "no more threads; tried again when the plan is refreshed" in caplog.text
+    monkeypatch.undo()
+    bench.agent.refresh_plan()
+    wait_for(lambda: "stamp" in bench.probes())

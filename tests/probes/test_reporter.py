@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +14,11 @@ from linkgauge.clock import NS_PER_S, ClockQuality, Instant
 from linkgauge.code import Unfit
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame
-from linkgauge.schema import WINDOW
+from linkgauge.schema import CERTIFICATE, FLOW, HEALTH, THROUGHPUT, WINDOW
 from linkgauge.wire import Batch, decode
 from probes.echo import EchoRound, Fate
-from probes.engine import Fitness
+from probes.fitness import HostSpan
+from probes.noted import Fitness
 from probes.outbox import Outbox
 from probes.reporter import Reporter
 
@@ -39,12 +41,14 @@ class Bench:
         self.clock = Clock()
         self.outbox = Outbox(folder / "outbox.sqlite", 1 << 30, 1 << 62, clock=self.clock)
         self.woken = 0
+        self.host = HostSpan(0, 0.01, 0.0, 0.0)
         self.reporter = Reporter(
             "a",
             "boot",
             self.outbox,
             self.clock,
             lambda: ClockQuality(True, 5_000, 37),
+            lambda start_ns, end_ns: self.host,
             self._wake,
             lambda: 7.5,
         )
@@ -52,11 +56,11 @@ class Bench:
     def _wake(self) -> None:
         self.woken += 1
 
-    def stamp(self, start_ns: int, unfit: int = 0) -> None:
+    def stamp(self, start_ns: int, unfit: int = 0, revision: int = 0) -> None:
         """The engine hands over the window that starts there."""
         row = {"link": ["a>b@n"], "probe": ["stamp"], "class": ["0"], "start_ns": [start_ns], "sent": [100]}
-        fitness = Fitness(start_ns, WINDOW_NS, unfit, 900.0, 1, 2, 3, 4, 5)
-        self.reporter.deliver(Frame.of(WINDOW, {**row, "length_ns": [WINDOW_NS]}), fitness)
+        row |= {"length_ns": [WINDOW_NS], "revision": [revision]}
+        self.reporter.deliver({"window": Frame.of(WINDOW, row)}, fitness(start_ns, unfit))
 
     def finish(self) -> list[Batch]:
         """Everything that was reported, in order."""
@@ -70,6 +74,13 @@ class Bench:
             made.append(decode(row.body))
             self.outbox.done(row.boot, row.number)
         return made
+
+
+def fitness(start_ns: int, unfit: int = 0) -> Fitness:
+    """Every counter has a value of its own, from 1 in the order of the fields."""
+    numbers = {field.name: at for at, field in enumerate(dataclasses.fields(Fitness), 1)}
+    given = {"start_ns": start_ns, "length_ns": WINDOW_NS, "unfit": unfit}
+    return Fitness(**{**numbers, **given})
 
 
 @pytest.fixture
@@ -163,8 +174,8 @@ def test_health_says_what_the_engine_noted_and_that_it_is_silent(bench: Bench) -
     rows = [b.frames["health"] for b in bench.batches() if "health" in b.frames]
     assert [int(r.count("fit")[0]) for r in rows] == [1, 0]
     assert rows[0].count("start_ns").tolist() == [T0]
-    assert rows[0].count("receive_dropped").tolist() == [1]
-    assert rows[0].count("reflect_refused").tolist() == [5]
+    assert rows[0].real("cpu_steal_ratio").tolist() == [0.01]
+    assert rows[0].real("suspended_s").tolist() == [0.0]
     assert rows[0].real("clock_error_us").tolist() == [5.0]
     assert rows[0].real("plan_age_s").tolist() == [7.5]
     assert math.isnan(rows[1].real("loop_lag_max_us")[0])
@@ -192,3 +203,82 @@ def test_a_clock_that_was_set_back_stops_no_report(bench: Bench) -> None:
     bench.stamp(T0)
     reported = [row for batch in bench.finish() for row in probes_in(batch)]
     assert sorted(reported) == [("icmp", 0), ("stamp", 0), ("stamp", 4)]
+
+
+def test_health_has_everything_that_the_engine_noted(bench: Bench) -> None:
+    bench.clock.wall_ns = T0 + WINDOW_NS + 5
+    bench.stamp(T0, unfit=Unfit.CPU_STARVED.value)
+    bench.finish()
+    bench.reporter.heartbeat(WINDOW_NS)
+    health = bench.batches()[-1].frames["health"]
+    noted = dataclasses.asdict(fitness(T0, Unfit.CPU_STARVED.value))
+    columns = {field.name for field in HEALTH.fields}
+    assert {name for name in noted if name not in columns} <= {"start_ns", "length_ns"}
+    for name in set(noted) & columns:
+        assert np.asarray(health.columns[name]).tolist() == [noted[name]], name
+    assert health.count("fit").tolist() == [0]
+    refused = [name for name in noted if name.startswith("refused_")]
+    if refused:
+        assert health.count("reflect_refused").tolist() == [sum(noted[name] for name in refused)]
+
+
+@pytest.mark.parametrize(
+    ("bits", "spoils"),
+    [
+        (Unfit.SUSPENDED.value | Unfit.LOOP_LAG.value, Unfit.SUSPENDED.value),
+        (Unfit.CPU_STARVED.value | Unfit.SELF_PROBE.value, Unfit.CPU_STARVED.value),
+        (Unfit.RECEIVE_DROPPED.value, 0),
+    ],
+)
+def test_what_spoils_the_host_spoils_echoes(bench: Bench, bits: int, spoils: int) -> None:
+    bench.reporter.echo("icmp", round_at(T0 + 1))
+    bench.clock.wall_ns = T0 + WINDOW_NS
+    bench.stamp(T0, unfit=bits)
+    window = bench.finish()[0].frames["window"]
+    assert window.count("unfit")[window.text("probe") == "icmp"].tolist() == [spoils]
+
+
+def test_echoes_of_a_window_without_an_engine_are_judged_by_the_host(bench: Bench) -> None:
+    bench.host = HostSpan(Unfit.SUSPENDED.value, 0.0, 0.0, 3.0)
+    bench.reporter.echo("icmp", round_at(T0 + 1))
+    window = bench.finish()[0].frames["window"]
+    assert window.count("unfit").tolist() == [Unfit.SUSPENDED.value]
+
+
+def test_a_window_that_comes_again_is_one_more_row_and_no_step_back(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.reporter.echo("icmp", round_at(T0 + WINDOW_NS + 1))
+    bench.stamp(T0)
+    bench.stamp(T0 + WINDOW_NS)
+    bench.clock.wall_ns = T0 + 2 * WINDOW_NS
+    bench.stamp(T0, unfit=Unfit.CLOCK_STEP.value, revision=1)
+    batches = bench.finish()
+    windows = [batch.frames["window"] for batch in batches]
+    revisions = [(w.count("start_ns")[0] - T0, w.count("revision")[0]) for w in windows]
+    assert revisions == [(0, 0), (WINDOW_NS, 0), (0, 1)]
+    assert caplog.text == ""
+    bench.clock.wall_ns += 5
+    bench.reporter.heartbeat(WINDOW_NS)
+    assert bench.batches()[0].frames["health"].count("fit").tolist() == [1]
+
+
+def test_every_table_goes_with_the_next_batch(bench: Bench) -> None:
+    at = {"start_ns": [T0], "length_ns": [WINDOW_NS]}
+    bench.reporter.add(Frame.of(THROUGHPUT, {"link": ["a>b@n"], **at}))
+    bench.reporter.add(Frame.of(CERTIFICATE, {"link": ["a>b@n"], **at}))
+    bench.reporter.add(Frame.of(CERTIFICATE, {"link": ["a>c@n"], **at}))
+    bench.reporter.add(Frame.of(CERTIFICATE, {"link": [], "start_ns": []}))
+    flows = Frame.of(FLOW, {"link": ["a>b@n"], "probe": ["stamp"], "class": ["0"], "flow": ["1"], **at})
+    window = {"link": ["a>b@n"], "probe": ["stamp"], "class": ["0"], **at}
+    bench.reporter.deliver({"window": Frame.of(WINDOW, window), "flow": flows}, fitness(T0))
+    [batch] = bench.finish()
+    rows = {name: frame.rows for name, frame in batch.frames.items()}
+    assert rows == {"window": 1, "flow": 1, "throughput": 1, "certificate": 2}
+
+
+def test_a_long_run_without_echoes_remembers_little(bench: Bench) -> None:
+    for number in range(200):
+        bench.stamp(T0 + number * WINDOW_NS)
+    bench.finish()
+    assert len(bench.reporter._fitness) < 100

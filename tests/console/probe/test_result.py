@@ -10,14 +10,14 @@ import pytest
 
 from console.probe.result import Result, echo, flows, packets, ways
 from linkgauge.frame import Frame, concat
-from linkgauge.schema import PATH, WINDOW
+from linkgauge.schema import FLOW, PATH, WINDOW
 from probes.echo import EchoRound, Fate, window_frame
-from tests.console.probe.frames import RTT_US, flow, window
+from tests.console.probe.frames import RTT_US, SIZES, flow, window
 
 
 def test_windows_add_up_by_class() -> None:
     frames = [window(0), window(1, lost_forward=2, replied=23), window(0, dscp=46)]
-    best_effort, expedited = packets(72, frames)
+    best_effort, expedited = packets(SIZES, concat(WINDOW, frames))
     assert (best_effort.dscp, best_effort.sent, best_effort.replied, best_effort.lost) == (0, 50, 48, 2)
     assert (expedited.dscp, expedited.sent, expedited.size_bytes) == (46, 25, 72)
     assert best_effort.rtt_min_us == best_effort.rtt_max_us == RTT_US
@@ -27,7 +27,7 @@ def test_windows_add_up_by_class() -> None:
 
 
 def test_the_99th_percentile_needs_its_samples() -> None:
-    [made] = packets(0, [window(start) for start in range(12)])
+    [made] = packets(SIZES, concat(WINDOW, [window(start) for start in range(12)]))
     assert made.rtt_p99_us == pytest.approx(RTT_US, rel=0.01)
 
 
@@ -35,23 +35,23 @@ def test_of_a_window_that_came_again_the_last_revision_counts() -> None:
     first = window(0, replied=20, lost_unattributed=5)
     again = window(0, replied=20, late=5, revision=1)
     for frames in ([first, again], [again, first]):
-        [made] = packets(0, frames)
+        [made] = packets(SIZES, concat(WINDOW, frames))
         assert (made.sent, made.replied, made.late, made.lost) == (25, 20, 5, 0)
 
 
 def test_unfitness_is_joined_and_the_most_frequent_mark_is_told() -> None:
     frames = [window(0, unfit=1), window(1, unfit=8), window(2, dscp_forward=0.0), window(3)]
-    [made] = packets(0, [*frames, window(4, dscp_forward=46.0), window(5, dscp_forward=46.0)])
+    [made] = packets(SIZES, concat(WINDOW, [*frames, *(window(at, dscp_forward=46.0) for at in (4, 5))]))
     assert made.unfit == 9
     assert made.dscp_forward == 46.0
 
 
 def test_nothing_sent_is_no_packets() -> None:
-    assert packets(0, []) == []
+    assert packets(SIZES, concat(WINDOW, [])) == []
 
 
 def test_flows_add_up_by_port() -> None:
-    one, other = flows(72, [flow(4001, 10, 1), flow(4002, 10, 0), flow(4001, 10, 2)])
+    one, other = flows(SIZES, concat(FLOW, [flow(4001, 10, 1), flow(4002, 10, 0), flow(4001, 10, 2)]))
     assert (one.port, one.sent, one.lost) == (4001, 20, 3)
     assert (other.port, other.sent, other.lost) == (4002, 10, 0)
     assert math.isnan(one.rtt_min_us)
@@ -79,7 +79,7 @@ def test_ways_and_json() -> None:
         "path": "10.0.0.1 * 10.0.0.9",
     }
     way = Frame.of(PATH, {name: [value] for name, value in row.items()})
-    result = Result(packets(0, [window(0)]), [], [], ways(way))
+    result = Result(packets(SIZES, window(0)), [], [], ways(way))
     told = json.loads(json.dumps(result.as_dict(), allow_nan=False))
     assert told["ways"][0]["path"] == "10.0.0.1 * 10.0.0.9"
     assert told["ways"][0]["mtu_bytes"] is None

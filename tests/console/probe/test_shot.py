@@ -31,15 +31,20 @@ def test_a_plan_is_one_that_an_agent_would_take() -> None:
     shot = Shot(
         "10.0.0.2",
         "10.0.0.1",
+        sizes=(0, 1400),
         classes=(0, 46),
         flows=8,
         reflector="twamp-light",
         authenticated=True,
         path=True,
     )
-    plan = shot.plan(1400)
+    plan = shot.plan()
     assert decode_plan(encode_plan(plan)) == plan
-    assert (plan.size_bytes, plan.classes, plan.flows, plan.authenticated) == (1400, [0, 46], 8, True)
-    assert plan.links[0].reflector == "twamp-light"
+    assert (plan.classes, plan.flows, plan.authenticated) == ([0, 46], 8, True)
+    assert [(link.size_bytes, link.reflector) for link in plan.links] == [
+        (0, "twamp-light"),
+        (1400, "twamp-light"),
+    ]
+    assert shot.links == {link.link: link.size_bytes for link in plan.links}
     assert plan.path_interval_ns > 0
-    assert SHOT.plan(0).path_interval_ns == 0
+    assert SHOT.plan().path_interval_ns == 0
