@@ -22,7 +22,8 @@ class RateCap:
         self._tokens = np.full(size if rate_pps else 0, self._burst)
         self._filled_ns: int | None = None
         self._index: dict[bytes, int] = {}
-        self._free = list(range(size - 1, -1, -1)) if rate_pps else []
+        self._free: list[int] = []
+        self._used = 0  # indexes from here on were never given away
 
     def enter(self, address: bytes, in_use: Callable[[], NDArray[np.intp]]) -> int:
         """Index of the peer with this address; in_use: tells the indexes that must not be given away."""
@@ -30,7 +31,10 @@ class RateCap:
             return 0
         if address in self._index:
             return self._index[address]
-        if not self._free:
+        if self._used < len(self._tokens):
+            self._free.append(self._used)
+            self._used += 1
+        elif not self._free:
             kept = set(in_use().tolist())
             self._free = [index for index in self._index.values() if index not in kept]
             self._index = {peer: index for peer, index in self._index.items() if index in kept}

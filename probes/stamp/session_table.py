@@ -52,7 +52,7 @@ class SessionTable:
         self._row = np.zeros(size, np.intp)
         self._keys = np.empty(0, np.uint64)
         self._slots = np.empty(0, np.intp)
-        self._free = list(range(size - 1, -1, -1))
+        self._free = np.arange(size - 1, -1, -1)
         self._salt = np.uint64(salt)
         self._odd = np.array([(salt * odd | 1) % 2**64 for odd in _ODD], np.uint64)
         self._looked_ns: int | None = None
@@ -78,9 +78,9 @@ class SessionTable:
             self._forget_idle(now_ns)
         slots = np.full(len(identity), -1, np.intp)
         rows = np.flatnonzero(~taken)[: len(self._free)]
-        for row in rows:
-            slots[row] = self._free.pop()
-        new, keys = slots[rows], keys[rows]
+        new, keys = self._free[len(self._free) - len(rows) :][::-1], keys[rows]
+        self._free = self._free[: len(self._free) - len(rows)]
+        slots[rows] = new
         at = self._keys.searchsorted(keys)
         self._keys, self._slots = np.insert(self._keys, at, keys), np.insert(self._slots, at, new)
         self._identity[new] = identity[rows]
@@ -126,4 +126,4 @@ class SessionTable:
         gone = self._slots[idle]
         self._keys, self._slots = self._keys[~idle], self._slots[~idle]
         self._identity[gone] = 0
-        self._free.extend(gone.tolist())
+        self._free = np.append(self._free, gone)
