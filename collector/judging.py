@@ -10,6 +10,7 @@ from typing import Protocol
 from collector.event_line import event_line
 from collector.metrics import Metrics
 from collector.recent import Past
+from collector.told import Told
 from linkgauge.clock import NS_PER_S, Clock, window_start
 from linkgauge.frame import Frame
 from linkgauge.model import LinkSpec
@@ -40,10 +41,10 @@ class JudgingLoop:
     and the next window is judged all the same. `step` may be called without the thread.
 
     A window whose rows came after its verdict (agents and collector were apart, and the agents had them
-    still) is judged again, up to `back_ns` back and at most once in a step, and given to `publish_again`.
-    InfluxDB overwrites the former verdict; in the archive there are then two rows of the same key, of
-    which the one with the later batch counts. Alerts are told of the first verdict only: they look at
-    windows in order.
+    still; or late replies corrected it) is judged again, up to `back_ns` back and at most once in a step,
+    and the rows that differ are given to `publish_again`. InfluxDB overwrites the former verdict; in the
+    archive there are then two rows of the same key, of which the one written later counts. Alerts are told
+    of the first verdict only: they look at windows in order.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class JudgingLoop:
         self._clock, self._live, self._judge, self._specs = clock, live, judge, specs
         self._publish, self._publish_again, self._metrics = tuple(publish), tuple(publish_again), metrics
         self._window_ns, self._delay_ns, self._back_ns = window_ns, delay_ns, back_ns
+        self._told = Told(back_ns // window_ns + 1)
         self._next_ns: int | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="judging", daemon=True)
@@ -93,7 +95,9 @@ class JudgingLoop:
             log.warning(event_line("windows_missed", count=missed, why="older than one period"))
             next_ns += missed * self._window_ns
         while next_ns <= due_ns and not self._stopping.is_set():
-            self._judge_window(next_ns, self._publish, "judged")
+            if (state := self._judge_window(next_ns, "judged")) is not None:
+                self._told.changed(state)
+                self._tell(next_ns, state, self._publish)
             next_ns += self._window_ns
         self._next_ns = next_ns
         self._judge_late(oldest_ns)
@@ -111,16 +115,22 @@ class JudgingLoop:
         for start_ns in late[:MOST_AGAIN]:
             if self._stopping.is_set():
                 return
-            self._judge_window(start_ns, self._publish_again, "again")
+            state = self._judge_window(start_ns, "again")
+            if state is not None and (changed := self._told.changed(state)).rows:
+                self._tell(start_ns, changed, self._publish_again)
 
-    def _judge_window(self, start_ns: int, publish: Sequence[Callable[[Frame], None]], outcome: str) -> None:
+    def _judge_window(self, start_ns: int, outcome: str) -> Frame | None:
+        """STATE rows of all links; None, logged and counted, when the judge failed."""
         try:
             state = self._judge(self._live.period(start_ns), self._specs(), start_ns)
         except Exception:
             self._metrics.windows("failed")
             log.exception(event_line("judging_failed", start_ns=start_ns))
-            return
+            return None
         self._metrics.windows(outcome)
+        return state
+
+    def _tell(self, start_ns: int, state: Frame, publish: Sequence[Callable[[Frame], None]]) -> None:
         for publisher in publish:
             try:
                 publisher(state)

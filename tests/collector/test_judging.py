@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 from collector.intake import Intake
@@ -11,6 +12,7 @@ from collector.judging import MOST_AGAIN, JudgingLoop
 from collector.metrics import Metrics
 from collector.own_report import AGENT, WAITING, OwnReport
 from collector.recent import Past
+from collector.told import Told
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame, concat
@@ -23,8 +25,10 @@ DELAY_NS = 3 * NS_PER_S
 BACK_NS = 6 * WINDOW_NS
 
 
-def _state(start_ns: int) -> Frame:
-    return Frame.of(STATE, {"link": ["a>b@n"], "start_ns": [start_ns], "length_ns": [WINDOW_NS]})
+def _state(start_ns: int, verdicts: Sequence[int] = (0,)) -> Frame:
+    count = len(verdicts)
+    columns = {"link": [f"a>b{at}@n" for at in range(count)], "start_ns": [start_ns] * count}
+    return Frame.of(STATE, {**columns, "length_ns": [WINDOW_NS] * count, "verdict": verdicts})
 
 
 class Present:
@@ -52,6 +56,7 @@ class World:
         self.published: list[int] = []
         self.again: list[int] = []
         self.fail = False
+        self.verdicts = [0]
         self.live = Present(last_ns)
         self.loop = JudgingLoop(
             self.clock,
@@ -70,7 +75,7 @@ class World:
         if self.fail:
             raise ZeroDivisionError("judge")
         self.judged.append(start_ns)
-        return _state(start_ns)
+        return _state(start_ns, self.verdicts)
 
     def _broken(self, _state: Frame) -> None:
         raise RuntimeError("publisher")
@@ -142,11 +147,38 @@ def test_a_window_whose_rows_came_late_is_judged_again() -> None:
     world = World()
     world.loop.step()
     world.live.late_ns = {NOW_NS + at * WINDOW_NS for at in (-20, -2, -1, 7)}  # -2 was judged, -1 is not due
+    world.verdicts = [1]
     world.loop.step()
     world.loop.step()
     assert world.published == [NOW_NS - 2 * WINDOW_NS]
     assert world.again == [NOW_NS - 2 * WINDOW_NS]
     assert (world.count("judged"), world.count("again")) == (1, 1)
+
+
+def test_of_a_window_judged_again_only_what_changed_is_told() -> None:
+    world, told = World(), list[list[str]]()
+    world.loop._publish_again = (lambda state: told.append(state.text("link").tolist()),)
+    world.verdicts = [0, 1, 2]
+    world.loop.step()
+    for verdicts in ([0, 1, 2], [0, 2, 2], [0, 2, 2], [1, 2, 2, 1]):
+        world.verdicts, world.live.late_ns = verdicts, {NOW_NS - 2 * WINDOW_NS}
+        world.loop.step()
+    assert told == [["a>b1@n"], [f"a>b{at}@n" for at in range(4)]]
+    assert world.count("again") == 4
+
+
+def test_what_was_told_is_remembered_for_a_bounded_time() -> None:
+    told = Told(3)
+    assert [told.changed(_state(at + 1)).rows for at in range(5)] == [1] * 5
+    assert [told.changed(_state(at)).rows for at in (5, 4, 3)] == [0] * 3
+    assert told.changed(_state(1)).rows == 1
+    assert told.changed(_state(9, ())).rows == 0
+    nan, other = (_with_delay(value) for value in (np.nan, 1.0))
+    assert [told.changed(each).rows for each in (nan, nan, other, other, nan)] == [1, 0, 1, 0, 1]
+
+
+def _with_delay(delay_us: float) -> Frame:
+    return Frame.of(STATE, {"link": ["a>b@n"], "start_ns": [77], "delay_us": [delay_us]})
 
 
 def test_late_windows_do_not_hold_the_loop_up() -> None:
