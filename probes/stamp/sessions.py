@@ -282,7 +282,9 @@ class Sessions:
         corrected = fresh & (seq < self.reported[row])
         if corrected.any():
             self.corrections.append(np.stack([row[corrected], seq[corrected]], axis=1))
-        self._follow_up(row, seq, *tlv.follow_up(block, self.layout, made["error"], length))
+        earlier, t3, told = tlv.follow_up(block, self.layout, made["error"], length)
+        told &= (made["number"] - earlier) % (1 << 32) <= _FOLLOW_UP_REACH
+        self._follow_up(row, seq, earlier, t3, told)
 
     def _follow_up(self, row: Rows, seq: Ints, number: Ints, t3: NDArray[np.uint64], told: Mask) -> None:
         """Put in the true T3 of earlier replies: mostly that of the packet before."""
