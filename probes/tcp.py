@@ -9,28 +9,16 @@ though the connection came up later. Connections are closed with a reset, so tha
 
 from __future__ import annotations
 
-import errno
-import ipaddress
 import selectors
 import socket
-import struct
 from collections.abc import Sequence
 
-from linkgauge.clock import NS_PER_S, NS_PER_US, Clock, SystemClock
+from linkgauge.clock import NS_PER_S, Clock, SystemClock
 from linkgauge.wire import PlanLink
+from probes import connection
 from probes.echo import EchoRound, Fate
-from probes.icmp import error_queue
-from probes.icmp.packet import REFUSALS
 
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-"""SO_LINGER: close with RST at once."""
-_RTT_AT, _RETRANSMITS_AT, _INFO_SIZE = 68, 100, 104
-_U32 = struct.Struct("=I")
 _POLL_EVERY = 16
-_CONNECTED = (0, errno.ECONNRESET, errno.EPIPE)
-"""Errors of a socket that was connected: the far end may have closed it already."""
-_UNANSWERED = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT)
-"""Without an ICMP error of somebody else: the neighbour did not answer, or nobody did."""
 
 
 class TcpProber:
@@ -71,34 +59,18 @@ class _Round:
 
     def _connect(self, row: int, selector: selectors.BaseSelector) -> None:
         link = self._links[row]
-        try:
-            version = ipaddress.ip_address(link.peer).version
-        except ValueError:
-            self._out.fate[row] = Fate.UNRESOLVED
+        sock = connection.prepare(link)
+        if isinstance(sock, Fate):
+            self._out.fate[row] = sock
             return
-        try:
-            sock = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
-        except OSError:
-            return  # no descriptor left: not sent
-        try:
-            sock.setblocking(False)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-            # the port is chosen at connect, so that thousands of targets can share one local port
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_BIND_ADDRESS_NO_PORT, 1)
-            error_queue.enable(sock)
-            sock.bind((link.local, 0))
-            now = self._clock.now()
-            self._out.sent_wall_ns[row], self._sent_mono_ns[row] = now.wall_ns, now.mono_ns
-            failure = sock.connect_ex((link.peer, self._port))
-        except OSError:
+        now = self._clock.now()
+        self._out.sent_wall_ns[row], self._sent_mono_ns[row] = now.wall_ns, now.mono_ns
+        if sock.connect_ex((link.peer, self._port)) not in connection.BEGUN:
             sock.close()
             return
-        if failure in (0, errno.EINPROGRESS, errno.ECONNREFUSED):
-            self._out.fate[row] = Fate.LOST
-            self._open[row] = sock
-            selector.register(sock, selectors.EVENT_WRITE, row)
-        else:
-            sock.close()
+        self._out.fate[row] = Fate.LOST
+        self._open[row] = sock
+        selector.register(sock, selectors.EVENT_WRITE, row)
 
     def _wait(self, selector: selectors.BaseSelector, deadline_mono_ns: int) -> None:
         """Take what has ended until the deadline, or until nothing is missing; with 0 what is there."""
@@ -115,34 +87,12 @@ class _Round:
 
     def _ended(self, row: int, sock: socket.socket) -> None:
         took_ns = self._clock.now().mono_ns - self._sent_mono_ns[row]
-        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        rtt_ns, again = _handshake(sock)
+        fate, by_tcp = connection.outcome(sock)
+        rtt_ns, again = connection.handshake(sock)
         if again:
             return  # stays lost
-        if error in _CONNECTED:
-            within = 0 < rtt_ns <= took_ns
-            self._out.answered(row, Fate.REPLIED, rtt_ns if within else took_ns, self._timeout_ns)
-        elif (told := _told_by_icmp(sock)) is not None:
-            self._out.fate[row] = told
-        elif error == errno.ECONNREFUSED:
-            self._out.answered(row, Fate.REFUSED, took_ns, self._timeout_ns)
-        elif error not in _UNANSWERED:
-            self._out.fate[row] = Fate.SEND_FAILED
-
-
-def _handshake(sock: socket.socket) -> tuple[int, bool]:
-    """(round trip of the handshake in ns, 0 = unknown; whether the SYN was sent more than once)."""
-    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_SIZE)
-    if len(info) < _INFO_SIZE:
-        return 0, False
-    rtt_us, retransmits = _U32.unpack_from(info, _RTT_AT)[0], _U32.unpack_from(info, _RETRANSMITS_AT)[0]
-    return rtt_us * NS_PER_US, retransmits > 0
-
-
-def _told_by_icmp(sock: socket.socket) -> Fate | None:
-    """What an ICMP error says, None without one."""
-    told = None
-    while (reason := error_queue.take(sock)) is not None:
-        version = 4 if sock.family == socket.AF_INET else 6
-        told = Fate.REFUSED if reason in REFUSALS[version] else Fate.UNREACHABLE
-    return told
+        if not by_tcp:
+            self._out.fate[row] = fate
+            return
+        exact = fate is Fate.REPLIED and 0 < rtt_ns <= took_ns
+        self._out.answered(row, fate, rtt_ns if exact else took_ns, self._timeout_ns)

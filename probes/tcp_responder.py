@@ -12,8 +12,8 @@ import time
 from collections.abc import Collection, Sequence
 
 from linkgauge.errors import ConfigError
+from probes.connection import RESET_ON_CLOSE
 from probes.notice import Notice
-from probes.tcp import RESET_ON_CLOSE
 
 _BACKLOG = 1024
 _PAUSE_S = 0.05
