@@ -37,6 +37,7 @@ PURE = [
     "probes/stamp/*.py",
     "probes/delays.py",
     *(f"probes/icmp/{name}.py" for name in ("packet", "arrivals", "targets")),
+    "probes/certificate.py",
     "probes/throughput/report.py",
     "probes/throughput/turns.py",
     "quality/*.py",
