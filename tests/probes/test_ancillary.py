@@ -18,11 +18,11 @@ OTHER = struct.pack("=QIIQ", 24, 1, 99, 5)
 REPORT = struct.pack("=QIIIBBBBII16x", 48, 0, 11, 42, 4, 0, 0, 0, 0, 77)
 
 
-def parse(*rows: bytes) -> ancillary.Controls:
+def parse(*rows: bytes, errors: bool = False) -> ancillary.Controls:
     control = np.zeros((len(rows), 256), np.uint8)
     for at, row in enumerate(rows):
         control[at, : len(row)] = np.frombuffer(row, np.uint8)
-    return ancillary.parse(control, np.array([len(row) for row in rows], np.uint64))
+    return ancillary.parse(control, np.array([len(row) for row in rows], np.uint64), errors)
 
 
 def test_rows_of_different_layouts() -> None:
@@ -35,11 +35,12 @@ def test_rows_of_different_layouts() -> None:
 
 
 def test_transmit_report() -> None:
-    columns = parse(STAMP + REPORT)
+    columns = parse(STAMP + REPORT, errors=True)
     assert columns.origin.tolist() == [ancillary.ORIGIN_TIMESTAMPING]
     assert columns.number.tolist() == [77]
 
 
 @given(st.lists(st.binary(max_size=120), max_size=5))
 def test_any_octets_are_survived(rows: list[bytes]) -> None:
-    assert len(parse(*rows).stamp_ns) == len(rows)
+    for errors in (False, True):
+        assert len(parse(*rows, errors=errors).stamp_ns) == len(rows)

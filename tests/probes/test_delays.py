@@ -72,7 +72,7 @@ def test_no_samples() -> None:
 def test_summary_names_the_columns_of_the_store() -> None:
     assert list(summary(np.array([1000.0]), "forward")) == [
         "forward_min_us", "forward_mean_us", "forward_p50_us", "forward_p95_us",
-        "forward_p99_us", "forward_max_us",
+        "forward_p99_us", "forward_p999_us", "forward_max_us",
     ]  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from linkgauge.errors import ConfigError
 from linkgauge.frame import Frame, concat
 from linkgauge.schema import WINDOW
 from linkgauge.wire import VERSION, Plan, PlanLink
-from probes.engine import Engine, Fitness
+from probes.engine import Engine
+from probes.noted import Fitness
 
 A, B = "127.64.200.1", "127.64.200.2"
 WINDOW_NS = NS_PER_S
@@ -41,8 +42,8 @@ class Sink:
         self.frames: list[Frame] = []
         self.fitness: list[Fitness] = []
 
-    def __call__(self, frame: Frame, fitness: Fitness) -> None:
-        self.frames.append(frame)
+    def __call__(self, frames: dict[str, Frame], fitness: Fitness) -> None:
+        self.frames.append(frames["window"])
         self.fitness.append(fitness)
 
     def wait_for(self, windows: int) -> None:
@@ -88,7 +89,9 @@ def test_windows_are_aligned_complete_and_come_once(sinks: tuple[Sink, Sink]) ->
 def test_fitness_has_what_was_reflected(sinks: tuple[Sink, Sink]) -> None:
     for sink in sinks:
         assert sum(f.reflected for f in sink.fitness[:2]) > 150
-        assert sum(f.malformed + f.unmatched + f.reflect_refused for f in sink.fitness) == 0
+        assert (
+            sum(f.malformed + f.unmatched + f.refused_peer + f.refused_malformed for f in sink.fitness) == 0
+        )
 
 
 def test_a_far_end_without_reflector_is_refused_and_not_lost() -> None:

@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from linkgauge.errors import ConfigError
+from probes.arrival import Received, Returned
 from probes.raw_name import NAME_SIZE, address_of, raw_name
-from probes.sockets import BATCH, BatchSocket, Received, Returned
+from probes.sockets import BATCH, BatchSocket
 
 HOMES = [pytest.param("127.0.0.1", id="v4"), pytest.param("::1", id="v6")]
 
 
 @pytest.fixture(params=HOMES)
 def pair(request: pytest.FixtureRequest) -> Iterator[tuple[BatchSocket, BatchSocket, str]]:
-    a = BatchSocket(request.param, 0, transmit_stamps=True, dscp=46)
+    a = BatchSocket(request.param, 0, transmit_stamps=True, tos=46 << 2)
     b = BatchSocket(request.param, 0)
     poll_until_stamped(request.param)
     yield a, b, request.param
@@ -115,7 +116,7 @@ def test_a_port_nobody_listens_on_returns_the_packet(pair: tuple[BatchSocket, Ba
     quoted: list[list[int]] = []
     deadline = time.monotonic() + 2
     while not quoted and time.monotonic() < deadline:
-        quoted = returned(a).refused[:, :4].tolist()
+        quoted = returned(a).errors.data[:, :4].tolist()
     assert quoted == [[1, 2, 3, 4]]
     assert (a.send(packets, to(home, port, 1)) >= 0).all(), "an old ICMP error must not fail the next packet"
 
