@@ -21,7 +21,7 @@ from scapy.contrib.stamp import (
     STAMPSessionSenderTestUnauthenticated,
     STAMPTestTLV,
 )
-from scapy.packet import RawVal
+from scapy.fields import RawVal
 
 from linkgauge.clock import SystemClock, read_clock_quality
 from probes.stamp import tlv
