@@ -83,7 +83,7 @@ def run(
         icmp=icmp,
         tcp_port=tcp_port if tcp else 0,
     )
-    shooting = Shooting(_distinct(shot), SystemClock(), key)
+    shooting = Shooting(distinct(shot), SystemClock(), key)
     stop = stop_event()
     with _progress(shot) as told:
         result = shooting.run(told, stop)
@@ -151,7 +151,7 @@ def _reflector(twamp_light: bool, stateless: bool) -> str:
     return "twamp-light" if twamp_light else "stateless" if stateless else "stateful"
 
 
-def _distinct(shot: Shot) -> Shot:
+def distinct(shot: Shot) -> Shot:
     """Sizes that are sent as one are sent once: a packet is never shorter than its parts."""
     sizes = {sent_size(shot, size): size for size in reversed(shot.sizes)}
     return shot if len(sizes) == len(shot.sizes) else replace(shot, sizes=tuple(sorted(sizes.values())))

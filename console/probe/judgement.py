@@ -130,9 +130,10 @@ def _others(result: Result) -> Iterator[str]:
             yield f"no {name} was sent: {one.unavailable}"
         elif one.answered and silent:
             yield f"{name} to the same address is answered: the host is there, its STAMP is not reached"
+        elif one.refused and not one.answered:
+            yield f"{name} to the same address is refused: the host is there, nobody listens"
         elif not one.answered and not silent:
-            what = "refused" if one.refused else "not answered"
-            yield f"{name} to the same address is {what} though STAMP is: a filter treats them apart"
+            yield f"{name} to the same address is not answered though STAMP is: a filter treats them apart"
 
 
 def _ways(result: Result) -> Iterator[str]:

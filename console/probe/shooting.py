@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from msgspec.structs import replace
+
 from console.probe.result import Echo, Result, echo, flows, packets, ways
 from console.probe.shot import Shot
 from linkgauge.clock import NS_PER_S, Clock, read_clock_quality, seconds, window_start
@@ -43,7 +45,8 @@ class Shooting:
         self._shot, self._clock = shot, clock
         self._frames: list[Mapping[str, Frame]] = []
         plan, launcher = shot.plan(), Launcher()
-        self._path = PathProber(plan, launcher, clock) if shot.path else None
+        one_size = replace(plan, links=plan.links[:1])
+        self._path = PathProber(one_size, launcher, clock) if shot.path else None
         closing.FLOW_NS = shot.window_ns  # flows of a short run are told with each window, not by the minute
         self._engine = launcher.engine = Engine(
             plan,

@@ -21,9 +21,12 @@ def show(console: Console, result: Result) -> None:
     console.print(_delays(result.packets))
     if any(one.marks or not math.isnan(one.dscp_backward) for one in result.packets):
         console.print(_marks(result.packets))
-    if result.flows:
+    if any(one.lost for one in result.flows):
         console.print(_flows(result))
     for way in result.ways:
+        mtu = "" if math.isnan(way.mtu_bytes) else f", MTU {way.mtu_bytes:.0f}"
+        end = "" if way.reached else ", the far end was not reached"
+        console.print(Text(f"path of flow {way.flow}, DSCP {way.dscp}{mtu}{end}", style="italic"))
         console.print(_hops(way))
     if result.echoes:
         console.print(_echoes(result))
@@ -32,7 +35,7 @@ def show(console: Console, result: Result) -> None:
         console.print(Text(sentence, style=style))
 
 
-def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
+def _table(title: str | None, left: Sequence[str], right: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
     for name in left:
         table.add_column(name)
@@ -105,9 +108,7 @@ def _flows(result: Result) -> Table:
 
 
 def _hops(way: Way) -> Table:
-    mtu = "" if math.isnan(way.mtu_bytes) else f", MTU {way.mtu_bytes:.0f}"
-    end = "" if way.reached else ", the far end was not reached"
-    table = _table(f"path of flow {way.flow}, DSCP {way.dscp}{mtu}{end}", ("hop", "address"), ("us",))
+    table = _table(None, ("hop", "address"), ("us",))
     table.add_column("MPLS")
     hops, times, labels = way.path.split(), way.hop_rtt_us.split(), way.mpls.split()
     for at, hop in enumerate(hops):

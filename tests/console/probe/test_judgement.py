@@ -99,9 +99,13 @@ def test_other_probes_that_disagree() -> None:
     echo = Echo("icmp", 20, 20, 0, 0, 0, 1.0, 1.0, 1.0)
     silent = replace(GOOD, replied=0, lost_unattributed=1000)
     assert "the host is there, its STAMP is not reached" in told(silent, echoes=[echo])[1]
-    filtered = replace(echo, probe="tcp", answered=0, refused=20)
+    filtered = replace(echo, probe="tcp", answered=0, lost=20)
     assert told(GOOD, echoes=[filtered])[1] == (
-        "TCP to the same address is refused though STAMP is: a filter treats them apart"
+        "TCP to the same address is not answered though STAMP is: a filter treats them apart"
+    )
+    refused = replace(filtered, lost=0, refused=20)
+    assert told(silent, echoes=[refused])[1] == (
+        "TCP to the same address is refused: the host is there, nobody listens"
     )
     assert len(told(GOOD, echoes=[echo])) == 1
     assert told(GOOD, echoes=[replace(echo, unavailable="not allowed")])[1] == "no ICMP was sent: not allowed"
