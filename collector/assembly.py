@@ -21,6 +21,7 @@ from collector.live import LiveState
 from collector.metrics import Metrics
 from collector.own_report import OwnReport
 from collector.plan_book import PlanBook
+from collector.recent import LEAST_FLOWS_NS
 from collector.settings import InfluxSettings, Settings
 from collector.sinks.archive import Archive
 from collector.sinks.archive_reader import ArchiveReader
@@ -33,7 +34,7 @@ from collector.tokens import Tokens
 from linkgauge.clock import NS_PER_S, Clock, SystemClock, seconds
 from linkgauge.errors import StoreError, WireError
 from linkgauge.frame import Frame
-from linkgauge.schema import HEALTH, STATE, THROUGHPUT, WINDOW
+from linkgauge.schema import FLOW, HEALTH, STATE, THROUGHPUT, WINDOW
 from linkgauge.wire import decode
 
 log = logging.getLogger(__name__)
@@ -155,11 +156,12 @@ def _waker(pumps: Sequence[Pump]) -> Callable[[], None]:
 
 
 def _replay(live: LiveState, archive: ArchiveReader, journal: Journal, now_ns: int, period_ns: int) -> None:
-    """Remember the last period, and throughput tests as long as they count: what the archive has of
+    """Remember the last period, flows and throughput tests as long as they count: what the archive has of
     them, then what only the journal still has."""
+    longer = {THROUGHPUT.name: live.tests_valid_ns, FLOW.name: max(period_ns, LEAST_FLOWS_NS)}
     try:
-        for table in (WINDOW, THROUGHPUT, HEALTH, STATE):
-            back_ns = live.tests_valid_ns if table is THROUGHPUT else period_ns
+        for table in (WINDOW, FLOW, THROUGHPUT, HEALTH, STATE):
+            back_ns = longer.get(table.name, period_ns)
             live.replay(archive.read(table, now_ns - back_ns, now_ns + 60 * NS_PER_S))
     except StoreError as err:
         log.error(event_line("replay_failed", error=err, effect="verdicts begin anew"))

@@ -2,8 +2,8 @@
 
 Of WINDOW those of ICMP, of TCP, and of STAMP in the class that is judged; of FLOW those of that class; of
 both the columns that a judge reads. A row replaces an older copy with the same key; a corrected window
-carries a higher revision, and a copy with a lower one that comes after it is left out. Rows older than a
-period and SLACK_WINDOWS go.
+carries a higher revision, and a copy with a lower one that comes after it is left out. Windows of a period
+are kept, flows of at least LEAST_FLOWS_NS, because they come once a minute; and SLACK_WINDOWS of both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from linkgauge.clock import seconds, window_start
+from linkgauge.clock import NS_PER_S, seconds, window_start
 from linkgauge.frame import Frame, concat
 from linkgauge.inventory import Inventory
 from linkgauge.model import Probe
@@ -22,6 +22,9 @@ from linkgauge.table import Table
 
 SLACK_WINDOWS = 8
 """Windows kept beyond a period: those not yet judged, and those of clocks that are ahead."""
+
+LEAST_FLOWS_NS = 300 * NS_PER_S
+"""Flows are compared over the period, and over this long where the period is shorter."""
 
 
 def _judged(table: Table, *names: str) -> Table:
@@ -103,28 +106,31 @@ class Recent:
 
     def windows(self, start_ns: int) -> Frame:
         """JUDGED_WINDOW rows of the period that ends with the window at start_ns."""
-        return concat(JUDGED_WINDOW, self._of_period(self._windows, start_ns))
+        return concat(JUDGED_WINDOW, self._between(self._windows, start_ns, self._period_ns))
 
     def flows(self, start_ns: int) -> Frame:
-        """JUDGED_FLOW rows that start in that period."""
-        return concat(JUDGED_FLOW, self._of_period(self._flows, start_ns))
+        """JUDGED_FLOW rows that start in that period, or in LEAST_FLOWS_NS before the window's end."""
+        return concat(JUDGED_FLOW, self._between(self._flows, start_ns, max(self._period_ns, LEAST_FLOWS_NS)))
 
     @property
     def judged_class(self) -> str:
         """The class of STAMP that is judged, as text."""
         return str(self._inventory().probing.stamp.classes[0])
 
-    def _of_period(self, held: dict[int, dict[str, Frame]], start_ns: int) -> Sequence[Frame]:
-        inventory = self._inventory()
-        from_ns = start_ns + seconds(inventory.window_s) - seconds(inventory.period_s)
+    @property
+    def _period_ns(self) -> int:
+        return seconds(self._inventory().period_s)
+
+    def _between(self, held: dict[int, dict[str, Frame]], start_ns: int, span_ns: int) -> Sequence[Frame]:
+        from_ns = start_ns + seconds(self._inventory().window_s) - span_ns
         slots = [slot for at, slot in sorted(held.items()) if from_ns <= at <= start_ns]
         return [frame for slot in slots for frame in slot.values()]
 
     def _forget(self, window_ns: int) -> None:
-        span_ns = seconds(self._inventory().period_s) + SLACK_WINDOWS * window_ns
-        newest_ns = max([*self._windows, *self._flows], default=0)
-        oldest_ns = window_start(newest_ns, window_ns) - span_ns
-        for held in (self._windows, self._flows):
+        newest_ns = window_start(max([*self._windows, *self._flows], default=0), window_ns)
+        spans = (self._windows, self._period_ns), (self._flows, max(self._period_ns, LEAST_FLOWS_NS))
+        for held, span_ns in spans:
+            oldest_ns = newest_ns - span_ns - SLACK_WINDOWS * window_ns
             for slot_ns in [at for at in held if at < oldest_ns]:
                 del held[slot_ns]
         self._late &= self._windows.keys()

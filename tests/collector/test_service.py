@@ -23,7 +23,7 @@ from collector.tokens import issue
 from linkgauge.clock import window_start
 from linkgauge.errors import ConfigError
 from tests.collector.running import LINKS, Running, judge, now_ns, report, settings_in
-from tests.collector.world import WINDOW_NS, body, throughput, until
+from tests.collector.world import WINDOW_NS, body, flows, throughput, until
 from tests.influxd import Influxd, influxd
 
 __all__ = ["influxd"]
@@ -35,10 +35,12 @@ def test_a_restart_forgets_nothing_of_the_last_period(tmp_path: Path) -> None:
         first.post(report(1, start_ns - WINDOW_NS))
         tested_ns = start_ns - 360 * WINDOW_NS  # long before the period, but a test counts for two cycles
         first.post(body("j1", 9, throughput(LINKS[0], 2e6, tested_ns), created_ns=tested_ns, boot="boot1"))
+        first.post(body("j1", 10, flows(LINKS[0], start_ns - 20 * WINDOW_NS), created_ns=start_ns))
         until(lambda: first.collector.journal.backlog("archive")[0] == 0)
     more = "influxdb: {url: 'http://127.0.0.1:1'}\n"
     with Running(tmp_path, more.replace("influxdb", "name: x\ninfluxdb")) as second:
         assert second.collector.live.period(start_ns).windows.rows == 3
+        assert sorted(second.collector.live.period(start_ns).flows.count("lost_forward")) == [0, 100]
         assert second.collector.live.throughput(start_ns).real("received_bps").tolist() == [2e6]
         assert second.post(report(1, start_ns - WINDOW_NS)).json() == {"duplicate": True}
         second.post(report(2, start_ns))

@@ -13,7 +13,7 @@ from linkgauge.code import Outcome
 from linkgauge.frame import Frame
 from linkgauge.histogram import Histogram
 from linkgauge.inventory import Inventory, load
-from linkgauge.schema import HEALTH, THROUGHPUT, WINDOW
+from linkgauge.schema import FLOW, HEALTH, THROUGHPUT, WINDOW
 from linkgauge.wire import Batch, encode
 
 WINDOW_NS = 10 * NS_PER_S
@@ -78,6 +78,17 @@ def windows(
             "rtt_p50_us": [rtt_p50_us] * rows,
             "rtt_ns": [Histogram.of(np.linspace(1e5, 1e6, sent))] * rows,
         },
+    )
+
+
+def flows(link: str, start_ns: int = NOW_NS - WINDOW_NS, lost: Sequence[int] = (0, 100)) -> Frame:
+    """A flow of 100 packets for each number of packets lost on the way out."""
+    count = len(lost)
+    columns = {"link": [link] * count, "probe": ["stamp"] * count, "class": ["0"] * count}
+    columns |= {"flow": [str(flow) for flow in range(count)]}
+    numbers = {"start_ns": [start_ns] * count, "length_ns": [6 * WINDOW_NS] * count, "sent": [100] * count}
+    return Frame.of(
+        FLOW, {**columns, **numbers, "lost_forward": lost, "replied": [100 - each for each in lost]}
     )
 
 
