@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from collector.recent import Past, Recent
+from collector.recent import JUDGED_FLOW, JUDGED_WINDOW, Past, Recent
 from linkgauge.clock import NS_PER_S, seconds
 from linkgauge.code import Outcome
-from linkgauge.frame import Frame
+from linkgauge.frame import Frame, concat
 from linkgauge.inventory import Inventory
 from linkgauge.model import DelayBasis, Link, Probe, Verdict
 from linkgauge.schema import FLOW, HEALTH, STATE, THROUGHPUT, WINDOW
@@ -84,7 +84,7 @@ class LiveState:
         with self._lock:
             self._recent.settle(start_ns)
             windows, flows = self._recent.windows(start_ns), self._recent.flows(start_ns)
-        return Past(windows, flows, self.throughput(start_ns))
+        return Past(concat(JUDGED_WINDOW, windows), concat(JUDGED_FLOW, flows), self.throughput(start_ns))
 
     @property
     def tests_valid_ns(self) -> int:

@@ -104,13 +104,14 @@ class Recent:
         """Starts of the windows that got rows after they were judged, oldest first."""
         return sorted(self._late)
 
-    def windows(self, start_ns: int) -> Frame:
-        """JUDGED_WINDOW rows of the period that ends with the window at start_ns."""
-        return concat(JUDGED_WINDOW, self._between(self._windows, start_ns, self._period_ns))
+    def windows(self, start_ns: int) -> Sequence[Frame]:
+        """JUDGED_WINDOW rows of the period that ends with the window at start_ns, in pieces, so that they
+        can be put together without the lock."""
+        return self._between(self._windows, start_ns, self._period_ns)
 
-    def flows(self, start_ns: int) -> Frame:
+    def flows(self, start_ns: int) -> Sequence[Frame]:
         """JUDGED_FLOW rows that start in that period, or in LEAST_FLOWS_NS before the window's end."""
-        return concat(JUDGED_FLOW, self._between(self._flows, start_ns, max(self._period_ns, LEAST_FLOWS_NS)))
+        return self._between(self._flows, start_ns, max(self._period_ns, LEAST_FLOWS_NS))
 
     @property
     def judged_class(self) -> str:
