@@ -13,6 +13,7 @@ import queue
 import secrets
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -120,6 +121,8 @@ class Engine:
         self._senders = (self._sender, self._self.sender)
         self._waiting = Waiting(self._answering.sockets)
         self._closing: list[_Closing] = []
+        self._closer = ThreadPoolExecutor(1, "stamp-windows")
+        self._closed: Future[None] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stamp", daemon=True)
         self._error, self._own_error_ns, self._tai_offset_s = 0, float("nan"), 0
@@ -141,6 +144,7 @@ class Engine:
         self._waiting.wake()
         if self._thread.is_alive():
             self._thread.join()
+        self._closer.shutdown()
         self._waiting.close()
         self._answering.close()
         for sender in self._senders:
@@ -159,7 +163,7 @@ class Engine:
                 self._lag_ns = max(self._lag_ns, sender.send_due(now, self._clock))
             self._launch()
         self._end_window(self._clock.now(), self._window)
-        while self._closing:
+        while self._closing or self._closed is not None:
             self._turn()
 
     def _turn(self) -> Instant:
@@ -183,13 +187,14 @@ class Engine:
         set_back = window < self._window - 2 * self.plan.window_ns  # more than waiting for the first window
         if (window > self._window or set_back) and not self._stop.is_set():
             self._end_window(now, window)
-        while self._closing and self._closing[0].due_mono_ns <= now.mono_ns:
-            self._close(self._closing.pop(0))
+        self._close_due(now)
         return now
 
     def _next_ns(self, now: Instant) -> int:
         """Monotonic time at which there is something to do unless something comes."""
-        times = [now.mono_ns + _MAX_WAIT_NS, *(closing.due_mono_ns for closing in self._closing[:1])]
+        times = [now.mono_ns + _MAX_WAIT_NS]
+        if self._closed is None:
+            times += [closing.due_mono_ns for closing in self._closing[:1]]
         if self._stop.is_set():
             return min(times)
         end_ns = self._window + self.plan.window_ns - now.offset_ns
@@ -225,10 +230,27 @@ class Engine:
         self._window, self._lag_ns, self._unfit = next_window, 0, 0
         self._set_clock_quality()
 
+    def _close_due(self, now: Instant) -> None:
+        """Have a window reported, by another thread: large ones take longer than a tick may be late.
+
+        Until it is done nothing is written into the tables but new packets.
+        """
+        if self._closed is not None and self._closed.done():
+            self._closed.result()
+            self._closed = None
+            for sender in self._senders:
+                sender.held = None
+        if self._closed is None and self._closing and self._closing[0].due_mono_ns <= now.mono_ns:
+            for sender in self._senders:
+                sender.read(now.mono_ns, force=True)
+            closing = self._closing.pop(0)
+            self._closed = self._closer.submit(self._close, closing)
+            self._closed.add_done_callback(lambda _: self._waiting.wake())
+            for sender in self._senders:
+                sender.held = self._closed.result
+
     def _close(self, closing: _Closing) -> None:
         assert self._self is not None
-        for sender in self._senders:
-            sender.read(self._clock.now().mono_ns, force=True)
         told = self._self.told(closing.self_span)
         closing = closing.unfit(told.unfit)
         frames, _ = self._closings.close(closing.span)

@@ -64,6 +64,8 @@ class Sender:
         self._inbox_runs: list[tuple[int, int]] = []
         self._error_runs: list[tuple[int, int]] = []
         self._read_mono_ns = self._digested_mono_ns = self._hurried_until_ns = 0
+        self.held: Callable[[], object] | None = None
+        """While somebody else reads the table nothing is digested; this waits until he is done."""
         self.unstamped = 0
 
     def next_due_ns(self) -> int:
@@ -149,7 +151,7 @@ class Sender:
             self._empty(at, port, self._errors, self._error_runs, errors=True)
             self._empty(at, port, self._inbox, self._inbox_runs, errors=False)
             port.unread = 0
-        if force or mono_ns - self._digested_mono_ns >= LONGEST_UNDIGESTED_NS:
+        if self.held is None and (force or mono_ns - self._digested_mono_ns >= LONGEST_UNDIGESTED_NS):
             self._digested_mono_ns = mono_ns
             self.digest()
 
@@ -170,6 +172,8 @@ class Sender:
 
     def digest(self) -> None:
         """Take what was read into the table: transmit stamps first, so that T1 is exact."""
+        if self.held is not None:
+            self.held()
         start = 0
         for at, count in self._error_runs:
             found, port = returned(self._errors, start, start + count), self.ports[at]
