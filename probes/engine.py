@@ -30,7 +30,7 @@ from probes.flights import Flights
 from probes.noted import Fitness
 from probes.plan_sessions import staff
 from probes.raw_name import address_of
-from probes.self_probe import SelfProbe
+from probes.self_probe import SelfProbe, Told
 from probes.stamp.packet import AUTHENTICATED_SIZE, SIZE, error_estimate
 from probes.stamp.reflector import Reflector
 from probes.stamp.window import Span
@@ -56,7 +56,7 @@ class _Closing:
 
     due_mono_ns: int
     span: Span
-    self_span: Span
+    self_span: Span | None
     fitness: Fitness
 
     def unfit(self, why: int) -> _Closing:
@@ -104,7 +104,8 @@ class Engine:
         )
         ports = bind_ports or {}
         where = [(ip, ports.get(ip, plan.stamp_port)) for ip in plan.locals]
-        self._answering = Answering([*where, SelfProbe.FAR_END], self._reflector, clock)
+        far_ends = SelfProbe.far_ends()
+        self._answering = Answering([*where, *far_ends], self._reflector, clock)
         now = clock.now()
         self._window = window_start(now.wall_ns + WARM_UP_NS, plan.window_ns) + plan.window_ns
         first_mono_ns = now.mono_ns + self._window - now.wall_ns
@@ -113,12 +114,13 @@ class Engine:
         try:
             staffed = staff(plan, keys, first_mono_ns, self._flights)
             self._sender, self.keyless = staffed.sender, staffed.keyless
-            self._self = SelfProbe(plan, self._answering.sockets[-1].port, first_mono_ns)
+            if far_ends:
+                self._self = SelfProbe(plan, self._answering.sockets[-1].port, first_mono_ns)
         except BaseException:
             self._answering.close()
             raise
         self._closings = Closings(self._sender.sessions, staffed.groups)
-        self._senders = (self._sender, self._self.sender)
+        self._senders = [self._sender, *([self._self.sender] if self._self else [])]
         self._waiting = Waiting(self._answering.sockets)
         self._closing: list[_Closing] = []
         self._closer = ThreadPoolExecutor(1, "stamp-windows")
@@ -223,10 +225,9 @@ class Engine:
             start_ns, length_ns, _NO_NUMBERS, _NO_NUMBERS, _NO_NUMBERS, self._own_error_ns,
             self._tai_offset_s, self._unfit, self._under_test(start_ns, start_ns + length_ns),
         )  # fmt: skip
-        assert self._self is not None
         due_mono_ns = now.mono_ns + self.plan.stamp_timeout_ns + _GRACE_NS
-        ended = self._closings.end(span), self._self.closings.end(span)
-        self._closing.append(_Closing(due_mono_ns, *ended, fitness))
+        own = self._self.closings.end(span) if self._self else None
+        self._closing.append(_Closing(due_mono_ns, self._closings.end(span), own, fitness))
         self._window, self._lag_ns, self._unfit = next_window, 0, 0
         self._set_clock_quality()
 
@@ -250,8 +251,7 @@ class Engine:
                 sender.held = self._closed.result
 
     def _close(self, closing: _Closing) -> None:
-        assert self._self is not None
-        told = self._self.told(closing.self_span)
+        told = self._self.told(closing.self_span) if self._self and closing.self_span else Told()
         closing = closing.unfit(told.unfit)
         frames, _ = self._closings.close(closing.span)
         fitness = replace(

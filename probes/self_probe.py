@@ -5,6 +5,7 @@ No network is in between, so what is lost or slow here is the agent's or its hos
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 
 import msgspec
@@ -27,20 +28,21 @@ MOST_US = 1_000.0
 MOST_LOST_RATIO = 0.05
 
 
+NAN = float("nan")
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """What the probe says of a window. rtt NaN when nothing came back; unfit: Unfit bits."""
 
-    rtt_p50_us: float
-    rtt_max_us: float
-    lost: int
-    unfit: int
+    rtt_p50_us: float = NAN
+    rtt_max_us: float = NAN
+    lost: int = 0
+    unfit: int = 0
 
 
 class SelfProbe:
-    """Probes the reflector of this agent at port `port` of FAR_END."""
-
-    FAR_END = (ADDRESS, 0)
+    """Probes the reflector of this agent at port `port` of `far_ends`."""
 
     def __init__(self, plan: Plan, port: int, start_mono_ns: int) -> None:
         own = msgspec.structs.replace(
@@ -53,6 +55,16 @@ class SelfProbe:
         self.closings = Closings(self.sender.sessions, staffed.groups)
         self._name = raw_name(ADDRESS, self.sender.ports[0].socket.port)
 
+    @staticmethod
+    def far_ends() -> list[tuple[str, int]]:
+        """Where the reflector is to be bound for this probe: nowhere on a host without loopback."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            try:
+                sock.bind((ADDRESS, 0))
+            except OSError:
+                return []
+        return [(ADDRESS, 0)]
+
     def is_own(self, name: NDArray[np.uint8]) -> bool:
         """Whether a raw address is that of this probe's packets."""
         return bool((name[: len(self._name)] == self._name[: len(name)]).all())
@@ -62,7 +74,7 @@ class SelfProbe:
         frame = self.closings.close(span)[0]["window"]
         frame = frame.take(frame.count("start_ns") == span.start_ns)
         if not frame.rows:
-            return Told(float("nan"), float("nan"), 0, 0)
+            return Told()
         sent = int(frame.count("sent")[-1])
         lost = sent - int((frame.count("replied") + frame.count("late"))[-1])
         p50_us, max_us = float(frame.real("rtt_p50_us")[-1]), float(frame.real("rtt_max_us")[-1])
