@@ -12,6 +12,8 @@ TWAMP-Light (RFC 5357 appendix I): requests from 14 octets on, no TLVs, no SSID,
 reply needs 41 octets; a sender that wants all of it pads its requests by 27 octets or more, as RFC 6038
 section 4 has it. A shorter request gets the first octets of the reply, as many as it has itself: from 38 on
 all numbers and stamps are in it, only the TTL is missing; from 14 on number and T3. So nothing is amplified.
+Without an SSID a sender that begins anew at the same port can be told only by its number 0: replies are then
+numbered from 0 again.
 """
 
 from __future__ import annotations
@@ -149,6 +151,8 @@ class Reflector:
     ) -> Replies:
         at: Rows = slice(None) if len(rows) == len(got.length) else rows
         table, length, tos = self._table, got.length[at], got.tos[at]
+        if self.policy.twamp_light:
+            table.number[slots[~got.data[rows, :4].any(axis=1)]] = 0
         count = table.number[slots] + table.ordinals(slots)
         table.number[slots] = count + 1
         self.reflected += len(rows)

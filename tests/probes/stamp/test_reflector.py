@@ -232,6 +232,16 @@ def test_twamp_light_takes_padding_neither_for_ssid_nor_for_tlvs() -> None:
     assert (got.data[:, 44:52] == np.frombuffer(cos, np.uint8)).all()
 
 
+def test_twamp_light_counts_anew_when_the_sender_does() -> None:
+    reflector = everybody(twamp_light=True)
+    assert numbers(answered(reflector, arrived([request(seq)[:41] for seq in (0, 1, 3)]))) == [0, 1, 2]
+    assert numbers(answered(reflector, arrived([request(seq)[:41] for seq in (0, 1, 2)]))) == [0, 1, 2]
+    with_ssid = everybody()
+    for first in (0, 3):
+        got = arrived([request(seq) for seq in (0, 1, 2)])
+        assert numbers(answered(with_ssid, got)) == [first, first + 1, first + 2]
+
+
 def test_sessions_of_many_addresses_are_kept_apart() -> None:
     reflector = everybody()
     rng = np.random.default_rng(5)
