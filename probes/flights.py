@@ -20,6 +20,7 @@ from probes.stamp.packet import SIZE, ntp_of, reflector_columns, sender_columns
 _ECT = 2
 _QUOTED = 28
 _MOST_KEPT = 65_536
+_NUMBER_SPAN = 1 << 32
 
 Ints = NDArray[np.int64]
 
@@ -47,6 +48,7 @@ class Flights:
         )
         if at is None:
             self.unplaced += 1
+        if at is None or not len(flight.seq):
             return
         self._flown = True
         port, count = ports[at], len(flight.seq)
@@ -59,14 +61,13 @@ class Flights:
             np.full(count, flight.dscp << 2 | _ECT, np.uint8),
             flight.hop_limit,
         )
-        port.swept(numbers)
-        failed = numbers < 0
-        if port.socket.stamping:
+        stamped, failed = port.swept(numbers), numbers < 0
+        if stamped:
             if len(self._seq_of) > _MOST_KEPT:
                 self._seq_of.clear()
             left = zip(numbers[~failed].tolist(), flight.seq[~failed].tolist(), strict=True)
-            self._seq_of.update({(at, number): seq for number, seq in left})
-        told = failed if port.socket.stamping else np.ones(count, np.bool_)
+            self._seq_of.update({(at, number % _NUMBER_SPAN): seq for number, seq in left})
+        told = failed if stamped else np.ones(count, np.bool_)
         self._departed.append((flight.seq[told], np.full(int(told.sum()), now_ns), failed[told]))
 
     def stamped(self, at: int, number: Ints, stamp_ns: Ints) -> None:

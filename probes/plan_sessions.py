@@ -27,7 +27,7 @@ from probes.stamp.authentication import verify
 from probes.stamp.packet import reflector_columns
 from probes.stamp.requests import Requests
 from probes.stamp.sessions import Ends, Sessions, Timing
-from probes.stamp.timetable import PoissonTimes, Wheel, wheel
+from probes.stamp.timetable import LONGEST_TRAIN, PoissonTimes, Wheel, wheel
 from probes.stamp.tlv import Layout, layout
 from probes.stamp.window import Groups
 
@@ -80,6 +80,7 @@ def staff(
     laid = wheel(
         [s.group for s in wanted], [s.flow for s in wanted], plan.flows, [s.port for s in wanted],
         interval_ns, secrets.randbelow,
+        1 if plan.poisson else LONGEST_TRAIN,
     )  # fmt: skip
     ordered = [wanted[i] for i in laid.order]
     rate_pps = len(ordered) * 1e9 / interval_ns

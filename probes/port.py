@@ -88,11 +88,13 @@ class Port:
         swept: NDArray[np.bool_] = seq == _SWEEP
         return swept
 
-    def swept(self, number: Ints) -> None:
-        """Datagrams of these running numbers, -1 for none, belong to a sweep."""
+    def swept(self, number: Ints) -> bool:
+        """Datagrams of these running numbers, -1 for none, are of a sweep; says whether stamps will come."""
         self.unread += len(number)
-        if self.socket.stamping and not self._began_anew():
-            self._seq[number[number >= 0] & self._mask] = _SWEEP
+        if not self.socket.stamping or self._began_anew():
+            return False
+        self._seq[number[number >= 0] & self._mask] = _SWEEP
+        return True
 
     def _note(self, numbers: Ints, rows: NDArray[np.generic], seq: Ints) -> None:
         taken = numbers >= 0

@@ -96,6 +96,7 @@ def _direction(fates: Fates, copies: Ints, stateful: Mask) -> NDArray[np.int8]:
     losing = np.zeros(len(stateful), np.bool_)
     losing[fates.session[fates.lost]] = True
     told = (losing & stateful)[fates.session] & (fates.lost | fates.seen)
+    told &= ~fates.unreachable  # it is known that these took no number of the reflector
     order = np.flatnonzero(told)
     order = order[np.argsort(fates.session[order], kind="stable")]
     number = fates.reply["number"][order].astype(np.int64)

@@ -147,8 +147,8 @@ class Sessions:
             self.next_seq[first:end] += train
 
     def spread(self, first: int, end: int, done_ns: int, train: int = 1) -> None:
-        """Without transmit stamps: the packets of the last `sent` left evenly until done_ns, or sooner: a call
-        that took longer was interrupted, and when is not known. So T1 errs early rather than late.
+        """Without transmit stamps: the packets of the last `sent` left evenly until done_ns, or sooner: a
+        call that took longer was interrupted, and when is not known. So T1 errs early rather than late.
         """
         if end > first:
             at = int(self.next_seq[first]) - train & self.mask

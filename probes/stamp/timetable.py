@@ -67,9 +67,11 @@ def wheel(
     port: Sequence[int],
     interval_ns: int,
     below: Callable[[int], int],
+    longest_train: int = LONGEST_TRAIN,
 ) -> Wheel:
     """Lay out sessions: session i is flow[i] of link[i] (a link and class) and leaves through port[i]; each
     sends every interval_ns. Within a slot sessions are ordered by port. below(n): a random number of 0..n-1.
+    longest_train: most packets that a session sends at once.
     """
     links = max(link, default=-1) + 1
     packets_per_s = len(link) * 1e9 / interval_ns if len(link) else 1.0
@@ -77,7 +79,7 @@ def wheel(
     slots = max(1, round(interval_ns / tick_ns))
     train = 1
     if interval_ns < tick_ns:
-        wanted = min(tick_ns / interval_ns, LONGEST_TRAIN / max(1, len(link)))
+        wanted = min(tick_ns / interval_ns, longest_train / max(1, len(link)))
         train = 1 << max(0, round(np.log2(max(1.0, wanted))))
     phase = np.array([below(slots) for _ in range(links)], np.int64)
     slot = (phase[np.asarray(link, np.int64)] + np.asarray(flow, np.int64) * slots // flows) % slots
