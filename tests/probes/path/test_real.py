@@ -103,7 +103,7 @@ def test_hops_come_in_order_with_their_round_trips(running: Running) -> None:
     assert frame.count("hops").tolist() == [4, 4]
     assert frame.real("mtu_bytes").tolist() == [1500, 1500]
     for text in frame.text("hop_rtt_us"):
-        assert all(0 < float(word) < 200_000 for word in text.split())
+        assert all(0 < float(word) < 200_000 for word in text.split()), text
     assert running.prober.counts().malformed == 0
 
 
