@@ -19,6 +19,8 @@ PART, PART_NS = 64, 1_000_000
 """So many packets leave together, and then none for the rest of that time."""
 _GATHER_S = 0.001
 """The kernel stamps what comes, so nothing is lost by letting more of it come before it is read."""
+_TAKE_AFTER = 128
+"""So many answers with their stamps fit into the receive queue that a process without privilege gets."""
 _LOOKS = 64
 """Most batches taken from one socket at once, so that a flood cannot hold up the round."""
 
@@ -75,17 +77,19 @@ class Round:
         return self._out
 
     def _send(self) -> None:
-        due_mono_ns = 0
+        due_mono_ns = untaken = 0
         for local, rows in self._targets.rows.items():
-            door = self._doors.get(local)
-            for at in range(0, len(rows) if door else 0, PART):
-                assert door is not None
-                early_ns = due_mono_ns - self._clock.now().mono_ns
-                if early_ns > 0:
+            if (door := self._doors.get(local)) is None:
+                continue
+            for at in range(0, len(rows), PART):
+                if (early_ns := due_mono_ns - self._clock.now().mono_ns) > 0:
                     self._sleep(early_ns / NS_PER_S)
+                if untaken >= _TAKE_AFTER:
                     self._take()
+                    untaken = 0
                 due_mono_ns = self._clock.now().mono_ns + PART_NS
                 self._send_part(door, rows[at : at + PART])
+                untaken += PART
 
     def _send_part(self, door: Door, rows: NDArray[np.intp]) -> None:
         before = self._clock.now()
