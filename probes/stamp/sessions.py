@@ -271,16 +271,15 @@ class Sessions:
         made["flags"] = np.where(dscp >= 0, MARKED, 0) | np.where(other, OTHER_CLASS, 0)
         slot = seq & self.mask
         fresh = self.reply["seq"][row, slot] != seq
-        self.reply[row[fresh][::-1], slot[fresh][::-1]] = made[fresh][
-            ::-1
-        ]  # the first of a packet's replies stays
-        fresh &= self.reply["place"][row, slot] == made["place"]
-        again = ~fresh
-        if again.any():
-            number = made["number"][again].astype(np.int64)
-            self._copies.append(np.stack([row[again], seq[again], number], axis=1))
-        corrected = fresh & (seq < self.reported[row])
-        if corrected.any():
+        first = np.flatnonzero(fresh)
+        self.reply[row[first], slot[first]] = made[first]
+        if (self.reply["place"][row[first], slot[first]] != first).any():  # copies: the first one stays
+            first = first[np.unique(row[first] * self.timing.ring + slot[first], return_index=True)[1]]
+            self.reply[row[first], slot[first]] = made[first]
+            fresh = np.isin(made["place"], first)
+        if len(again := np.flatnonzero(~fresh)):
+            self._copies.append(np.stack([row[again], seq[again], made["number"][again]], axis=1))
+        if (corrected := fresh & (seq < self.reported[row])).any():
             self.corrections.append(np.stack([row[corrected], seq[corrected]], axis=1))
         earlier, t3, told = tlv.follow_up(block, self.layout, made["error"], length)
         told &= (made["number"] - earlier) % (1 << 32) <= _FOLLOW_UP_REACH
