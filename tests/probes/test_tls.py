@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shlex
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ from probes.echo import EchoRound, Fate
 from probes.tls import TRUSTED_FOR_NS, TlsProber
 from probes.tls_handshakes import MOST
 from tests.probes.authority import Authority
+from tests.probes.router import Router, routed, run
 from tests.probes.tls_server import TlsServer
 
 S = 10**9
@@ -230,3 +233,44 @@ def test_authorities_that_cannot_be_used_are_told(tmp_path: Path, content: str |
         ConfigError, match=r"ca\.pem: its certificates cannot be used \(.*\); name a PEM file"
     ):
         TlsProber(443, ca_file=path)
+
+
+@pytest.fixture
+def router() -> Iterator[Router]:
+    yield from routed("lgs")
+
+
+@pytest.mark.root
+def test_filters_refuse_what_finds_no_way_is_lost(router: Router) -> None:
+    out = router.run_round(
+        "from probes.tls import TlsProber as P; make = lambda locals_: P(9)",
+        ("a>b@n", "10.77.0.1", "10.77.0.2"), ("a>c@n", "10.77.0.1", "10.89.0.1"),
+        ("a>d@n", "fd77::1", "fd77::2"), ("a>e@n", "fd77::1", "fd89::1"), ("a>f@n", "fd77::1", "fd88::1"),
+    )  # fmt: skip
+    assert out.fate == [*[Fate.REFUSED] * 4, Fate.UNREACHABLE]
+
+
+_LOSSY = """
+import subprocess, sys
+from pathlib import Path
+from linkgauge.wire import PlanLink
+from probes.tls import TlsProber
+from tests.probes.authority import Issued
+from tests.probes.tls_server import TlsServer
+with TlsServer(Issued(Path(sys.argv[1]), Path(sys.argv[2]))) as server:
+    first = f"tcp dport {server.port} tcp flags & psh != 0 numgen inc mod 1000 == 0"
+    for rule in ("add table ip f", "add chain ip f i { type filter hook input priority 0; }",
+                 f"add rule ip f i {first} drop"):
+        subprocess.run(["nft", rule], check=True)
+    prober = TlsProber(server.port)
+    fates = [prober.round([PlanLink("a>b@n", "127.0.0.1", "127.0.0.1")], 5 * 10**9).fate[0] for _ in "ab"]
+print(*fates, prober.certificates().count("presented")[0])
+"""
+
+
+@pytest.mark.root
+def test_a_segment_that_had_to_be_sent_again_was_lost(authority: Authority) -> None:
+    issued = authority.issue("lossy", "/CN=lossy")
+    child = shlex.join([sys.executable, "-c", _LOSSY, str(issued.certificate), str(issued.key)])
+    told = run("unshare", "-n", "sh", "-c", f"ip link set lo up && {child}")
+    assert told.split() == [str(Fate.LOST.value), str(Fate.REPLIED.value), "1"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import socket
+import sys
 import time
 from collections.abc import Iterator
 
@@ -15,7 +18,7 @@ from probes.echo import Fate
 from probes.icmp.echo_socket import EchoSocket, NoPermission
 from probes.icmp.probe import IcmpProber
 from probes.raw_name import raw_name
-from tests.probes.router import ICMP, Router, inside, routed
+from tests.probes.router import ICMP, Router, inside, routed, run
 
 MS = 1_000_000
 HOMES = pytest.mark.parametrize("home", ["127.0.0.1", "::1"])
@@ -160,3 +163,29 @@ def test_second_copies_are_duplicates(router: Router, home: str, peer: str, fami
     out = router.run_round(ICMP, ("a>b@n", home, peer), ("a>c@n", home, peer))
     assert out.fate == [Fate.REPLIED] * 2
     assert out.duplicate == [1, 1]
+
+
+_UNPRIVILEGED = """
+import sys
+from linkgauge.wire import PlanLink
+from probes.icmp.probe import IcmpProber
+home = sys.argv[1]
+peers = [f"127.0.{row // 200}.{row % 200 + 1}" if home != "::1" else home for row in range(1000)]
+prober = IcmpProber([home])
+out = prober.round([PlanLink(f"a>b{row}@n", home, peer) for row, peer in enumerate(peers)], 2 * 10**9)
+print((out.fate == 0).sum(), prober.count("dropped"), out.stamped.mean() > 0.9)
+"""
+
+
+@pytest.mark.root
+@HOMES
+def test_a_process_without_privilege_gets_all_replies(home: str) -> None:
+    """Its receive buffer may be no larger than the host's limit."""
+    if not shutil.which("setpriv"):
+        pytest.skip("needs the setpriv program")
+    child = shlex.join(
+        ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", _UNPRIVILEGED, home]
+    )
+    allow = "sysctl -qw net.ipv4.ping_group_range='0 0'"
+    told = run("unshare", "-n", "sh", "-c", f"ip link set lo up && {allow} && {child}")
+    assert told.split() == ["1000", "0", "True"]
