@@ -135,7 +135,7 @@ def test_the_next_used_tick_is_the_first_with_sessions(
     [
         (1, 10 * MS, 2),
         (1, MS, 16),
-        (1, 100_000, PACKETS_PER_TICK),
+        (1, 100_000, 1 << round(math.log2(PACKETS_PER_TICK))),
         (1, 1_000, LONGEST_TRAIN),
         (400, MS, 1),
         (1, 20 * MS, 1),
