@@ -189,3 +189,30 @@ def test_a_process_without_privilege_gets_all_replies(home: str) -> None:
     allow = "sysctl -qw net.ipv4.ping_group_range='0 0'"
     told = run("unshare", "-n", "sh", "-c", f"ip link set lo up && {allow} && {child}")
     assert told.split() == ["1000", "0", "True"]
+
+
+_CROWDED = """
+import sys, time
+import numpy as np
+from probes.icmp.echo_socket import EchoSocket
+from probes.raw_name import raw_name
+home, peer = sys.argv[1:]
+sock = EchoSocket(home, b"a token.", 7)
+numbers = sock.send(np.tile(raw_name(peer, 0), (800, 1)), np.arange(800))
+failed = int((numbers < 0).sum())
+print(sock.send_retried, sock.send_failed, failed, len(np.unique(numbers[numbers >= 0])) == 800 - failed)
+"""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("room", ["latency 60s", "limit 2000"], ids=["full buffer", "full queue"])
+@pytest.mark.parametrize(("home", "peer"), [("10.77.0.1", "10.77.0.2"), ("fd77::1", "fd77::2")])
+def test_no_room_is_waited_for_and_then_counted(router: Router, room: str, home: str, peer: str) -> None:
+    words = f"tc qdisc add dev lgi0 root tbf rate 200kbit burst 1540 {room}".split()
+    inside(router.host, *words)
+    told = inside(router.host, sys.executable, "-c", _CROWDED, home, peer).split()
+    retried, failed, refused = (int(word) for word in told[:3])
+    assert retried == 5
+    assert failed == refused
+    assert 0 < failed < 800
+    assert told[3] == "True"

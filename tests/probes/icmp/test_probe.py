@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from linkgauge.clock import Instant
@@ -146,6 +148,49 @@ def test_fates(door: Door, what: list[str], fate: Fate, duplicates: int, unmatch
     assert probing.unmatched == unmatched
     assert np.isnan(out.rtt_ns[0]) == (fate is not Fate.REPLIED)
     assert not out.unfit.any()
+
+
+WHAT = st.sampled_from(
+    [
+        "reply",
+        "slow",
+        "no stamp",
+        "stepped",
+        "other peer",
+        "old",
+        "left",
+        "left before",
+        "refusal",
+        "no route",
+    ]
+)
+
+
+def twin(whats: list[str]) -> tuple[Fate, int]:
+    """Fate and duplicates by the rules, one answer after another."""
+    fate, duplicates = Fate.LOST, 0
+    for what in whats:
+        if what in ("reply", "slow", "no stamp", "stepped"):
+            duplicates += fate is Fate.REPLIED
+            fate = fate if fate is Fate.REFUSED else Fate.REPLIED
+        elif what == "refusal" and fate is Fate.LOST:
+            fate = Fate.REFUSED
+        elif what == "no route" and fate is Fate.LOST:
+            fate = Fate.UNREACHABLE
+    return fate, duplicates
+
+
+@given(st.lists(st.lists(WHAT, max_size=6), min_size=1, max_size=5))
+def test_fates_equal_the_scalar_twin(plans: list[list[str]]) -> None:
+    door = Door(TickingClock())
+    probing = prober(door, {f"10.0.1.{row}": whats for row, whats in enumerate(plans)})
+    links = [PlanLink(f"a>b{row}@n", "10.0.0.1", f"10.0.1.{row}") for row in range(len(plans))]
+    out = probing.round(links, 10_000 * MS)
+    door.close()
+    expected = [twin(whats) for whats in plans]
+    assert list(zip(out.fate.tolist(), out.duplicate.tolist(), strict=True)) == expected
+    assert (np.isnan(out.rtt_ns) == (out.fate != Fate.REPLIED)).all()
+    assert probing.unmatched == sum(what in ("other peer", "old") for whats in plans for what in whats)
 
 
 def test_the_delay_is_the_kernels(door: Door) -> None:
