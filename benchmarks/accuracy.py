@@ -2,8 +2,9 @@
 
 `python -m benchmarks.accuracy [--quick]` prints one JSON document. 10 packets a second, idle and with a busy
 loop on each core. Ours: windows as long as the interval hold one packet each, so that the smallest round trip
-of a window is that packet's; the truth is (T4 - T1) - (T3 - T2) by the stamps at both ends' devices. ping and
-fping: the truth is reply less request at the sender's device, as what the far kernel does is part of theirs.
+of a window is that packet's. The truth is by stamps of arrival alone, so that the taps do not delay what they
+stamp: an end's packet arrives at a bridge over a veth pair of its own, which is when it left. Ours: (T4 - T1)
+- (T3 - T2). ping and fping: reply less request, as what the far kernel does is part of theirs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,16 +33,40 @@ _ECHO_LINE = re.compile(r"(?:icmp_seq=|\[)(\d+).*?([0-9.]+) ms")
 Errors = list[float]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A device of a namespace."""
+
+    space: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """Where packets are stamped: as they leave an end (at the bridge), and as they arrive there."""
+
+    left_sender: Place
+    at_reflector: Place
+    left_reflector: Place
+    at_sender: Place
+
+
 def main() -> None:
-    with world() as where:
-        if where.sender_space is None or where.reflector_space is None:
+    with world(wire=True) as where:
+        if where.sender_space is None or where.reflector_space is None or where.wire is None:
             goal = Goal("error of the round trip", "", None, None, "namespaces and AF_PACKET need root")
             show("accuracy", where.setting, {}, [goal])
             return
+        wire = Wire(
+            Place(where.wire, where.sender_port),
+            Place(where.reflector_space, where.reflector_device),
+            Place(where.wire, where.reflector_port),
+            Place(where.sender_space, where.sender_device),
+        )
         found: dict[str, dict[str, Any]] = {}
         for state, busy in (("idle", contextlib.nullcontext), ("both cores busy", lambda: _busy(where))):
             found[state] = {}
-            for tool, measure in _tools(where, where.sender_space, where.reflector_space).items():
+            for tool, measure in _tools(where, wire).items():
                 note(f"{state}: {tool}")
                 with busy():
                     errors_us = measure()
@@ -49,42 +75,45 @@ def main() -> None:
         show("accuracy", where.setting, {"load": load, "figures": found}, _goals(found))
 
 
-def _tools(where: World, sender: str, reflector: str) -> dict[str, Callable[[], Errors | None]]:
+def _tools(where: World, wire: Wire) -> dict[str, Callable[[], Errors | None]]:
     seconds = INTERVAL_NS / 1e9
     ping = ["ping", "-c", str(PACKETS), "-i", f"{seconds:g}", where.reflector]
     fping = ["fping", "-c", str(PACKETS), "-p", f"{1000 * seconds:g}", where.reflector]
     return {
-        "ours": lambda: _ours(where, sender, reflector),
-        "ping": lambda: _echo(where, sender, ping, first=1),
-        "fping": lambda: _echo(where, sender, fping, first=0),
+        "ours": lambda: _ours(where, wire),
+        "ping": lambda: _echo(where, wire, ping, first=1),
+        "fping": lambda: _echo(where, wire, fping, first=0),
     }
 
 
-def _ours(where: World, sender: str, reflector: str) -> Errors:
+@contextlib.contextmanager
+def _taps(*places: Place) -> Iterator[list[list[tap.Passed]]]:
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(tap.tap(place.space, place.device)) for place in places]
+
+
+def _ours(where: World, wire: Wire) -> Errors:
     job = ours.Job(where.sender, [where.reflector], PORT, INTERVAL_NS, INTERVAL_NS, PACKETS, "on", rows=True)
-    with (
-        ours.reflector(where, PORT),
-        tap.tap(sender, where.sender_device) as at_sender,
-        tap.tap(reflector, where.reflector_device) as at_reflector,
-    ):
+    places = (wire.left_sender, wire.at_reflector, wire.left_reflector, wire.at_sender)
+    with ours.reflector(where, PORT), _taps(*places) as passed:
         found = ours.run(where, job)
-    truth_us = tap.stamp_truth_us(at_sender, at_reflector, PORT)
+    truth_us = tap.stamp_truth_us(passed, PORT)
     last = {row["start_ns"]: row for one in found for row in one.rows}
     errors, seq = [], 0
-    for _, row in sorted(last.items()):
+    for _, row in sorted(last.items())[:PACKETS]:  # the last one of a run has no follow-up of T3
         if row["sent"] == row["replied"] == 1 and seq in truth_us:
             errors.append(row["rtt_min_us"] - truth_us[seq])
         seq += row["sent"]
     return errors
 
 
-def _echo(where: World, sender: str, argv: list[str], first: int) -> Errors | None:
+def _echo(where: World, wire: Wire, argv: list[str], first: int) -> Errors | None:
     """Of a tool that prints a line for each echo, numbered from `first`."""
     if shutil.which(argv[0]) is None:
         return None
-    with tap.tap(sender, where.sender_device) as at_sender:
+    with _taps(wire.left_sender, wire.at_sender) as passed:
         done = subprocess.run(where.at_sender(argv), capture_output=True, text=True, check=False)
-    truth_us = tap.echo_truth_us(at_sender)
+    truth_us = tap.echo_truth_us(*passed)
     errors = []
     for line in done.stdout.splitlines():
         match = _ECHO_LINE.search(line)

@@ -13,7 +13,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.machine import ROOT
@@ -24,7 +24,11 @@ _MOST_TARGETS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Where the ends are. sender_space, reflector_space: namespaces, None on loopback; device: likewise."""
+    """Where the ends are. sender_space, reflector_space: namespaces, None on loopback; device: likewise.
+
+    wire: namespace of a bridge between the ends, None without one; its ports are sender_port and
+    reflector_port.
+    """
 
     sender: str
     reflector: str
@@ -33,11 +37,16 @@ class World:
     reflector_space: str | None
     sender_device: str
     reflector_device: str
+    wire: str | None = None
+    sender_port: str = ""
+    reflector_port: str = ""
 
     @property
     def setting(self) -> str:
         """In words."""
         where = "veth between two namespaces" if self.sender_space else "loopback, as this is not root"
+        if self.wire:
+            where = "two namespaces, each on a veth pair to a bridge in a third"
         cores = "ends on different cores" if len(_cores()) > 1 else "both ends on one core"
         return f"{where}; {cores}"
 
@@ -57,19 +66,21 @@ class World:
 
 
 @contextlib.contextmanager
-def world() -> Iterator[World]:
-    """Make it, and remove it in the end with all that runs inside."""
+def world(*, wire: bool = False) -> Iterator[World]:
+    """Make it, and remove it in the end with all that runs inside. wire: with a bridge between the ends."""
     if os.geteuid() != 0:
         yield World("127.77.0.1", "127.77.0.2", "127.78.0.1", None, None, "lo", "lo")
         return
     mark = os.getpid() % 100_000
-    sender, reflector = f"lgbs{mark}", f"lgbr{mark}"
-    made = World("10.77.0.1", "10.77.0.2", "10.78.0.1", sender, reflector, f"lgbs{mark}", f"lgbr{mark}")
+    sender, reflector, middle = f"lgbs{mark}", f"lgbr{mark}", f"lgbw{mark}"
+    made = World("10.77.0.1", "10.77.0.2", "10.78.0.1", sender, reflector, sender, reflector)
+    if wire:
+        made = replace(made, wire=middle, sender_port=f"lgbp{mark}", reflector_port=f"lgbq{mark}")
     try:
         _build(made, sender, reflector)
         yield made
     finally:
-        namespace.remove([sender, reflector])
+        namespace.remove([sender, reflector, middle])
 
 
 def cpu_s(pid: int) -> float:
@@ -140,19 +151,34 @@ def _inside(space: str | None, core: int, argv: Sequence[str]) -> list[str]:
 
 
 def _build(made: World, sender: str, reflector: str) -> None:
-    namespace.ip_batch(
-        f"netns add {sender}\nnetns add {reflector}\n"
-        f"link add {made.sender_device} netns {sender} type veth "
-        f"peer name {made.reflector_device} netns {reflector}\n"
-    )
-    network = "10.78.0.0/16"
-    for name, device, address, route in (
-        (sender, made.sender_device, made.sender, f"{network} via {made.reflector}"),
-        (reflector, made.reflector_device, made.reflector, f"local {network} dev lo"),
-    ):
-        lines = (
-            f"link set lo up\nlink set {device} up\naddr add {address}/30 dev {device}\nroute add {route}\n"
+    namespace.ip_batch(f"netns add {sender}\nnetns add {reflector}\n")
+    if made.wire:
+        namespace.ip_batch(
+            f"netns add {made.wire}\n"
+            + _pair(sender, made.sender_device, made.wire, made.sender_port)
+            + _pair(reflector, made.reflector_device, made.wire, made.reflector_port)
         )
-        namespace.run(["ip", "-n", name, "-batch", "-"], lines)
+        ports = "".join(
+            f"link set {port} master bridge\nlink set {port} up\n"
+            for port in (made.sender_port, made.reflector_port)
+        )
+        _ip(made.wire, f"link add bridge type bridge forward_delay 0\n{ports}link set bridge up\n")
+    else:
+        namespace.ip_batch(_pair(sender, made.sender_device, reflector, made.reflector_device))
+    targets = "10.78.0.0/16"
+    for name, device, address, route in (
+        (sender, made.sender_device, made.sender, f"{targets} via {made.reflector}"),
+        (reflector, made.reflector_device, made.reflector, f"local {targets} dev lo"),
+    ):
+        up = f"link set lo up\nlink set {device} up\naddr add {address}/30 dev {device}\n"
+        _ip(name, f"{up}route add {route}\n")
     ping_sockets = "echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range\n"
     namespace.run_inside({sender: ping_sockets})
+
+
+def _pair(space: str, device: str, peer_space: str, peer: str) -> str:
+    return f"link add {device} netns {space} type veth peer name {peer} netns {peer_space}\n"
+
+
+def _ip(space: str, lines: str) -> None:
+    namespace.run(["ip", "-n", space, "-batch", "-"], lines)
