@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from console.running import set_up_logs, stop_event
+from console.running import set_up_logs, share_heaps, stop_event
 from console.single import only_one
 from linkgauge.clock import Clock, SystemClock, read_clock_quality, seconds
 from linkgauge.model import Probe
@@ -40,6 +40,7 @@ def run(
     config: Annotated[Path, typer.Option(help="The agent's settings.")] = Path("/etc/linkgauge/agent.yaml"),
 ) -> None:
     """Run the agent of this node until SIGTERM or Ctrl-C."""
+    share_heaps()
     settings = load(config)
     token = read_token(settings)
     set_up_logs()

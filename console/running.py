@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import signal
 import threading
 import time
+
+_M_ARENA_MAX = -8
+"""A parameter of mallopt(3)."""
 
 
 class _Line(logging.Formatter):
@@ -29,6 +33,16 @@ def set_up_logs() -> None:
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a round that is skipped is no news
     for room in ("probes", "collector", "quality", "alerts", "console", "linkgauge"):
         logging.getLogger(room).setLevel(logging.INFO)
+
+
+def share_heaps() -> None:
+    """Let all threads use two heaps instead of eight for each core; call it before there are threads.
+
+    Each heap keeps what was freed in it, and an agent's threads do the same work one after the other.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # only glibc's allocator has such heaps
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 2)
 
 
 def stop_event() -> threading.Event:

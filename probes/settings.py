@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from linkgauge.errors import ConfigError
-from linkgauge.inventory import Name
+from linkgauge.model import NAME
 from linkgauge.probing import Model, Port
 from linkgauge.yaml_file import read_yaml
 from probes.keys import read_keys
@@ -28,6 +28,7 @@ def _address(text: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(_address)]
+Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
 
 
 class OutboxSettings(Model):
