@@ -7,24 +7,28 @@ reply for which no number is missing never reached the reflector: lost on the wa
 For two replies a, b that are neighbours in the reflector's order, h = Rb - Ra - 1 numbers are missing and u
 packets sent between them are without a reply: min(h, u) of these were lost backward, the others forward.
 Which of the u it was cannot be known when h < u; the last ones are named, so that the counts are exact.
-Replies to copies of a packet have a number too and are taken into account (`copies`). Where packets overtook
-each other, numbers are missing between neighbours not sent in that order: they belong to the losses nearest
-to them. Losses before the first or after the last reply of a stretch, or across a restart of the reflector,
+Replies to copies of a packet have a number too and are taken into account (`copies`); a copy whose reply was
+lost leaves a missing number that cannot be told from a packet's. Where packets overtook each other, numbers
+are missing between neighbours not sent in that order: they belong to the losses nearest to them. Losses before the first or after the last reply of a stretch, or across a restart of the reflector,
 stay without a direction.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 RESTART_FALL = 64
-"""A fall of the reflector's number by more than this, while packets go on, is a restart, not reordering."""
-NEARBY = 64
-"""How far from a missing number its packet is looked for when packets overtook each other, in packets."""
+"""A jump of the reflector's number by more than this beyond the packets sent is a restart, not reordering."""
+NEARBY = 8
+"""At least so far from a missing number its packet is looked for when packets overtook each other."""
+FARTHEST = 48
+"""And so far where others have taken what was nearer; less than is looked at around a window."""
 _SEQ_SPAN = 1 << 40
+_SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 
 
 class Direction(IntEnum):
@@ -54,57 +58,94 @@ def attribute(
     row = np.flatnonzero(~lost)
     if not len(row):
         return direction
-    stretch, unwrapped = _unwrap(session[row], number[row])
+    stretch, unwrapped = _unwrap(session[row], seq[row], number[row])
     direction[_between(row, stretch, lost)] = Direction.FORWARD
     order_row, order_stretch, order_number = _with_copies(
         row, stretch, unwrapped, session, seq, number, copies
     )
     by_number = np.lexsort((order_number, order_stretch))
-    a, b = by_number[:-1], by_number[1:]
-    missing = order_number[b] - order_number[a] - 1
-    lost_before = np.concatenate([[0], np.cumsum(lost)])
-    silent = lost_before[order_row[b]] - lost_before[order_row[a]]
-    gap = (order_stretch[a] == order_stretch[b]) & (missing > 0)
-    placed = np.where(order_row[b] > order_row[a], np.minimum(missing, np.maximum(silent, 0)), 0)
-    lost_row = np.flatnonzero(lost)
-    count = placed[gap]
-    end = np.searchsorted(lost_row, order_row[b[gap]])
-    before = np.repeat(np.cumsum(count) - count, count)
-    direction[lost_row[np.repeat(end - count, count) + np.arange(len(before)) - before]] = Direction.BACKWARD
-    unplaced = gap & (missing > placed)
-    for here, lacking in zip(b[unplaced], (missing - placed)[unplaced], strict=True):
-        _place_nearby(direction, session, int(order_row[here]), int(lacking), copies)
+    order_row, order_stretch, order_number = (
+        column[by_number] for column in (order_row, order_stretch, order_number)
+    )
+    missing = np.diff(order_number) - 1
+    gap = np.flatnonzero((np.diff(order_stretch) == 0) & (missing > 0))
+    lacking = missing[gap] - _place(direction, lost, order_row[gap], order_row[gap + 1], missing[gap])
+    if lacking.any():
+        _place_nearby(direction, session, order_row, by_number < len(row), order_row[gap + 1], lacking)
     return direction
+
+
+def _place(
+    direction: NDArray[np.int8],
+    lost: NDArray[np.bool_],
+    a: NDArray[np.intp],
+    b: NDArray[np.intp],
+    missing: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Between replies in rows a[i] and b[i] so many numbers are missing: the last losses between them were
+    backward. Returns for how many of each gap there was a loss that no other gap had taken.
+    """
+    lost_row = np.flatnonzero(lost)
+    end = np.searchsorted(lost_row, b)
+    count = np.clip(end - np.searchsorted(lost_row, a), 0, missing)
+    owner = np.repeat(np.arange(len(a)), count)
+    place = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
+    taken, first = np.unique(lost_row[np.repeat(end - count, count) + place], return_index=True)
+    direction[taken] = Direction.BACKWARD
+    return np.bincount(owner[first], minlength=len(a))
 
 
 def _place_nearby(
     direction: NDArray[np.int8],
     session: NDArray[np.int64],
-    at: int,
-    count: int,
-    copies: NDArray[np.int64] | None,
+    order_row: NDArray[np.intp],
+    is_reply: NDArray[np.bool_],
+    at: NDArray[np.intp],
+    lacking: NDArray[np.int64],
 ) -> None:
-    """`count` numbers are missing near row `at`, but not between packets in order: some were overtaken.
+    """lacking[i] numbers are missing near row at[i], but not between packets in order: some were overtaken.
 
     They are the numbers of the nearest losses that were taken for forward; where packets were copied on the
     way out they may be those of copies as well, so the direction of these losses is then not known.
+    order_row: of the replies in order of their numbers; is_reply: not of a copy.
     """
-    near = np.arange(max(0, at - NEARBY), min(len(direction), at + NEARBY))
-    near = near[(direction[near] == Direction.FORWARD) & (session[near] == session[at])]
-    copied = copies is not None and bool((copies[:, 0] == session[at]).any())
-    known = Direction.UNATTRIBUTED if copied else Direction.BACKWARD
-    direction[near[np.argsort(np.abs(near - at), kind="stable")[:count]]] = known
+    row = order_row[is_reply]
+    owner = session[row]
+    overtaken = np.maximum.accumulate(row) - row  # sessions and stretches follow each other
+    copied = set(session[order_row[~is_reply]].tolist())
+    for again in (False, True):
+        for i in np.flatnonzero(lacking):
+            here, one = int(at[i]), int(session[at[i]])
+            first, end = (int(np.searchsorted(session, one, side)) for side in _SIDES)
+            own = slice(*(int(np.searchsorted(owner, one, side)) for side in _SIDES))
+            far = max(int(overtaken[own].max()), 1 if one in copied else NEARBY)
+            if again:  # near the ends it may be one of the packets beyond them
+                far = 0 if one in copied else min(FARTHEST, far + min(here - first, end - here))
+            near = np.arange(max(first, here - far), min(end, here + far + 1))
+            free = direction[near] == Direction.FORWARD
+            if one not in copied:
+                free |= direction[near] == Direction.UNATTRIBUTED
+            near = near[free]
+            near = near[np.argsort(np.abs(near - here), kind="stable")[: lacking[i]]]
+            direction[near] = Direction.UNATTRIBUTED if one in copied else Direction.BACKWARD
+            lacking[i] -= len(near)
 
 
 def _unwrap(
-    session: NDArray[np.int64], number: NDArray[np.int64]
+    session: NDArray[np.int64], seq: NDArray[np.int64], number: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Stretch of each reply (a new one per session and reflector restart), and its number without wrap."""
+    """Stretch of each reply (a new one per session and reflector restart), and its number without wrap.
+
+    After a restart the number is at most that of the packets without a reply just before; or it is so far
+    from the last that overtaking does not explain it.
+    """
     step = (np.diff(number) + 2**31) % 2**32 - 2**31
+    sent = np.diff(seq)
     new_session = np.diff(session) != 0
-    restart = ~new_session & ((step < -RESTART_FALL) | ((step < 0) & (number[1:] == 0)))
-    stretch = np.concatenate([[0], np.cumsum(new_session | restart)])
-    unwrapped = np.concatenate([[0], np.cumsum(np.where(new_session | restart, 0, step))])
+    restart = (step < -RESTART_FALL) | (step > sent + RESTART_FALL) | ((step < 0) & (number[1:] < sent))
+    new = new_session | restart
+    stretch = np.concatenate([[0], np.cumsum(new)])
+    unwrapped = np.concatenate([[0], np.cumsum(np.where(new, 0, step))])
     return stretch.astype(np.int64), unwrapped.astype(np.int64)
 
 
@@ -127,7 +168,8 @@ def _with_copies(
     number: NDArray[np.int64],
     copies: NDArray[np.int64] | None,
 ) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
-    """Replies and the further replies to the same packets: row, stretch, unwrapped number of each."""
+    """Replies, and further ones to the same packets that have a number of their own: row, stretch, unwrapped
+    number of each."""
     if copies is None or not len(copies):
         return row, stretch, unwrapped
     key = session * _SEQ_SPAN + seq
@@ -139,8 +181,9 @@ def _with_copies(
     known = (reply < len(row)) & (row[np.minimum(reply, len(row) - 1)] == copy_row)
     copy_row, reply, further = copy_row[known], reply[known], further[known]
     away = (further - number[copy_row] + 2**31) % 2**32 - 2**31
+    own = away != 0
     return (
-        np.concatenate([row, copy_row]),
-        np.concatenate([stretch, stretch[reply]]),
-        np.concatenate([unwrapped, unwrapped[reply] + away]),
+        np.concatenate([row, copy_row[own]]),
+        np.concatenate([stretch, stretch[reply[own]]]),
+        np.concatenate([unwrapped, (unwrapped[reply] + away)[own]]),
     )

@@ -138,4 +138,4 @@ def test_backward_loss_is_not_told_as_forward_when_packets_overtake(seed: int, o
             apart.add(i)
     forward, backward, unattributed = counts(judge(reflected(fates, 0, frozenset(apart))))
     assert forward + backward + unattributed == fates.count(BACKWARD)
-    assert forward <= 1
+    assert forward <= 2  # at either end a number may be that of a packet beyond it
