@@ -46,7 +46,7 @@ def columns(fates: Fates, group: Ints, dscp: Ints, groups: int) -> dict[str, Any
         "remarked_backward": each(marked & (back >> 2 != asked)),
         "bleached_backward": each(replied_ect & ((back & 3) == 0)),
         "ce_backward": each(marked & ((back & 3) == CE)),
-        "dscp_forward": most_frequent(np.where(marked, out >> 2, -1), group, groups),
+        "dscp_forward": most_frequent(np.where(marked, out >> 2, np.int16(-1)), group, groups),
         "dscp_backward": most_frequent(back >> 2, group, groups),
         "hops_forward": _hops(reply["ttl_out"], group, groups),
         "hops_backward": _hops(reply["ttl_back"], group, groups),

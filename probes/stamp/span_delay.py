@@ -76,7 +76,8 @@ def _bound_us(error: NDArray[np.uint16], own_error_ns: float, group: Ints, group
     bound = np.full(groups, np.nan)
     if len(error) and np.isfinite(own_error_ns):
         worst = np.full(groups, -np.inf)
-        np.maximum.at(worst, group, error_ns(error) + own_error_ns)  # NaN stays NaN
+        with np.errstate(invalid="ignore"):
+            np.maximum.at(worst, group, error_ns(error) + own_error_ns)  # NaN stays NaN
         known = np.isfinite(worst)
         bound[known] = worst[known] / NS_PER_US
     return bound
