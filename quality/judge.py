@@ -5,8 +5,9 @@ reverse link, so where that link was measured by a fit agent in the same window,
 one fault gives one finding. Where the far end's own rows say that it was not fit, the forward excess is NaN:
 what it did not take is its own loss. Loss while a throughput test of our own ran counts: others on the link
 see it as well. Numbers of the window are NaN unless a fit agent measured it; delay also when such a test ran.
-In a window in which nothing came back, every loss without a known direction counts as forward loss (see
-quality.loss): a dead link breaches its objective. Its delay is NaN.
+In a window in which nothing came back, or more was lost than both directions may lose, every loss without a
+known direction counts as forward loss (see quality.loss): a dead link breaches its objective, and so does one
+with a dead flow. The delay of a dead link is NaN.
 
 Bad flows (quality.flows) and probes that disagree (quality.divergence) are told beside the verdicts and
 change none: the loss of a bad flow is part of the link's loss already.
@@ -102,11 +103,12 @@ def _loss(window: Evidence, objectives: Objectives, unfit_end: NDArray[np.bool_]
     fit = window.fit
     measured, is_fit = (np.bincount(each.link, minlength=each.links) for each in (window, fit))
     told_elsewhere = (objectives.reverse >= 0) & (is_fit[objectives.reverse] > 0)
+    forward = loss.forward(fit).by(fit.link, fit.links)
     columns = {
         "measured": measured,
         "fit": is_fit,
         "loss_objective_ratio": objectives.loss_ratio,
-        **_direction("forward", loss.forward(fit).by(fit.link, fit.links), objectives),
+        **_direction("forward", forward.placed(objectives.loss_ratio, ALERT_CONFIDENCE), objectives),
         **_direction("backward", loss.backward(fit).by(fit.link, fit.links), objectives),
     }
     columns["loss_backward_excess_ratio"] = np.where(

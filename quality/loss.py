@@ -1,9 +1,15 @@
 """Loss of each direction, with what is not known of it. Pure.
 
 A loss whose direction cannot be told (`lost_unattributed`) may lie in either: it counts in `most` of both
-directions and in `least` of neither. One exception: in a window in which nothing came back at all, `least`
-of the forward direction has it too, because a link that carries nothing must be found, and the direction it
-is judged in is its own. Packets that were refused were answered by an ICMP error: they are neither carried
+directions and in `least` of neither. It counts in `least` of the forward direction too, because that is the
+one that a link is judged in and trouble must be found:
+
+- in a window in which nothing came back at all;
+- where the forward losses and those without a direction together are surely more than both directions may
+  lose, twice the objective (`Losses.placed`): then one of them breaks it, whichever it is. So a dead flow, of
+  which nothing comes back to tell the direction, and a far end that counts nothing are judged as well.
+
+Packets that were refused were answered by an ICMP error: they are neither carried
 nor lost, and no part of the trials.
 """
 
@@ -52,6 +58,12 @@ class Losses:
     def upper(self, level: float) -> Reals:
         """Upper bound of the ratio (n,) at this one-sided confidence; NaN without trials."""
         return confidence.upper(self.most, self.trials, level)
+
+    def placed(self, objective_ratio: Reals, level: float) -> Losses:
+        """With the losses of unknown direction in `least`, where all of them are more than twice the
+        objective (n,) at this one-sided confidence."""
+        surely = confidence.lower(self.most, self.trials, level) > 2 * objective_ratio
+        return Losses(self.trials, np.where(surely, self.most, self.least), self.most)
 
     def by(self, group: Rows, groups: int) -> Losses:
         """Sums over the windows of each group, (groups,)."""

@@ -59,6 +59,7 @@ def assess(evidence: Evidence, received_bps: Reals, objectives: Objectives) -> P
     told_elsewhere = (objectives.reverse >= 0) & (windows[objectives.reverse] > 0)
     window_losses = loss.forward(fit), loss.backward(fit)
     forward, backward = (losses.by(fit.link, fit.links) for losses in window_losses)
+    forward = forward.placed(objectives.loss_ratio, VERDICT_CONFIDENCE)
     up = _worse(forward.upper(VERDICT_CONFIDENCE), backward.upper(VERDICT_CONFIDENCE), told_elsewhere)
     low = _worse(forward.lower(VERDICT_CONFIDENCE), backward.lower(VERDICT_CONFIDENCE), told_elsewhere)
     unloaded = fit.unloaded

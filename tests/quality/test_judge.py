@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from linkgauge.model import DEFAULT_TIERS, DelayBasis, Link, LinkSpec, Tier, Verdict
+from quality.confidence import VERDICT_CONFIDENCE
 from quality.evidence import gather
 from quality.judge import judge
 from quality.objectives import Objectives
@@ -107,12 +109,30 @@ def test_a_dead_link_breaches_forward_only() -> None:
 
 
 def test_losses_without_direction_widen_both_bounds() -> None:
-    state = judged([row(lost_forward=5, lost_unattributed=10, replied=85)])
+    state = judged([row(sent=5_000, lost_forward=5, lost_unattributed=4, replied=4_991)])
+    five, nine = (judged([row(sent=5_000, lost_forward=each)]) for each in (5, 9))
     assert math.isnan(state["loss_forward_ratio"])
-    assert state["loss_forward_lower_ratio"] == judged([row(lost_forward=5)])["loss_forward_lower_ratio"]
-    assert state["loss_forward_upper_ratio"] == judged([row(lost_forward=15)])["loss_forward_upper_ratio"]
+    assert state["loss_forward_lower_ratio"] == five["loss_forward_lower_ratio"]
+    assert state["loss_forward_upper_ratio"] == nine["loss_forward_upper_ratio"]
     assert state["loss_backward_lower_ratio"] == 0.0
-    assert state["loss_backward_upper_ratio"] > 0.1
+    assert state["loss_backward_upper_ratio"] > 0.0008
+
+
+def test_more_losses_without_direction_than_both_directions_may_lose_break_the_objective() -> None:
+    """A dead flow of 16 never tells where its packets are lost; nor does a far end that counts nothing."""
+    state = judged([row(window, lost_unattributed=6, replied=94) for window in range(30)])
+    assert (state["loss_forward_ratio"], state["verdict_loss"]) == (0.06, MISSED)
+    assert state["loss_forward_excess_ratio"] > 0
+    assert state["loss_backward_lower_ratio"] == 0.0
+
+
+@pytest.mark.parametrize(("lost", "verdict"), [(0, MET), (5, UNKNOWN), (10, UNKNOWN), (11, MISSED)])
+def test_twice_the_objective_is_the_bound_for_losses_without_direction(lost: int, verdict: Verdict) -> None:
+    """3 000 packets, objective 0.1 %: of 11 lost ones the lower bound is 6.2, of 10 it is 5.4; 6 may be."""
+    rows = [
+        row(at, lost_unattributed=lost if at == 0 else 0, replied=100 - lost * (at == 0)) for at in range(30)
+    ]
+    assert judged(rows)["verdict_loss"] == verdict
 
 
 def test_refused_packets_are_no_evidence() -> None:
@@ -285,6 +305,9 @@ def _twin(rows: list[dict[str, Any]], link: Link) -> dict[str, float]:
         parts = ((each["lost_forward"] + unknown, n), (each["lost_backward"] + unknown, back))
         lost = max((part / whole for part, whole in parts if whole > 0), default=1.0)
         available += lost < 0.5
+    both_may_lose = 2 * DEFAULT_TIERS["region"].loss_ratio
+    if most and binom.sf(most - 1, trials, both_may_lose) < 1 - VERDICT_CONFIDENCE:
+        least = most
     return {"windows": len(fit), "trials": trials, "least": least, "most": most, "available": available}
 
 
