@@ -1,7 +1,7 @@
 """Our engine in a process of its own at the sender's end, as the benchmarks need it; and our reflector.
 
-Run as a module it is the child: takes a Job as JSON in its one argument, runs the engine until it has
-delivered so many windows or its standard input ends, and prints what each delivery brought.
+Run as a module it is the child: takes a Job as a line of JSON on its standard input, runs the engine until it
+has delivered so many windows or its input ends, and prints what each delivery brought.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import ROOT
@@ -49,10 +50,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One window as it was handed over: the process's CPU time and the clock then; sums of its counts."""
+    """One window as it was handed over: the process's CPU time and the clock then; sums of its counts.
+
+    waited_s: how long the engine's thread has waited so far for a core that others had.
+    """
 
     cpu_s: float
     mono_s: float
+    waited_s: float
     start_ns: int
     loop_lag_max_us: float
     unfit: int
@@ -75,9 +80,12 @@ def plan_of(job: Job) -> Plan:
 @contextlib.contextmanager
 def engine(world: World, job: Job) -> Iterator[subprocess.Popen[str]]:
     """The child at the sender's end; `deliveries` waits for what it tells, `end` ends it before."""
-    argv = world.at_sender([sys.executable, "-m", "benchmarks.ours", json.dumps(asdict(job))])
+    argv = world.at_sender([sys.executable, "-m", "benchmarks.ours"])
     process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stdin is not None
     try:
+        process.stdin.write(json.dumps(asdict(job)) + "\n")
+        process.stdin.flush()
         yield process
     finally:
         if process.poll() is None:
@@ -108,7 +116,10 @@ def run(world: World, job: Job) -> list[Delivery]:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Steady state of a job: from the first delivered window to the one before the unfinished last."""
+    """Steady state of a job: from the first delivered window to the one before the unfinished last.
+
+    waited_ratio: share of the time in which the engine would have run but others had its core.
+    """
 
     per_cpu_s: float
     rate_pps: float
@@ -117,6 +128,7 @@ class Cost:
     lost: int
     missed: int
     loop_lag_max_us: float
+    waited_ratio: float
 
 
 def cost(found: list[Delivery], windows: int) -> Cost:
@@ -135,6 +147,7 @@ def cost(found: list[Delivery], windows: int) -> Cost:
         sum(one.sums["sent"] for one in kept) - answered,
         sum(one.sums["missed"] for one in kept),
         round(max(one.loop_lag_max_us for one in kept), 1),
+        round((last.waited_s - first.waited_s) / wall, 4),
     )
 
 
@@ -150,15 +163,15 @@ def reflector(world: World, port: int, *listen: str) -> Iterator[subprocess.Pope
 
 
 def _child() -> None:
-    job = Job(**json.loads(sys.argv[1]))
+    job = Job(**json.loads(sys.stdin.readline()))
     ended = threading.Event()
-    taken: list[tuple[float, float, Frame, Fitness]] = []
+    taken: list[tuple[float, float, float, Frame, Fitness]] = []
     whole: list[bool] = []
 
     def deliver(frames: Mapping[str, Frame], fitness: Fitness) -> None:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         window = frames["window"]
-        taken.append((usage.ru_utime + usage.ru_stime, time.monotonic(), window, fitness))
+        taken.append((usage.ru_utime + usage.ru_stime, time.monotonic(), _waited_s(), window, fitness))
         whole.append(not window.count("revision").any())
         if sum(whole) > job.windows:
             ended.set()
@@ -170,13 +183,17 @@ def _child() -> None:
     threading.Thread(target=until_input_ends, daemon=True).start()
     made = Engine(plan_of(job), SystemClock(), read_clock_quality, deliver, lambda start, end: False)
     made.start()
-    print("started", file=sys.stderr, flush=True)
     ended.wait()
     made.stop()
     json.dump([asdict(_told(job, *one)) for one in taken], sys.stdout)
 
 
-def _told(job: Job, cpu_s: float, mono_s: float, frame: Frame, fitness: Fitness) -> Delivery:
+def _waited_s() -> float:
+    """Of the calling thread (proc(5): run-queue wait of schedstat)."""
+    return int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+
+
+def _told(job: Job, cpu_s: float, mono_s: float, waited_s: float, frame: Frame, fitness: Fitness) -> Delivery:
     counts = [one.name for one in frame.table.fields if one.kind is Kind.COUNT]
     sums = {name: int(frame.count(name).sum()) for name in counts}
     rows: list[dict[str, Any]] = []
@@ -185,7 +202,9 @@ def _told(job: Job, cpu_s: float, mono_s: float, frame: Frame, fitness: Fitness)
         columns |= {name: frame.real(name).tolist() for name in REAL_COLUMNS}
         columns |= {"link": frame.text("link").tolist(), "start_ns": frame.count("start_ns").tolist()}
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return Delivery(cpu_s, mono_s, fitness.start_ns, fitness.loop_lag_max_us, fitness.unfit, sums, rows)
+    return Delivery(
+        cpu_s, mono_s, waited_s, fitness.start_ns, fitness.loop_lag_max_us, fitness.unfit, sums, rows
+    )
 
 
 if __name__ == "__main__":
