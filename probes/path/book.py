@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from probes.path.way import Way, differing, merged
 
 Flow = tuple[str, int, int]
 """Link, DSCP, number of the flow."""
 SPRAY_ROUNDS = 120
-"""Sweeps of all links after which two addresses seen to alternate are taken for different again."""
+MOST_SPRAYED = 4096
+"""Pairs of addresses that are remembered as one hop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Book:
     def __init__(self) -> None:
         self._known: dict[Flow, Known] = {}
         self._depth: dict[str, int] = {}
-        self._sprayed: dict[frozenset[str], int] = {}
+        self._sprayed: dict[tuple[str, str], int] = {}
 
     def known(self, flow: Flow) -> Known | None:
         """What is known of a flow."""
@@ -59,10 +61,14 @@ class Book:
 
     def sprayed(self, addresses: Iterable[str], round_number: int) -> None:
         """Addresses that alternated at one hop of one flow: a balancer sprays packets; they are one to us."""
-        some = sorted(set(addresses))
-        for at, one in enumerate(some):
-            for other in some[at + 1 :]:
-                self._sprayed[frozenset((one, other))] = round_number
+        for one, other in combinations(sorted(set(addresses)), 2):
+            self._sprayed.pop((one, other), None)  # so that the latest stand last
+            self._sprayed[one, other] = round_number
+        for pair in list(self._sprayed)[:-MOST_SPRAYED]:
+            del self._sprayed[pair]
+
+    def forget_sprayed(self, round_number: int) -> None:
+        """Take addresses for different again that did not alternate for `SPRAY_ROUNDS` rounds."""
         self._sprayed = {
             pair: last for pair, last in self._sprayed.items() if round_number - last < SPRAY_ROUNDS
         }
@@ -71,17 +77,8 @@ class Book:
         """What is known of all flows of a link in a class."""
         return [known for flow, known in self._known.items() if flow[:2] == (link, dscp)]
 
-    def keep(self, links: Collection[str], classes: Collection[int], flows: int) -> None:
-        """Forget what is not among these links, classes and flow numbers."""
-        self._known = {
-            flow: known
-            for flow, known in self._known.items()
-            if flow[0] in links and flow[1] in classes and flow[2] < flows
-        }
-        self._depth = {link: depth for link, depth in self._depth.items() if link in links}
-
     def _alike(self, one: str, other: str) -> bool:
-        return frozenset((one, other)) in self._sprayed
+        return (min(one, other), max(one, other)) in self._sprayed
 
     def _note_depth(self, flow: Flow, way: Way) -> None:
         if way.reached:

@@ -104,13 +104,13 @@ class Events:
         self._steps = [step for step in self._steps if not self._explain(step, now_ns, sights)]
         waiting = []
         for move in self._moves:
-            if now_ns < move.new_ns + self._settle_ns:
+            if 0 <= now_ns - move.new_ns < self._settle_ns:  # a clock set back ends the wait
                 waiting.append(move)
             else:
                 self._told.append(move)
                 self.add(_path(move))
         self._moves = waiting
-        self._told = [move for move in self._told if now_ns < move.new_ns + self._patience_ns]
+        self._told = [move for move in self._told if 0 <= now_ns - move.new_ns < self._patience_ns]
         ready, self._ready = self._ready, []
         return ready
 
@@ -129,7 +129,7 @@ class Events:
         after_ns = step.since_ns + self._window_ns
         same = sum(one.since_ns <= step.since_ns and one.seen_ns >= after_ns for one in known)
         waits = not known or any(one.seen_ns < after_ns for one in known)
-        if waits and now_ns < step.found_ns + self._patience_ns:
+        if waits and 0 <= now_ns - step.found_ns < self._patience_ns:
             return False
         if same:
             before, after = (f"{us:.0f} us" for us in (step.before_us, step.after_us))

@@ -21,7 +21,7 @@ from probes.flight import Caught, Flight
 from probes.path.hops import Packets
 
 FLIGHT = 4
-NAP_NS = 50_000_000
+NAP_NS = 200_000_000
 """Flights that are due within this time go out together."""
 MOST_WAITING = 200
 """Batches that may lie in the inbox while packets are sent."""

@@ -113,10 +113,11 @@ class Packets:
 
     def first_answers(self, hops: int) -> NDArray[np.int64]:
         """(sweeps, hops + 1) int64: row of the first answered packet with that hop limit, -1 = none."""
-        best = np.full((len(self._peers), hops + 1), -1, np.int64)
-        rows = np.flatnonzero(np.isin(self.fate, (Fate.HOP, Fate.REACHED, Fate.BARRED)))[::-1]
-        best[self.sweep[rows], self.hop[rows]] = rows
-        return best
+        first = np.full((len(self._peers), hops + 1), -1, np.int64)
+        rows = np.flatnonzero(np.isin(self.fate, (Fate.HOP, Fate.REACHED, Fate.BARRED)))
+        places, which = np.unique(self.sweep[rows] * (hops + 1) + self.hop[rows], return_index=True)
+        first.ravel()[places] = rows[which]
+        return first
 
     def ends(self, first: NDArray[np.int64]) -> NDArray[np.int64]:
         """(sweeps,) int64: smallest hop limit at which the way ended; the width of `first` where none did."""

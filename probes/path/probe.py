@@ -6,10 +6,10 @@ errors come back by IP_RECVERR with kernel stamps, the quoted packet and its ext
 So no privilege is needed, and with CAP_NET_RAW raw sockets would add nothing: they see the same errors,
 only without the kernel's matching to our sockets.
 
-Pace: at most `MOST_PPS` packets per second; a round is stretched over `SPREAD` of the interval. Each hop
-gets one packet for each flow, at most 3 where it is silent, 6 more where it seems to have changed. Sweeps
-that do not fit into a round come first in the next. A change is told only when a second sweep right after
-confirms it, which a balancer that sprays single packets does not pass.
+Pace: at most `MOST_PPS` packets per second, in bursts of a fifth of it; a round is stretched over `SPREAD`
+of the interval. Each hop gets one packet for each flow, at most 3 where it is silent, 6 more where it seems
+to have changed. Sweeps that do not fit into a round come first in the next. A change is told only when a
+second sweep right after confirms it, which a balancer that sprays single packets does not pass.
 """
 
 from __future__ import annotations
@@ -109,6 +109,7 @@ class PathProber:
         """Sweep the flows whose turn it is; returns PATH rows. Blocks for at most about the interval."""
         start = self._clock.now()
         self._rounds += 1
+        self._book.forget_sprayed(self._rounds)
         flows = self._rota.next(self._room())
         targets = [Target(*self._ends[link], dscp, flow) for link, dscp, flow in flows]
         may_go_on = self._until(start.mono_ns + int(LATEST * self._interval_ns))

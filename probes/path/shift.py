@@ -24,6 +24,8 @@ NOISE_US = 20.0
 """Noise of software time stamps, added to the deviation."""
 LEARN, MEMORY, RENEW = 18, 90, 6
 """Windows before a baseline is used, windows that it is made of, windows between two renewals."""
+SET_BACK_NS = 600_000_000_000
+"""A window so much older than the last is no correction of it: the clock was set back."""
 _MAD_TO_DEVIATION = 1.4826
 
 Reals = NDArray[np.float64]
@@ -75,7 +77,8 @@ class Shifts:
 
     def take(self, rows: Rows, start_ns: Ints, min_us: Reals) -> list[Shift]:
         """One window of each series named, rows distinct; unknown (NaN) and older windows are passed over."""
-        fresh = np.isfinite(min_us) & (start_ns > self._last_ns[rows])
+        ahead_ns = start_ns - self._last_ns[rows]
+        fresh = np.isfinite(min_us) & ((ahead_ns > 0) | (ahead_ns < -SET_BACK_NS))
         rows, start_ns, min_us = rows[fresh], start_ns[fresh], min_us[fresh]
         self._last_ns[rows] = start_ns
         at = (rows, self._count[rows] % MEMORY)

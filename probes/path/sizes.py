@@ -38,10 +38,6 @@ class Sizes:
         """The MTU of flow 0 of a link as last found."""
         return self._known[link][0] if link in self._known else None
 
-    def keep(self, links: Collection[str]) -> None:
-        """Forget all other links."""
-        self._known = {link: dated for link, dated in self._known.items() if link in links}
-
     def search(
         self, targets: Mapping[str, Target], thorough: Collection[str], send: Send, more: Callable[[], bool]
     ) -> dict[str, int]:

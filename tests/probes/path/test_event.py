@@ -106,6 +106,12 @@ def test_a_shift_that_no_sweep_surrounds_is_counted() -> None:
     assert out.untold == 1
 
 
+def test_a_clock_that_is_set_back_ends_the_wait() -> None:
+    out = events()
+    out.moved(move(0, 60))
+    assert [event.kind for event in at(out, -3600, Seen())] == [EventKind.PATH]
+
+
 def test_rows_carry_what_the_event_says() -> None:
     frame = event_frame([Event("l", 46, EventKind.MTU, T0, S, 1, "1500", "1400")])
     assert (frame.text("class")[0], frame.text("kind")[0]) == ("46", "mtu")

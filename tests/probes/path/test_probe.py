@@ -65,6 +65,12 @@ def test_a_sweep_tells_hops_round_trips_and_mtu() -> None:
     assert frame.real("mtu_bytes")[0] == 1500
 
 
+def test_a_plan_without_links_has_nothing_to_sweep() -> None:
+    path = prober(fixed(""), path_plan(0))
+    assert path.round().rows == 0
+    assert events(path) == []
+
+
 def test_rows_travel() -> None:
     frame = prober(fixed("10.0.0.1 *"), path_plan(2)).round()
     batch = decode(encode(Batch("n1", "b", 1, 1, {"path": frame})))

@@ -73,3 +73,13 @@ def test_unknown_and_old_windows_are_passed_over() -> None:
         assert shifts.take(both, np.full(2, WINDOW), np.array([9_000.0, 9_000.0])) == []
     later = [shifts.take(both, np.full(2, at * WINDOW), np.array([900.0, 1.0])) for at in range(60, 66)]
     assert [(shift.series, shift.since_ns) for some in later for shift in some] == [(0, 60 * WINDOW)]
+
+
+def test_a_clock_that_was_set_back_does_not_blind() -> None:
+    shifts = Shifts()
+    shifts.grow(1)
+    one, hour = np.arange(1), 360
+    for at in range(hour, hour + LEARN + 10):
+        assert shifts.take(one, np.full(1, at * WINDOW), np.array([100.0])) == []
+    later = [shifts.take(one, np.full(1, at * WINDOW), np.array([900.0])) for at in range(1, 9)]
+    assert [shift.since_ns for some in later for shift in some] == [WINDOW]
