@@ -172,8 +172,8 @@ class LiveState:
             "delay_basis": DelayBasis(state["delay_basis"]).word if state else DelayBasis.NONE.word,
             "delay_us": _known((state or {}).get("delay_us")),
             "rtt_p50_us": _known(stamp.get("rtt_p50_us")),
-            "loss_forward_ratio": _known(stamp.get("loss_forward_ratio")),
-            "loss_backward_ratio": _known(stamp.get("loss_backward_ratio")),
+            "loss_forward_ratio": _told("loss_forward_ratio", stamp, state),
+            "loss_backward_ratio": _told("loss_backward_ratio", stamp, state),
             "received_bps": _known((test or {}).get("received_bps")),
             "flows_bad": state["flows_bad"] if state else None,
             "divergent": [p.value for p, bit in _DIVERGENT.items() if state and state["divergent"] & bit],
@@ -216,6 +216,12 @@ def _plain_columns(table: Table) -> tuple[str, ...]:
 
 def _word(state: Row | None, name: str) -> str:
     return Verdict(state[name]).word if state else Verdict.UNKNOWN.word
+
+
+def _told(name: str, *rows: Row | None) -> Any:
+    """The value of the first row that knows it: a window alone may not tell the direction of its losses."""
+    known = (_known(row.get(name)) for row in rows if row)
+    return next((value for value in known if value is not None), None)
 
 
 def _known(value: Any) -> Any:

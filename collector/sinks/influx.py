@@ -20,7 +20,9 @@ SPLITS = 400
 class InfluxSink:
     """Writes deliveries as points; connects at the first write, and anew after each trouble.
 
-    A refused request is halved until the lines at fault stand alone, so one bad line costs one line.
+    A row that comes again overwrites its point, field by field: a value that the later copy no longer knows
+    stays as it was. A refused request is halved until the lines at fault stand alone, so one bad line costs
+    one line.
     """
 
     def __init__(self, connect: Callable[[], Transport], tags: Tags, name: str = "influxdb") -> None:

@@ -157,7 +157,15 @@ def test_the_api_sees_numbers_words_and_none(live: LiveState) -> None:
     assert (link["age_s"], link["tags"]["tier"]) == (10.0, "metro")
     assert (link["flows_bad"], link["divergent"]) == (3, ["stamp", "tcp"])
     silent = found["g1>j1@private"]
+    assert (silent["loss_forward_ratio"], silent["flows_bad"], silent["divergent"]) == (None, None, [])
     assert (silent["verdict"], silent["age_s"], silent["probes"]) == ("unknown", None, {})
+
+
+def test_the_state_tells_a_loss_whose_direction_the_window_leaves_open(live: LiveState) -> None:
+    live.take(batch("j1", 1, _with(windows(LINKS), loss_forward_ratio=[math.nan, 0.5])), NOW_NS)
+    live.observe_state(_with(_state(2), loss_forward_ratio=[0.25, 0.75]))
+    found = {link["link"]: link["loss_forward_ratio"] for link in live.links(NOW_NS)}
+    assert [found[link] for link in LINKS] == [0.25, 0.5]
 
 
 def test_agents_are_told_with_age_boot_and_health(live: LiveState) -> None:
