@@ -35,6 +35,8 @@ OUTSIDE = {
 PURE = [
     *(f"linkgauge/{name}.py" for name in ("model", "schema", "frame", "histogram", "wire", "compute_id")),
     "probes/stamp/*.py",
+    *(f"probes/path/{name}.py" for name in ("book", "event", "extension", "fingerprint", "hops", "mtu")),
+    *(f"probes/path/{name}.py" for name in ("rota", "row", "shift", "sizes", "sweep", "watch", "way")),
     "probes/delays.py",
     *(f"probes/icmp/{name}.py" for name in ("packet", "arrivals", "targets")),
     "probes/certificate.py",
