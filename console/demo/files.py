@@ -21,6 +21,7 @@ RATE_PPS = 20.0
 STAMP_TIMEOUT_S = 1.0
 THROUGHPUT_S = 1.0
 THROUGHPUT_EVERY_S = 60.0
+PATH_EVERY_S = 15.0
 LOOPBACK_LIMIT_BPS = 50_000_000
 """Nothing limits loopback but the processor, which the probes need too."""
 _PROMISED_SHARE = 0.9
@@ -86,6 +87,7 @@ def inventory(topology: Topology, ports: Ports) -> dict[str, Any]:
             "stamp": {"rate_pps": RATE_PPS, "timeout_s": STAMP_TIMEOUT_S, "port": ports.stamp},
             "icmp": {"interval_s": 1, "timeout_s": 1},
             "tcp": {"interval_s": 2, "timeout_s": 1, "port": ports.tcp},
+            "path": {"interval_s": PATH_EVERY_S, "flows": 1},
             "throughput": {
                 "every_s": THROUGHPUT_EVERY_S,
                 "duration_s": THROUGHPUT_S,
