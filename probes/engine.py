@@ -31,6 +31,7 @@ from probes.noted import Fitness
 from probes.plan_sessions import staff
 from probes.raw_name import address_of
 from probes.self_probe import SelfProbe, Told
+from probes.sender import Sender
 from probes.stamp.packet import AUTHENTICATED_SIZE, SIZE, error_estimate
 from probes.stamp.reflector import Reflector
 from probes.stamp.window import Span
@@ -95,7 +96,7 @@ class Engine:
         self._deliver, self._under_test = deliver, under_test
         self._caught, self._host_unfit = caught, host_unfit
         keys = dict(keys or {}) if plan.authenticated else {}
-        peers = set(plan.peers)
+        peers = set(plan.peers) & keys.keys() if plan.authenticated else set(plan.peers)
         self._self: SelfProbe | None = None
         self._reflector = Reflector(
             lambda name: address_of(name) in peers or (self._self is not None and self._self.is_own(name)),
@@ -111,17 +112,19 @@ class Engine:
         first_mono_ns = now.mono_ns + self._window - now.wall_ns
         self._flights = Flights(plan.stamp_port, AUTHENTICATED_SIZE if plan.authenticated else SIZE, keys)
         self._launches: queue.SimpleQueue[Flight] = queue.SimpleQueue()
+        self._senders: list[Sender] = []
         try:
             staffed = staff(plan, keys, first_mono_ns, self._flights)
             self._sender, self.keyless = staffed.sender, staffed.keyless
+            self._senders.append(self._sender)
             if far_ends:
                 self._self = SelfProbe(plan, self._answering.sockets[-1].port, first_mono_ns)
+                self._senders.append(self._self.sender)
+            self._waiting = Waiting(self._answering.sockets)
         except BaseException:
-            self._answering.close()
+            self._close_sockets()
             raise
         self._closings = Closings(self._sender.sessions, staffed.groups)
-        self._senders = [self._sender, *([self._self.sender] if self._self else [])]
-        self._waiting = Waiting(self._answering.sockets)
         self._closing: list[_Closing] = []
         self._closer = ThreadPoolExecutor(1, "stamp-windows")
         self._closed: Future[None] | None = None
@@ -142,12 +145,17 @@ class Engine:
 
     def stop(self) -> None:
         """Stop sending, wait for the replies under way, hand over the unfinished window; then close."""
+        if self._stop.is_set():
+            return
         self._stop.set()
         self._waiting.wake()
         if self._thread.is_alive():
             self._thread.join()
         self._closer.shutdown()
         self._waiting.close()
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
         self._answering.close()
         for sender in self._senders:
             sender.close()

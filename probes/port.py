@@ -84,7 +84,10 @@ class Port:
         at = number & self._mask
         seq = self._seq[at]
         known = seq >= 0
-        sessions.stamped(self.session[self._row[at[known]]], seq[known], stamp_ns[known])
+        if sessions.stamped(self.session[self._row[at[known]]], seq[known], stamp_ns[known]):
+            # kernels before 6.8 number datagrams that an error of an earlier one kept from being sent
+            self.socket.number_anew()
+            self._began_anew()
         swept: NDArray[np.bool_] = seq == _SWEEP
         return swept
 

@@ -224,11 +224,14 @@ class BatchSocket:
         failed = int((numbers < 0).sum())
         self.send_failed += failed
         if failed and self.stamping:
-            self._number_anew()
+            self.number_anew()
         return numbers
 
-    def _number_anew(self) -> None:
-        """The kernel may have numbered what it did not send: begin at 0, or stamps go to wrong packets."""
+    def number_anew(self) -> None:
+        """Begin at 0: the kernel may have numbered what it did not send, and stamps went to wrong packets.
+
+        Stamps that are under way are given up.
+        """
         socket_option.stamp(self._sock, transmit=False)
         while self.returned() is not None:
             pass

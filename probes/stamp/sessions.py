@@ -32,8 +32,7 @@ REPLY = np.dtype(
 to the reflector; ttl_out, ttl_back: 255 = unknown; place: in the batch, for telling copies apart."""
 MARKED, OTHER_CLASS, T3_KERNEL = 1, 2, 4
 """Flags of a reply: tos_out is known; not sent in the class asked for; T3 is the far kernel's stamp."""
-REFUSED, UNREACHABLE, FAILED = 1, 2, 3
-"""What else became of a packet; see `Sessions.mishap`."""
+REFUSED, UNREACHABLE, FAILED = 1, 2, 3  # what else became of a packet: `Sessions.mishap`
 SHORTEST = 38
 """Octets of the shortest reply that is read: TWAMP-Light's up to the sender's Error Estimate."""
 MOST_PER_PACKET_NS = 3_000
@@ -110,7 +109,7 @@ class Sessions:
         self.missed = np.zeros(n, np.int64)
         self.discarded = np.zeros(len(Discard), np.int64)
         self.reported = np.zeros(n, np.int64)
-        """Packets before this one are in a window that was reported; replies to them go to `corrections`."""
+        """Earlier packets are in windows that were reported; replies to them go to `corrections`."""
         self._by_ssid = np.full(1 << 16, -1, np.int32)
         self._by_ssid[ends.ssid] = np.arange(n)
         self._words = np.ascontiguousarray(ends.names).view(np.uint64)
@@ -169,12 +168,13 @@ class Sessions:
         """The kernel would not send these."""
         self._mishap(rows, seq, np.full(len(rows), FAILED, np.int8))
 
-    def stamped(self, rows: Rows, seq: Ints, stamp_ns: Ints) -> None:
-        """Kernel transmit stamps; one that is not just after T1 as told is not believed."""
+    def stamped(self, rows: Rows, seq: Ints, stamp_ns: Ints) -> int:
+        """Kernel transmit stamps; believed only just after T1 as told. Returns how many were before it."""
         at = (rows, seq & self.mask)
         after = stamp_ns - self.told_ns[at]
         good = (after >= 0) & (after < self.timing.timeout_ns)
         self.kernel_t1_ns[rows[good], at[1][good]] = stamp_ns[good]
+        return int((after < 0).sum())
 
     def t1_ns(self, rows: Rows, seq: Ints) -> tuple[Ints, Mask]:
         """T1 of packets that are kept, as exact as it is known, and whether it is the kernel's."""
