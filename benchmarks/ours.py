@@ -52,7 +52,7 @@ class Job:
 class Delivery:
     """One window as it was handed over: the process's CPU time and the clock then; sums of its counts.
 
-    waited_s: how long the engine's thread has waited so far for a core that others had.
+    waited_s: how long its threads have waited so far for a core that others had.
     """
 
     cpu_s: float
@@ -189,8 +189,9 @@ def _child() -> None:
 
 
 def _waited_s() -> float:
-    """Of the calling thread (proc(5): run-queue wait of schedstat)."""
-    return int(Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    """Of all threads of this process (the run-queue wait of schedstat)."""
+    files = Path("/proc/self/task").glob("*/schedstat")
+    return sum(int(file.read_text(encoding="ascii").split()[1]) for file in files) / 1e9
 
 
 def _told(job: Job, cpu_s: float, mono_s: float, waited_s: float, frame: Frame, fitness: Fitness) -> Delivery:
