@@ -114,7 +114,7 @@ def test_flows_cover_the_paths(paths: int, flows: int) -> None:
 
 
 def test_what_the_inventory_says_of_probing_stands_in_the_plan(tmp_path: Path) -> None:
-    text = INVENTORY.replace("{backbone: 10.0.0.2}", "{backbone: 10.0.0.2}, reflector: twamp-light") + (
+    text = INVENTORY.replace("{backbone: 10.0.0.2}", "{backbone: 10.0.0.2}, reflector: stateless") + (
         "probing: {stamp: {classes: [46, 0], paths: 4, spacing: poisson, authenticated: true,"
         " size_bytes: 200, transmit_stamps: 'on'}, path: {interval_s: 30, flows: 2, max_hops: 12},"
         " tls: {port: 8443}}\n"
@@ -126,7 +126,7 @@ def test_what_the_inventory_says_of_probing_stands_in_the_plan(tmp_path: Path) -
     assert plan.transmit_stamps == "on"
     assert (plan.path_interval_ns, plan.path_flows, plan.path_max_hops) == (30 * S, 2, 12)
     assert (plan.tls_interval_ns, plan.tls_timeout_ns, plan.tls_port) == (60 * S, 2 * S, 8443)
-    assert [link.reflector for link in plan.links] == ["twamp-light", "stateful", "stateful"]
+    assert [link.reflector for link in plan.links] == ["stateless", "stateful", "stateful"]
     plain = plan_for(inventory(tmp_path), "j1")
     assert (plain.classes, plain.flows, plain.poisson, plain.tls_interval_ns) == ([0], 1, False, 0)
 
