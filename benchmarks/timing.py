@@ -62,7 +62,8 @@ def errors_us(packets: NDArray[Any]) -> NDArray[np.float64]:
     """RECORDs (n,) in any order to distances from the even spacing of each session (m,), us, absolute."""
     order = np.lexsort((packets["seq"], packets["ssid"]))
     packets = packets[order]
-    due_ns = packets["stamp_ns"].astype(np.int64) - packets["seq"].astype(np.int64) * INTERVAL_NS
+    since_ns = packets["stamp_ns"].astype(np.int64) - int(packets["stamp_ns"].min(initial=2**63 - 1))
+    due_ns = since_ns - packets["seq"].astype(np.int64) * INTERVAL_NS
     bounds = np.flatnonzero(np.diff(packets["ssid"].astype(np.int64))) + 1
     sessions = [one for one in np.split(due_ns, bounds) if len(one) >= AT_LEAST]
     if not sessions:
