@@ -183,12 +183,10 @@ def _faults(file: InventoryFile) -> Iterator[str]:
     classes = file.probing.stamp.classes
     if len(set(classes)) < len(classes):
         yield "probing.stamp.classes: a class stands twice; remove one"
-    light = [f"nodes[{at}]" for at, node in enumerate(file.nodes) if node.reflector == "twamp-light"]
-    if file.probing.stamp.authenticated and light:
-        yield (
-            f"{light[0]}.reflector: TWAMP-Light cannot be authenticated; "
-            "set probing.stamp.authenticated to false"
-        )
+    for at, node in enumerate(file.nodes if file.probing.stamp.authenticated else ()):
+        if node.reflector == "twamp-light":
+            mend = "set probing.stamp.authenticated to false"
+            yield f"nodes[{at}].reflector: TWAMP-Light cannot be authenticated; {mend}"
     if file.period_s < file.window_s:
         yield f"period_s: {file.period_s} is shorter than one window of {file.window_s}; make it longer"
     yield from _twice("sites", (s.name for s in file.sites), "site")

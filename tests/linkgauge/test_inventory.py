@@ -192,6 +192,21 @@ BAD: list[tuple[str, str, str, list[str]]] = [
         ["probing.stamp.classes: a class stands twice; remove one"],
     ),
     (
+        "TWAMP-Light with keys",
+        'super:x"}\nlinks:\n',
+        'super:x", reflector: twamp-light}\nprobing: {stamp: {authenticated: true}}\nlinks:\n',
+        [
+            "nodes[3].reflector: TWAMP-Light cannot be authenticated;"
+            " set probing.stamp.authenticated to false"
+        ],
+    ),
+    (
+        "no such reflector",
+        "{backbone: 10.0.0.2}}\n",
+        "{backbone: 10.0.0.2}, reflector: mirror}\n",
+        ["nodes[1].reflector: input should be 'stateful', 'stateless' or 'twamp-light', got 'mirror'"],
+    ),
+    (
         "class that is no DSCP",
         "version: 1\n",
         "version: 1\nprobing: {stamp: {classes: [64]}}\n",
