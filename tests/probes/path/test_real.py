@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -24,6 +27,8 @@ from tests.probes.path.world import V4, V6, World, built, v4, v6
 
 pytestmark = pytest.mark.root
 FLOWS, PORT = 16, 8620
+SETRESUID = {"x86_64": 117, "aarch64": 147}
+"""The system call: it changes only its thread, unlike the library's function."""
 LINKS = {"n1>far@four": V4, "n1>far@six": V6}
 UPPER = {
     "n1>far@four": [v4(0, 2), v4(1, 2), v4(3, 2), V4[1]],
@@ -199,3 +204,29 @@ def test_labels_that_a_router_tells_are_read(running: Running, world: World, tel
     finally:
         world.run("upper", "nft delete table inet lgp")
         router.close()
+
+
+def test_no_privilege_is_needed(world: World) -> None:
+    """The whole of it in a thread that is nobody, with no capability: sockets, sending, receiving."""
+    plan = msgspec.structs.replace(
+        path_plan(), links=[PlanLink("n1>far@four", *V4)], window_ns=1, stamp_timeout_ns=300 * MS
+    )
+
+    def work() -> Frame:
+        nobody = 65_534
+        ctypes.CDLL(None).syscall(SETRESUID[platform.machine()], nobody, nobody, nobody)
+        status = Path("/proc/thread-self/status").read_text(encoding="utf-8")
+        assert "CapEff:\t0000000000000000" in status
+        later = Later()
+        prober = PathProber(plan, later, SystemClock(), seed=1)
+        later.launcher = launcher = Launcher(prober.caught, PORT)
+        launcher.open([V4[0]], 1)
+        launcher.start()
+        try:
+            return prober.round()
+        finally:
+            launcher.close()
+
+    frame = namespace.inside(world.name("host"), work)
+    assert frame.text("path").tolist() == [" ".join(UPPER["n1>far@four"])]
+    assert frame.real("mtu_bytes").tolist() == [1500]
