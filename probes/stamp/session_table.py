@@ -72,8 +72,7 @@ class SessionTable:
     def add(self, identity: Words, now_ns: int) -> Slots:
         """New sessions for identities (n, 4) with distinct keys: slots (n,), -1 where there is no room."""
         keys = self.keys(identity)
-        at = self._keys.searchsorted(keys)
-        taken = np.append(self._keys, keys[-1:] + np.uint64(1))[at] == keys
+        taken = np.isin(keys, self._keys)
         if len(self._free) < len(identity):
             self._forget_idle(now_ns)
         slots = np.full(len(identity), -1, np.intp)
@@ -81,8 +80,10 @@ class SessionTable:
         new, keys = self._free[len(self._free) - len(rows) :][::-1], keys[rows]
         self._free = self._free[: len(self._free) - len(rows)]
         slots[rows] = new
-        at = self._keys.searchsorted(keys)
-        self._keys, self._slots = np.insert(self._keys, at, keys), np.insert(self._slots, at, new)
+        order = keys.argsort()
+        at = self._keys.searchsorted(keys[order])
+        self._keys = np.insert(self._keys, at, keys[order])
+        self._slots = np.insert(self._slots, at, new[order])
         self._identity[new] = identity[rows]
         self.seen_ns[new], self.peer[new] = now_ns, -1
         for column in (self.number, self.withheld, self.left_number, self.left_stamp):
