@@ -146,7 +146,7 @@ class LiveState:
     def _show(self, frame: Frame) -> None:
         """Keep each link's last row of each probe; of STAMP that of the class that is judged."""
         stamp = frame.text("probe") == Probe.STAMP.value
-        other_class = stamp & (frame.text("class") != self._recent.judged_class)
+        other_class = stamp & (frame.text("class") != self._inventory().judged_class)
         shown = frame.take(~other_class) if other_class.any() else frame
         keys = list(zip(shown.text("link").tolist(), shown.text("probe").tolist(), strict=True))
         _keep_last(self._shown, shown, keys, _SHOWN)

@@ -51,10 +51,6 @@ class PlanBook:
         """From a link's throughput test to its next, ns; 0 when there are none."""
         return self._file.value().times.cycle_ns
 
-    def judged_class(self) -> str:
-        """The class of STAMP that is judged: the first of probing.stamp.classes, as text."""
-        return str(self.inventory().probing.stamp.classes[0])
-
     def plan(self, node: str) -> tuple[bytes, str]:
         """Encoded plan of a node and its entity tag; raises ConfigError for a node that is not there."""
         edition = self._file.value()

@@ -76,7 +76,9 @@ class Recent:
 
     def take_windows(self, frame: Frame, agent: str) -> None:
         """WINDOW rows of one agent. Rows of STAMP in a window that was judged already make it late."""
-        stamp = (frame.text("probe") == Probe.STAMP.value) & (frame.text("class") == self.judged_class)
+        stamp = (frame.text("probe") == Probe.STAMP.value) & (
+            frame.text("class") == self._inventory().judged_class
+        )
         wanted = stamp | np.isin(frame.text("probe"), _COMPARED)
         window_ns = seconds(self._inventory().window_s)
         starts = _keep(self._windows, JUDGED_WINDOW, frame, wanted, agent, window_ns)
@@ -86,7 +88,9 @@ class Recent:
 
     def take_flows(self, frame: Frame, agent: str) -> None:
         """FLOW rows of one agent."""
-        wanted = (frame.text("probe") == Probe.STAMP.value) & (frame.text("class") == self.judged_class)
+        wanted = (frame.text("probe") == Probe.STAMP.value) & (
+            frame.text("class") == self._inventory().judged_class
+        )
         window_ns = seconds(self._inventory().window_s)
         _keep(self._flows, JUDGED_FLOW, frame, wanted, agent, window_ns)
         self._forget(window_ns)
@@ -112,11 +116,6 @@ class Recent:
     def flows(self, start_ns: int) -> Sequence[Frame]:
         """JUDGED_FLOW rows that start in that period, or in LEAST_FLOWS_NS before the window's end."""
         return self._between(self._flows, start_ns, max(self._period_ns, LEAST_FLOWS_NS))
-
-    @property
-    def judged_class(self) -> str:
-        """The class of STAMP that is judged, as text."""
-        return str(self._inventory().probing.stamp.classes[0])
 
     @property
     def _period_ns(self) -> int:

@@ -55,7 +55,13 @@ def wire(settings: Settings) -> tuple[Collector, AlertEngine, Book]:
         settings,
         plans,
         lambda past, specs, start_ns: judge(
-            past.windows, past.throughput, past.flows, specs, start_ns, window_ns, plans.judged_class()
+            past.windows,
+            past.throughput,
+            past.flows,
+            specs,
+            start_ns,
+            window_ns,
+            plans.inventory().judged_class,
         ),
         [_observer(engine, plans.specs)],
         engine.active,

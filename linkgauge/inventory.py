@@ -109,6 +109,12 @@ class Inventory:
         expected = set(links)
         return {link: self._spec(link, link.reverse in expected) for link in links}
 
+    @property
+    def judged_class(self) -> str:
+        """The class of STAMP that links are judged in, as the tables have it: the first of
+        probing.stamp.classes."""
+        return str(self.probing.stamp.classes[0])
+
     def members(self, network: str) -> list[Node]:
         """The nodes on a network, in file order."""
         return [node for node in self.nodes.values() if network in node.addresses]

@@ -121,7 +121,7 @@ def test_what_the_inventory_says_of_probing_stands_in_the_plan(tmp_path: Path) -
     )
     book = PlanBook(write_inventory(tmp_path, text))
     plan = decode_plan(book.plan("j1")[0])
-    assert (plan.classes, book.judged_class(), plan.flows) == ([46, 0], "46", 16)
+    assert (plan.classes, book.inventory().judged_class, plan.flows) == ([46, 0], "46", 16)
     assert (plan.poisson, plan.authenticated, plan.size_bytes) == (True, True, 200)
     assert plan.transmit_stamps == "on"
     assert (plan.path_interval_ns, plan.path_flows, plan.path_max_hops) == (30 * S, 2, 12)
