@@ -71,12 +71,14 @@ class SessionTable:
 
     def add(self, identity: Words, now_ns: int) -> Slots:
         """New sessions for identities (n, 4) with distinct keys: slots (n,), -1 where there is no room."""
-        keys = self.keys(identity)
-        taken = np.isin(keys, self._keys)
         if len(self._free) < len(identity):
             self._forget_idle(now_ns)
-        slots = np.full(len(identity), -1, np.intp)
+        keys, slots = self.keys(identity), np.full(len(identity), -1, np.intp)
+        at = self._keys.searchsorted(keys)
+        taken = (np.append(self._keys, np.uint64(0))[at] == keys) & (at < len(self._keys))
         rows = np.flatnonzero(~taken)[: len(self._free)]
+        if not len(rows):
+            return slots
         new, keys = self._free[len(self._free) - len(rows) :][::-1], keys[rows]
         self._free = self._free[: len(self._free) - len(rows)]
         slots[rows] = new
