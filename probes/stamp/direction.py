@@ -9,8 +9,9 @@ packets sent between them are without a reply: min(h, u) of these were lost back
 Which of the u it was cannot be known when h < u; the last ones are named, so that the counts are exact.
 Replies to copies of a packet have a number too and are taken into account (`copies`); a copy whose reply was
 lost leaves a missing number that cannot be told from a packet's. Where packets overtook each other, numbers
-are missing between neighbours not sent in that order: they belong to the losses nearest to them. Losses before the first or after the last reply of a stretch, or across a restart of the reflector,
-stay without a direction.
+are missing between neighbours not sent in that order: they belong to the losses nearest to them. Losses
+before the first or after the last reply of a stretch, or across a restart of the reflector, stay without a
+direction.
 """
 
 from __future__ import annotations
@@ -136,13 +137,15 @@ def _unwrap(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Stretch of each reply (a new one per session and reflector restart), and its number without wrap.
 
-    After a restart the number is at most that of the packets without a reply just before; or it is so far
-    from the last that overtaking does not explain it.
+    After a restart the number is less than the packets sent since the last reply, or it is so far from the
+    last that overtaking does not explain it. At the beginning of a session overtaking may look the same.
     """
     step = (np.diff(number) + 2**31) % 2**32 - 2**31
     sent = np.diff(seq)
     new_session = np.diff(session) != 0
-    restart = (step < -RESTART_FALL) | (step > sent + RESTART_FALL) | ((step < 0) & (number[1:] < sent))
+    place = np.arange(1, len(session)) - np.searchsorted(session, session[1:])
+    begun = (step < -NEARBY) | ((step < 0) & (place > NEARBY))
+    restart = (step < -RESTART_FALL) | (step > sent + RESTART_FALL) | (begun & (number[1:] < sent))
     new = new_session | restart
     stretch = np.concatenate([[0], np.cumsum(new)])
     unwrapped = np.concatenate([[0], np.cumsum(np.where(new, 0, step))])
