@@ -26,7 +26,7 @@ from linkgauge.code import Outcome
 from linkgauge.frame import Frame
 from linkgauge.histogram import merge
 from linkgauge.model import LinkSpec
-from linkgauge.schema import THROUGHPUT
+from linkgauge.schema import PATH, THROUGHPUT
 from quality.scores import summarise as score
 
 DELAY_TOLERANCE_RATIO = 0.1
@@ -90,9 +90,13 @@ def summarise(chain: Chain) -> Summary:
     reader = ArchiveReader(chain.archive)
     windows = reader.windows(None, 0, _FOREVER_NS)
     tests = reader.read(THROUGHPUT, 0, _FOREVER_NS)
+    ways = reader.read(PATH, 0, _FOREVER_NS)
     reader.close()
     verdicts = {summary.link: summary.verdict.word for summary in score(windows, tests, specs)}
-    links = [_link(chain, spec, windows, tests, verdicts) for spec in specs]
+    path = dict(zip(ways.text("link").tolist(), ways.text("path").tolist(), strict=True))
+    links = [
+        {**_link(chain, spec, windows, tests, verdicts), "path": path.get(str(spec.link))} for spec in specs
+    ]
     alerts = _alerts(chain)
     dashboards = chain.folder / "grafana"
     render.write(dashboards, chain.influxdb or "http://127.0.0.1:8086", DATABASE, WINDOW_S)

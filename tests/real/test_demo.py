@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 SECONDS = "60"
+ROUTED_HOPS = {"metro": 2, "region": 3, "hub": 3}
+"""Up to the far end on the lab's backbone, which has a router at each site."""
 
 
 def demo(folder: Path, *options: str) -> subprocess.Popen[bytes]:
@@ -26,6 +28,13 @@ def finished(run: subprocess.Popen[bytes], folder: Path) -> tuple[int, str, dict
     """Exit code, what it printed, and the summary."""
     printed = run.communicate(timeout=180)[0].decode()
     return run.returncode, printed, json.loads((folder / "summary.json").read_text())
+
+
+def hops(link: dict[str, Any]) -> int:
+    """Hops that the last sweep found, all of which answered."""
+    addresses = str(link["path"]).split()
+    assert "*" not in addresses
+    return len(addresses)
 
 
 def namespaces() -> set[str]:
@@ -46,6 +55,7 @@ def test_the_whole_chain_works(tmp_path: Path, options: tuple[str, ...]) -> None
         truth_us = 2 * link["true_delay_us"]
         assert abs(link["rtt_p50_us"] - truth_us) <= max(200, truth_us / 10), link
         assert link["sent"] > 0
+        assert hops(link) == (1 if options or link["network"] == "private" else ROUTED_HOPS[link["tier"]])
         assert link["verdict"] in ("met", "missed", "unknown")
     fault = summary["fault"]
     assert (fault["kind"], fault["direction"], fault["ratio"]) == ("loss", "forward", 0.2)
