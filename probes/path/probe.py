@@ -33,7 +33,7 @@ from probes.path.hops import Hops, Packets
 from probes.path.rota import Rota
 from probes.path.row import Row, moves, path_frame
 from probes.path.sizes import SMALLEST, Sizes
-from probes.path.sweep import STRETCH, Sweep, answers, confirming, is_confirmed
+from probes.path.sweep import CONFIRMED_HOPS, STRETCH, Sweep, answers, confirming, is_confirmed
 from probes.path.watch import Watch
 from probes.path.way import Way
 
@@ -119,7 +119,7 @@ class PathProber:
             for at, flow in enumerate(flows)
             if swept and (apart := self._book.differing(flow, swept[at].way))
         }
-        changed = self._confirm(targets, swept, flows, differing) if differing else set()
+        changed = self._confirm(targets, swept, flows, differing) if differing and may_go_on() else set()
         found = self._find_mtus(flows, swept, changed, may_go_on)
         end_ns = max(self._clock.now().wall_ns, start.wall_ns + 1)
         if self._exchange.stopped:
@@ -165,10 +165,11 @@ class PathProber:
         flows: Sequence[Flow],
         differing: dict[int, list[int]],
     ) -> set[int]:
-        """Sweep the flows that seem to have changed once more; returns those that have."""
-        at, apart = list(differing), list(differing.values())
+        """Ask the hops at which flows seem to have changed once more; returns the flows that have changed."""
+        at = list(differing)
         ways, chosen = [swept[row].way for row in at], [targets[row] for row in at]
-        rows, hops = confirming(ways, apart)
+        apart = [places[:CONFIRMED_HOPS] for places in differing.values()]
+        rows, hops = confirming(apart)
         packets = self._packets(chosen)
         self._carry(packets, rows, hops, np.full(len(rows), SMALLEST), chosen, MOST_PPS)
         self._foreign += packets.foreign

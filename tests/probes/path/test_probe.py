@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import msgspec
@@ -97,6 +98,40 @@ def test_a_silent_hop_is_asked_more_often_until_it_is_known_to_be_silent() -> No
     net.sent.clear()
     path.round()
     assert [hop for hop, _ in net.sent].count(2) == 1
+
+
+def test_a_router_that_limits_its_answers_is_not_asked_again() -> None:
+    net = fixed("10.0.0.1 10.0.1.1")
+    path = prober(net, path_plan(12))
+    path.round()
+    asked = itertools.count()
+    net.way = lambda flight, hop: ["10.0.0.1" if hop != 1 or next(asked) % 6 == 0 else "*", "10.0.1.1"]
+    net.sent.clear()
+    frame = path.round()
+    assert [hop for hop, _ in net.sent].count(1) == 12
+    assert frame.count("silent").sum() == 10
+    assert frame.count("changed").sum() == 0
+
+
+def test_a_few_silent_packets_are_asked_again() -> None:
+    net = fixed("10.0.0.1 10.0.1.1")
+    path = prober(net, path_plan(12))
+    path.round()
+    asked = itertools.count()
+    net.way = lambda flight, hop: ["10.0.0.1" if hop != 1 or next(asked) % 6 else "*", "10.0.1.1"]
+    assert path.round().count("silent").sum() == 0
+
+
+@pytest.mark.parametrize(("links", "copies"), [(2, 6), (40, 3)])
+def test_many_changes_at_once_are_confirmed_with_fewer_packets(links: int, copies: int) -> None:
+    net = fixed("10.0.0.1 10.0.1.1")
+    path = prober(net, path_plan(links))
+    path.round()
+    net.way = lambda flight, hop: ["10.0.0.1", "10.0.7.1"]
+    net.sent.clear()
+    assert path.round().count("changed").sum() == links
+    assert [hop for hop, _ in net.sent].count(2) == links * (1 + copies)
+    assert [hop for hop, _ in net.sent].count(1) == links
 
 
 def test_a_hop_that_falls_silent_is_no_change_and_keeps_the_fingerprint() -> None:
