@@ -18,8 +18,9 @@ NEVER_NS = 1 << 62
 @dataclass(frozen=True, slots=True)
 class Truth:
     """Columns (packets,): first_ns: true time at which the first reply came, NEVER_NS = none that can count;
-    t4_ns, t2_ns, t3_ns: its stamps; life: of the reflector that made it. copies, copies_forward: further
-    replies, and those of them with a number of their own. unseen: numbers given to copies that never came.
+    t1_ns of the packet, stamped: by the kernel; t4_ns, t2_ns, t3_ns of that reply; life: of the reflector
+    that made it. copies, copies_forward: further replies, and those of them with a number of their own.
+    unseen: numbers given to copies that never came.
 
     Each packet is exactly one of replied, late, refused, failed, lost; gone: of the lost, its reply came when
     nobody took it any more; away: of the lost, it did not come to the reflector. knowable: its direction can
@@ -30,6 +31,8 @@ class Truth:
 
     course: Course
     first_ns: Ints
+    t1_ns: Ints
+    stamped: Mask
     t4_ns: Ints
     t2_ns: Ints
     t3_ns: Ints
@@ -80,7 +83,8 @@ def truth(played: Played) -> Truth:
     refused = ~seen & np.isin(played.told_off, PORT_UNREACHABLE)
     lost = ~seen & ~refused & ~played.failed
     return Truth(
-        course, at_ns, t4_ns, of_first(replies.t2_ns), of_first(replies.t3_ns), life,
+        course, at_ns, played.t1_ns, played.stamped, t4_ns, of_first(replies.t2_ns),
+        of_first(replies.t3_ns), life,
         np.maximum(came - 1, 0), np.bincount(replies.packet[other], minlength=n),
         played.arrived - np.bincount(told, minlength=n) - (lost & ~gone & (played.arrived > 0)),
         seen & ~late, late, refused, played.failed, lost, gone, played.arrived == 0,
@@ -120,14 +124,14 @@ def _mixed(course: Course, seen: Mask, lost: Mask, away: Mask) -> Mask:
     return made
 
 
-def reordering(course: Course, arrival_ns: Ints) -> tuple[Mask, Ints]:
+def reordering(arrival_ns: Ints) -> tuple[Mask, Ints]:
     """Which packets of one session came after a later one, and by how many; a slow twin (RFC 4737 section 3).
 
-    arrival_ns (ticks,) of each, NEVER_NS = never.
+    arrival_ns (n,) of each, NEVER_NS = never.
     """
-    extent = np.zeros(course.ticks, np.int64)
+    extent = np.zeros(len(arrival_ns), np.int64)
     came: list[int] = []
-    for seq in sorted(range(course.ticks), key=lambda s: int(arrival_ns[s])):
+    for seq in sorted(range(len(arrival_ns)), key=lambda s: int(arrival_ns[s])):
         if arrival_ns[seq] == NEVER_NS:
             break
         for back, earlier in enumerate(reversed(came), 1):
