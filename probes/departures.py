@@ -1,7 +1,8 @@
 """When the replies of a reflector really left its host: the kernel's transmit stamps of one socket.
 
-Each stamp costs about as much as a reply. So they are taken up to a rate; above it they are switched off, and
-on again when it is calm. Follow-Up Telemetry (RFC 8972 section 4.7) then tells the last one that is known.
+Each stamp costs about as much as a reply. So they are taken while somebody asks for Follow-Up Telemetry
+(RFC 8972 section 4.7), and only up to a rate: above it they are switched off, and on again when it is calm.
+The last one known is told then.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Departures:
         self._options = socket.socket(fileno=os.dup(sock.fileno()))
         self.on, self.switched_off = True, 0
         self._numbered_from, self._renumbered = 0, 0
-        self._count, self._since_ns = 0, 0
+        self._count, self._asked, self._since_ns = 0, reflector.follow_ups, 0
         self._number = np.full(_RING, -1, np.int64)
         self._slot = np.zeros(_RING, np.intp)
         self._reply = np.zeros(_RING, np.int64)
@@ -68,17 +69,17 @@ class Departures:
         self._options.close()
 
     def _watch(self, mono_ns: int) -> None:
-        """Once a second: are there too many replies, or few again?"""
+        """Once a second: does anybody ask, and are there too many replies, or few again?"""
         passed_ns = mono_ns - self._since_ns
         if passed_ns < NS_PER_S:
             return
-        rate_pps = self._count * NS_PER_S / passed_ns
-        self._count, self._since_ns = 0, mono_ns
-        if self.on and rate_pps > MOST_PPS:
+        rate_pps, asked = self._count * NS_PER_S / passed_ns, self._reflector.follow_ups != self._asked
+        self._count, self._asked, self._since_ns = 0, self._reflector.follow_ups, mono_ns
+        if self.on and (rate_pps > MOST_PPS or not asked):
             self.on = False
-            self.switched_off += 1
+            self.switched_off += rate_pps > MOST_PPS
             socket_option.stamp(self._options, transmit=False)
-        elif not self.on and rate_pps < CALM_PPS:
+        elif not self.on and asked and rate_pps < CALM_PPS:
             self.collect()
             self._number.fill(-1)
             self.on, self._numbered_from = True, self._sock.next_number

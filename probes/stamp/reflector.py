@@ -83,6 +83,11 @@ class Reflector:
         """Sessions in the table."""
         return len(self._table)
 
+    @property
+    def follow_ups(self) -> int:
+        """Requests so far that asked when an earlier reply really left."""
+        return self._tlvs.follow_ups
+
     def wire_stamp(self, unix_ns: NDArray[np.int64]) -> NDArray[np.uint64]:
         """Times (n,) as this reflector writes them."""
         if self.policy.tai_offset_s is None:

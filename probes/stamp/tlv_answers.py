@@ -84,10 +84,14 @@ class _Kind:
 
 
 class TlvAnswers:
-    """Answers TLVs. dscp_allowed (64,) bool: classes in which a peer may have its replies sent."""
+    """Answers TLVs. dscp_allowed (64,) bool: classes in which a peer may have its replies sent.
+
+    follow_ups: requests for Follow-Up Telemetry that a stateful reflector had.
+    """
 
     def __init__(self, table: SessionTable, dscp_allowed: NDArray[np.bool_], stateless: bool) -> None:
         self._table, self._dscp_allowed, self._stateless = table, dscp_allowed, stateless
+        self.follow_ups = 0
         self._allows_all = bool(dscp_allowed.all())
         self._last: _Kind | None = None
         self._write: dict[int, Callable[[Block, Batch, NDArray[np.intp], Part], None]] = {
@@ -172,8 +176,11 @@ class TlvAnswers:
         """The last reply of the session whose true departure is known; zeros where there is none."""
         rows, slots = batch.rows[which], batch.slots[which]
         block[rows, part.at : part.at + part.size] = 0
+        if self._stateless:
+            return
+        self.follow_ups += len(rows)
         stamp = self._table.left_stamp[slots]
-        if self._stateless or not stamp.any():
+        if not stamp.any():
             return
         known = stamp != 0
         rows, slots = rows[known], slots[known]

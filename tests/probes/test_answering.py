@@ -111,20 +111,36 @@ def test_stamps_are_switched_off_above_a_rate_and_on_again_when_calm(
     monkeypatch.setattr(departures, "CALM_PPS", 2)
     (watched,) = pair.answering.departures
     for _ in range(10):
-        pair.ask(request())
+        pair.departure()
     assert watched.on
     pair.clock.mono_ns += 10**9
-    pair.ask(request())
+    pair.departure()
     assert (watched.on, watched.switched_off) == (False, 1)
     stale = pair.departure()
     assert pair.departure() == stale, "a stamp was taken though they are off"
     pair.clock.mono_ns += 2 * 10**9
-    pair.ask(request())
+    pair.departure()
     assert watched.on
     pair.departure()
     number, _, known = pair.departure()
     assert known
     assert number == pair.reflector.reflected - 2
+
+
+def test_stamps_are_taken_only_while_somebody_asks(pair: Pair) -> None:
+    (watched,) = pair.answering.departures
+    pair.departure()
+    assert watched.on
+    for _ in range(2):
+        pair.clock.mono_ns += 10**9
+        pair.ask(request())
+    assert (watched.on, watched.switched_off) == (False, 0)
+    pair.departure()
+    pair.clock.mono_ns += 10**9
+    pair.departure()
+    assert watched.on
+    pair.departure()
+    assert pair.departure()[::2] == (pair.reflector.reflected - 2, True)
 
 
 def test_numbers_that_begin_anew_lose_no_later_stamp(pair: Pair) -> None:
