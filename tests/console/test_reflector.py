@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from console import reflector
+from linkgauge.clock import ClockQuality
+from linkgauge.errors import ConfigError
 from tests.probes.stamp.arrivals import signed
 
 KEY = bytes(range(32))
@@ -70,6 +73,15 @@ def test_a_keys_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
     keys = tmp_path / "keys.yaml"
     keys.touch(0o644)
     assert "others can reach this keys file" in said("--key-file", str(keys))
+
+
+def test_ptp_needs_a_kernel_that_knows_tai(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = reflector._tai_offset_s
+    monkeypatch.setattr(reflector, "read_clock_quality", lambda: ClockQuality(True, 1000, 37))
+    assert told() == 37
+    monkeypatch.setattr(reflector, "read_clock_quality", lambda: ClockQuality(True, 1000, 0))
+    with pytest.raises(ConfigError, match="the kernel does not know how far TAI is ahead of UTC"):
+        told()
 
 
 def test_a_port_that_is_none() -> None:
