@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from linkgauge.clock import Clock
 from probes.departures import Departures
-from probes.sockets import BatchSocket
+from probes.sockets import BATCH, BatchSocket
 from probes.stamp.reflector import Reflector
 from probes.stamp.tlv_answers import Door
 
@@ -41,7 +41,7 @@ class Answering:
         for sock, departures, door in zip(self.sockets, self.departures, self._doors, strict=True):
             departures.collect()
             for _ in range(_MOST_BATCHES):
-                if not self._answer_batch(sock, departures, door, error):
+                if self._answer_batch(sock, departures, door, error) < BATCH:
                     break
 
     def close(self) -> None:
@@ -50,9 +50,10 @@ class Answering:
         for sock in self.sockets:
             sock.close()
 
-    def _answer_batch(self, sock: BatchSocket, departures: Departures, door: Door, error: int) -> bool:
+    def _answer_batch(self, sock: BatchSocket, departures: Departures, door: Door, error: int) -> int:
+        """Take one batch; returns how many datagrams it had."""
         if (got := sock.receive()) is None:
-            return False
+            return 0
         now = self._clock.now()
         if not got.stamp_ns.all():
             got.stamp_ns[got.stamp_ns == 0] = now.wall_ns
@@ -63,4 +64,4 @@ class Answering:
             departures.sent(numbers, replies, t3_ns, now.mono_ns)
         if departures.on:
             departures.collect()
-        return True
+        return len(got.length)

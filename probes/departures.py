@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from linkgauge.clock import NS_PER_S
 from probes import socket_option
-from probes.sockets import BatchSocket
+from probes.sockets import BATCH, BatchSocket
 from probes.stamp.reflector import Reflector
 from probes.stamp.replies import Replies
 
@@ -56,7 +56,9 @@ class Departures:
 
     def collect(self) -> None:
         """Take what the error queue holds: stamps, and ICMP errors about replies, which nobody wants."""
-        while (returned := self._sock.returned()) is not None:
+        entries = BATCH
+        while entries == BATCH and (returned := self._sock.returned()) is not None:
+            entries = len(returned.number) + len(returned.errors.length)
             at = returned.number % _RING
             after_ns = returned.stamp_ns - self._told_ns[at]
             ours = (self._number[at] % _NUMBER_SPAN == returned.number) & (self._number[at] >= 0)

@@ -98,6 +98,8 @@ class SessionTable:
         self._row[slots] = order
         if (self._row[slots] == order).all():
             return np.zeros(len(slots), np.int64)
+        if (slots == slots[0]).all():
+            return order
         by_slot = slots.argsort(kind="stable")
         ordered = slots[by_slot]
         first = np.append(True, ordered[1:] != ordered[:-1])
