@@ -35,8 +35,8 @@ class Field:
     """A sender with flights to one far end."""
 
     def __init__(
-        self, port: int, home: str = HOME4, far: str = FAR4, key: bytes | None = None, **changed: object
-    ):
+        self, port: int, home: str = HOME4, far: str = FAR4, key: bytes | None = None, stamps: str = "auto"
+    ) -> None:
         keys = {far: key} if key else {}
         plan = stamp_plan(port, [far], home, authenticated=key is not None, flows=2, transmit_stamps=stamps)
         self.flights = Flights(port, 112 if key else 44, keys)
