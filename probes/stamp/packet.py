@@ -169,10 +169,10 @@ def ptp(unix_ns: NDArray[np.int64], tai_offset_s: int) -> NDArray[np.uint64]:
 
 def one_stamp(unix_ns: int, tai_offset_s: int | None = None) -> int:
     """One time as `ntp` writes it; with an offset as `ptp` does."""
+    if tai_offset_s is None:
+        return ntp_of(unix_ns)
     second, rest = divmod(unix_ns, NS_PER_S)
-    if tai_offset_s is not None:
-        return (second + tai_offset_s) % _ERA_S << 32 | rest
-    return (second + NTP_UNIX_OFFSET_S) % _ERA_S << 32 | (rest << 32) // NS_PER_S
+    return (second + tai_offset_s) % _ERA_S << 32 | rest
 
 
 def ntp_of(unix_ns: int) -> int:
