@@ -90,7 +90,8 @@ class Closings:
         return [made.frame.take(now_known[rows])]
 
     def _flows(self, span: Span, made: Report) -> Frame | None:
-        self._tally.add(self._sessions, made.fates, span)
+        if not span.unfit:  # an unfit agent's losses are its own
+            self._tally.add(self._sessions, made.fates, span)
         end_ns = span.start_ns + span.length_ns
         if end_ns // FLOW_NS == span.start_ns // FLOW_NS:
             return None
@@ -107,7 +108,6 @@ class Closings:
                 "start_ns": np.full(len(some), tally.start_ns),
                 "length_ns": np.full(len(some), end_ns - tally.start_ns),
                 "port": groups.port[some],
-                "unfit": np.full(len(some), tally.unfit),
                 **{name: column[some] for name, column in tally.columns().items()},
             },
             rows=len(some),

@@ -100,9 +100,29 @@ def _direction(fates: Fates, copies: Ints, stateful: Mask) -> NDArray[np.int8]:
     order = np.flatnonzero(told)
     order = order[np.argsort(fates.session[order], kind="stable")]
     number = fates.reply["number"][order].astype(np.int64)
-    direction[order] = attribute(fates.session[order], fates.seq[order], fates.lost[order], number, copies)
+    session, seq, lost = fates.session[order], fates.seq[order], fates.lost[order]
+    found = attribute(session, seq, lost, number, copies)
+    _at_start(found, session, seq, lost, number)
+    direction[order] = found
     direction[fates.unreachable] = Direction.FORWARD
     return direction
+
+
+def _at_start(found: NDArray[np.int8], session: Ints, seq: Ints, lost: Mask, number: Ints) -> None:
+    """Losses before a session's first reply: the reflector counts from 0 (RFC 8762 section 4.3), so its
+    first number tells how many of them it had answered. A higher one: it counts otherwise, no direction.
+    """
+    replied = np.flatnonzero(~lost)
+    begins = np.flatnonzero((seq == 0) & lost)
+    for begin in begins.tolist():
+        at = int(np.searchsorted(replied, begin))
+        if at == len(replied) or session[replied[at]] != session[begin]:
+            continue
+        first = int(replied[at])
+        answered = int(number[first])
+        if answered <= first - begin:
+            found[begin:first] = Direction.FORWARD
+            found[first - answered : first] = Direction.BACKWARD
 
 
 def duplicates(

@@ -22,7 +22,6 @@ class Tally:
     """Sums over the windows added so far, (n,) for n sessions; rtt_ fields are those of `timed` packets."""
 
     start_ns: int
-    unfit: int
     sent: Ints
     replied: Ints
     lost_forward: Ints
@@ -36,13 +35,12 @@ class Tally:
     def empty(cls, sessions: int) -> Tally:
         """Nothing added yet."""
         a, b, c, d, e, f = np.zeros((6, sessions), np.int64)
-        return cls(0, 0, a, b, c, d, e, f, np.zeros(sessions), np.full(sessions, np.inf))
+        return cls(0, a, b, c, d, e, f, np.zeros(sessions), np.full(sessions, np.inf))
 
     def add(self, sessions: Sessions, fates: Fates, span: Span) -> None:
         """Add a window."""
         n = len(sessions)
         self.start_ns = self.start_ns or span.start_ns
-        self.unfit |= span.unfit
 
         def each(mask: NDArray[np.bool_]) -> Ints:
             return np.bincount(fates.session[mask & fates.inside], minlength=n).astype(np.int64)

@@ -50,13 +50,13 @@ def test_delay_is_of_all_packets_with_a_reply_in_time() -> None:
     assert made["rtt_min_us"].tolist() == pytest.approx([4000, np.nan], abs=0.01, nan_ok=True)
 
 
-def test_it_begins_with_its_first_window_and_is_unfit_when_one_was() -> None:
+def test_it_begins_with_its_first_window() -> None:
     sessions = table(1)
     send(sessions, 2)
     tally = Tally.empty(1)
-    add(tally, sessions, 0, 1, T0, unfit=1)
-    add(tally, sessions, 1, 2, T0 + WINDOW, unfit=4)
-    assert (tally.start_ns, tally.unfit) == (T0, 5)
+    add(tally, sessions, 0, 1, T0)
+    add(tally, sessions, 1, 2, T0 + WINDOW)
+    assert tally.start_ns == T0
 
 
 def test_nothing_added() -> None:
