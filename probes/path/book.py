@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
-from probes.path.way import Way, differing, merged
+from probes.path.way import SILENT, Way, differing, merged
 
 Flow = tuple[str, int, int]
 """Link, DSCP, number of the flow."""
@@ -46,12 +46,15 @@ class Book:
         return differing(known.way, way, self._alike) if known and way.hops else []
 
     def seen(self, flow: Flow, way: Way, at_ns: int) -> None:
-        """The way known, or the first, was seen."""
+        """The way known, or the first, was seen; a sight of less than half of its hops proves too little."""
         known = self._known.get(flow)
         if known is None and way.hops:
             self._known[flow] = Known(way, at_ns, at_ns)
         elif known is not None and way.hops:
-            self._known[flow] = replace(known, way=merged(known.way, way), seen_ns=at_ns)
+            pairs = zip(known.way.hops, way.hops, strict=False)
+            shared = sum(SILENT not in pair for pair in pairs)
+            seen_ns = at_ns if 2 * shared >= len(known.way.hops) - known.way.silent else known.seen_ns
+            self._known[flow] = Known(merged(known.way, way), known.since_ns, seen_ns)
         self._note_depth(flow, way)
 
     def changed(self, flow: Flow, way: Way, at_ns: int) -> None:

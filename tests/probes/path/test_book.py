@@ -22,6 +22,15 @@ def test_sights_fill_in_silent_hops_and_keep_the_date_of_the_first() -> None:
     assert book.sights("l", 46) == []
 
 
+def test_a_sight_of_few_hops_does_not_prove_that_the_way_is_the_same() -> None:
+    book = Book()
+    book.seen(FLOW, way("a b c z"), 10)
+    book.seen(FLOW, way("* * * z"), 20)
+    assert [known.seen_ns for known in book.sights("l", 0)] == [10]
+    book.seen(FLOW, way("* b * z"), 30)
+    assert [known.seen_ns for known in book.sights("l", 0)] == [30]
+
+
 def test_another_way_begins_anew() -> None:
     book = Book()
     book.seen(FLOW, way("a b z"), 10)
