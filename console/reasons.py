@@ -74,7 +74,7 @@ def _unfitness(link: Told, agent: Told) -> Iterator[str]:
     if bits:
         yield f"agent {agent['agent']} was not fit to measure: {unfit_words(bits)}"
     elif health.get("fit") == 0:
-        yield f"agent {agent['agent']} was not fit to measure: its probe loop is silent"
+        yield f"agent {agent['agent']}: its probe loop has told nothing yet, or no more"
 
 
 def _unsent(link: Told) -> Iterator[str]:
@@ -101,7 +101,9 @@ def _delay(link: Told) -> Iterator[str]:
         return
     delay_us, objective_us = state.get("period_delay_us"), state.get("delay_objective_us")
     if delay_us is None or objective_us is None:
-        yield "no reply in time, so no delay"
+        replied = _stamp(link).get("replied")
+        why = "a throughput test ran in every window so far" if replied else "no reply in time"
+        yield f"{why}, so no delay is known"
         return
     delay, objective = f"{delay_us / 1e3:.2f} ms", f"the objective of {objective_us / 1e3:g} ms"
     if link.get("delay_basis") == "half round trip":

@@ -20,7 +20,7 @@ def is_fine(result: Result) -> bool:
 
 def sentences(result: Result) -> list[str]:
     """The judgement: one sentence for each thing worth saying."""
-    told = [_fate(one, len(result.packets) > 1) for one in result.packets]
+    told = _fates(result.packets)
     told += _sizes(result.packets)
     told += [word for one in result.packets for word in _marks(one)]
     told += _flows(result)
@@ -30,28 +30,34 @@ def sentences(result: Result) -> list[str]:
     return told
 
 
-def _fate(one: Packets, named: bool) -> str:
-    where = f"{_name(one)}: " if named else ""
+def _fates(packets: list[Packets]) -> list[str]:
+    """What became of each size and class; said once where it is the same for all."""
+    said = [_fate(one) for one in packets]
+    if len(said) == 1:
+        return said
+    if len(set(said)) == 1:
+        return [f"each of {len(said)} sizes and classes: {said[0]}"]
+    return [f"{_name(one)}: {words}" for one, words in zip(packets, said, strict=True)]
+
+
+def _fate(one: Packets) -> str:
     if not one.sent:
-        return f"{where}nothing could be sent: this host's kernel refused {one.send_failed} packets"
+        return f"nothing could be sent: this host's kernel refused {one.send_failed} packets"
     if one.refused and not one.answered:
-        return f"{where}nobody answers there: {one.refused} of {one.sent} packets were refused by ICMP"
+        return f"nobody answers there: {one.refused} of {one.sent} packets were refused by ICMP"
     if not one.answered:
         return (
-            f"{where}no reply to {one.sent} packets: nobody listens there, this host is not among its peers, "
+            f"no reply to {one.sent} packets: nobody listens there, this host is not among its peers, "
             "or something on the way drops them"
         )
     failed = f"; {one.send_failed} could not be sent" if one.send_failed else ""
     refused = f"; {one.refused} were refused by ICMP" if one.refused else ""
     if not one.lost:
         bound = 1 - (1 - CONFIDENCE) ** (1 / one.sent)
-        return (
-            f"{where}no loss in {one.sent} packets: below {_percent(bound)} with 95 % confidence"
-            f"{refused}{failed}"
-        )
+        return f"no loss in {one.sent} packets: below {_percent(bound)} with 95 % confidence{refused}{failed}"
     low, high = (_percent(bound) for bound in _bounds(one.lost, one.sent))
     return (
-        f"{where}{one.lost} of {one.sent} packets lost ({_directions(one)}): "
+        f"{one.lost} of {one.sent} packets lost ({_directions(one)}): "
         f"{_percent(one.lost / one.sent)}, between {low} and {high} with 95 % confidence{refused}{failed}"
     )
 
@@ -137,12 +143,13 @@ def _others(result: Result) -> Iterator[str]:
 
 
 def _ways(result: Result) -> Iterator[str]:
-    paths = {(way.dscp, way.path) for way in result.ways if way.reached}
-    if len({path for _, path in paths}) > 1:
-        yield f"flows take {len({path for _, path in paths})} different paths"
-    for way in result.ways:
-        if not way.reached:
-            yield f"the sweep of flow {way.flow} did not reach the far end: {way.path or 'no hop answered'}"
+    paths = {way.path for way in result.ways if way.reached}
+    if len(paths) > 1:
+        yield f"flows take {len(paths)} different paths"
+    short = {way.path or "no hop answered": way for way in result.ways if not way.reached}
+    for last, way in short.items():
+        flows = sum(not other.reached and other.path == way.path for other in result.ways)
+        yield f"{flows} of {len(result.ways)} sweeps did not reach the far end: {last}"
 
 
 def _fitness(packets: list[Packets]) -> Iterator[str]:

@@ -166,11 +166,16 @@ def _packets(size_bytes: int, dscp: int, windows: Frame) -> Packets:
         if one.type == "int" and one.name not in ("size_bytes", "dscp", "unfit")
     }
     rtt = merge(list(windows.histograms("rtt_ns")))
+    least_us, most_us = _least(windows, "rtt_min_us"), -_least(windows, "rtt_max_us", -1)
+
+    def quantile_us(q: float) -> float:
+        return min(max(rtt.quantile(q) / 1e3, least_us), most_us)  # a bucket's point may lie beyond both
+
     known: dict[str, Any] = {
-        "rtt_min_us": _least(windows, "rtt_min_us"),
-        "rtt_p50_us": rtt.quantile(0.5) / 1e3,
-        "rtt_p99_us": rtt.quantile(0.99) / 1e3 if rtt.total >= P99_SAMPLES else _NAN,
-        "rtt_max_us": -_least(windows, "rtt_max_us", -1),
+        "rtt_min_us": least_us,
+        "rtt_p50_us": quantile_us(0.5),
+        "rtt_p99_us": quantile_us(0.99) if rtt.total >= P99_SAMPLES else _NAN,
+        "rtt_max_us": most_us,
         **{f"{way}_min_us": _least(windows, f"{way}_min_us") for way in ("forward", "backward")},
         **{f"{way}_p50_us": _middle(windows, f"{way}_p50_us") for way in ("forward", "backward")},
         "one_way_error_us": -_least(windows, "one_way_error_us", -1),

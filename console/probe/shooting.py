@@ -19,7 +19,7 @@ from linkgauge.frame import Frame, concat
 from linkgauge.schema import FLOW, PATH, WINDOW
 from linkgauge.table import Table
 from probes import closing
-from probes.echo import EchoRound, window_frame
+from probes.echo import EchoRound, Fate, window_frame
 from probes.engine import Engine
 from probes.fitness import HostFitness, SystemHost
 from probes.icmp.probe import IcmpProber
@@ -121,7 +121,7 @@ class Shooting:
         try:
             while len(rounds) < ECHO_ROUNDS and not unavailable and not stop.is_set():
                 rounds.append(prober.round([self._shot.target], seconds(self._shot.timeout_s)))
-                if len(rounds) >= 3 and not (rounds[-1].fate == 0).any():
+                if len(rounds) >= 3 and not any((one.fate == Fate.REPLIED).any() for one in rounds):
                     break  # each unanswered round takes the whole timeout
                 stop.wait(_ECHO_EVERY_S)
         finally:

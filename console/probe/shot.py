@@ -56,9 +56,10 @@ class Shot:
 
     @property
     def window_ns(self) -> int:
-        """Length of a window: a whole number of packets, so that each window has as many."""
-        per_window = max(1, round(WINDOW_S * NS_PER_S / self.interval_ns))
-        return min(per_window, self.count) * self.interval_ns
+        """Length of a window: a whole number of packets, of which the last window has few too many."""
+        most = max(1, min(self.count, round(WINDOW_S * NS_PER_S / self.interval_ns)))
+        least_waste = min(range(most, (most - 1) // 2, -1), key=lambda packets: -self.count % packets)
+        return least_waste * self.interval_ns
 
     @property
     def windows(self) -> int:

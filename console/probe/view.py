@@ -27,7 +27,8 @@ def show(console: Console, result: Result) -> None:
         mtu = "" if math.isnan(way.mtu_bytes) else f", MTU {way.mtu_bytes:.0f}"
         end = "" if way.reached else ", the far end was not reached"
         console.print(Text(f"path of flow {way.flow}, DSCP {way.dscp}{mtu}{end}", style="italic"))
-        console.print(_hops(way))
+        if way.path:
+            console.print(_hops(way))
     if result.echoes:
         console.print(_echoes(result))
     style = "green" if is_fine(result) else "bold red"

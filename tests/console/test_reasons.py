@@ -61,7 +61,7 @@ def test_too_few_packets() -> None:
         (
             {**FIT, "health": {"fit": 0, "unfit": 0}},
             {},
-            "agent a was not fit to measure: its probe loop is silent",
+            "agent a: its probe loop has told nothing yet, or no more",
         ),
         (
             FIT,
@@ -89,7 +89,11 @@ def test_clocks_and_delay() -> None:
         "objective of 1 ms"
     ]
     assert reasons(**known) == ["too few packets to tell 0.90 ms from the objective of 1 ms"]
-    assert reasons(**known, state={"period_delay_us": None}) == ["no reply in time, so no delay"]
+    nothing: dict[str, Any] = {**known, "state": {"period_delay_us": None}}
+    assert reasons(**nothing) == ["no reply in time, so no delay is known"]
+    assert reasons(**nothing, probes={"stamp": {"sent": 9, "replied": 9}}) == [
+        "a throughput test ran in every window so far, so no delay is known"
+    ]
 
 
 def test_throughput_only_where_it_was_promised() -> None:

@@ -57,6 +57,15 @@ def test_what_is_not_loss_is_told_apart(packets: Packets, sentence: str) -> None
     assert not is_fine(Result([packets]))
 
 
+def test_what_is_the_same_for_all_is_said_once() -> None:
+    assert told(GOOD, replace(GOOD, dscp=46)) == [
+        "each of 2 sizes and classes: no loss in 1000 packets: below 0.3 % with 95 % confidence"
+    ]
+    assert told(GOOD, replace(GOOD, dscp=46, sent=10, replied=10))[1].startswith(
+        "72 octets, DSCP 46: no loss"
+    )
+
+
 def test_late_replies_are_answers() -> None:
     late = replace(GOOD, replied=990, late=10)
     assert is_fine(Result([late]))
@@ -116,7 +125,7 @@ def test_paths_that_differ_or_end() -> None:
     other = replace(way, flow="1", path="10.0.0.2 10.0.0.9")
     assert told(GOOD, ways=[way, other])[1] == "flows take 2 different paths"
     short = replace(way, reached=False, path="10.0.0.1")
-    assert told(GOOD, ways=[short])[1] == "the sweep of flow 0 did not reach the far end: 10.0.0.1"
+    assert told(GOOD, ways=[short])[1] == "1 of 1 sweeps did not reach the far end: 10.0.0.1"
 
 
 def test_an_unfit_host_says_so() -> None:

@@ -31,6 +31,11 @@ def test_the_99th_percentile_needs_its_samples() -> None:
     assert made.rtt_p99_us == pytest.approx(RTT_US, rel=0.01)
 
 
+def test_percentiles_lie_between_the_smallest_and_the_largest() -> None:
+    [made] = packets(SIZES, window(0, rtt_min_us=RTT_US * 1.004, rtt_max_us=RTT_US * 1.004))
+    assert made.rtt_min_us == made.rtt_p50_us == made.rtt_max_us
+
+
 def test_of_a_window_that_came_again_the_last_revision_counts() -> None:
     first = window(0, replied=20, lost_unattributed=5)
     again = window(0, replied=20, late=5, revision=1)

@@ -21,7 +21,13 @@ def test_whole_windows_hold_the_packets_asked_for(count: int, rate_pps: float) -
     assert per_window <= count
 
 
-@pytest.mark.parametrize(("rate_pps", "window_s"), [(50.0, 0.25), (1.0, 1.0), (1000.0, 0.25), (3.0, 1 / 3)])
+@pytest.mark.parametrize(("count", "rate_pps"), [(100, 50.0), (1000, 100.0), (10, 1.0), (400, 200.0)])
+def test_round_numbers_are_met_exactly(count: int, rate_pps: float) -> None:
+    shot = Shot("10.0.0.2", "10.0.0.1", count=count, rate_pps=rate_pps)
+    assert shot.windows * shot.window_ns == count * shot.interval_ns
+
+
+@pytest.mark.parametrize(("rate_pps", "window_s"), [(50.0, 0.2), (1.0, 1.0), (1000.0, 0.25), (3.0, 1 / 3)])
 def test_windows_are_short(rate_pps: float, window_s: float) -> None:
     made = Shot("10.0.0.2", "10.0.0.1", count=10_000, rate_pps=rate_pps)
     assert made.window_ns / 1e9 == pytest.approx(window_s, rel=0.1)
