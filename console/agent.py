@@ -82,6 +82,7 @@ def build(settings: AgentSettings, token: str, boot: str) -> tuple[Agent, Upload
         host.over,
         uploader.wake,
         lambda: agent.plan_age_s(),
+        lambda start_ns, end_ns: agent.under_test(start_ns, end_ns),
     )
     runner = ProcessRunner()
     agent = Agent(

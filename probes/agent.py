@@ -51,7 +51,7 @@ class Agent:
     ) -> None:
         self._kit, self._station, self._reporter = kit, station, reporter
         self._cache, self._fetcher, self._plan_refresh_s = cache, fetcher, plan_refresh_s
-        self._schedule = Schedule((turn_taker.THREAD, *_ROUNDS))
+        self._schedule = Schedule((turn_taker.THREAD, *_ROUNDS), reporter.missed)
         self._turns = TurnTaker(kit.throughput, self._schedule, station.clock, reporter.add)
         self._plan: Plan | None = None
         self._execution: Execution | None = None

@@ -222,11 +222,8 @@ class Execution:
     def _deliver(self, frames: Mapping[str, Frame], fitness: Fitness) -> None:
         """The engine's rows, and those of the links that it was not given."""
         windows = frames.get(WINDOW.name)
-        if windows is not None and windows.rows and (windows.count("revision") > 0).all():
-            self._reporter.deliver(frames, fitness)
-            return
         if windows is not None:
-            self._windows.append(windows)
+            self._windows.append(windows.take(windows.count("revision") == 0))
         if self._keyless:
             unsent = keyless_frame(
                 self._plan, self._keyless, fitness.start_ns, fitness.length_ns, fitness.unfit

@@ -24,7 +24,7 @@ from linkgauge.frame import Frame, concat
 from linkgauge.schema import HEALTH, TABLES, WINDOW
 from linkgauge.wire import Batch, encode
 from probes.echo import EchoRound
-from probes.echo_windows import EchoWindows
+from probes.echo_windows import Conditions, EchoWindows
 from probes.fitness import HostSpan
 from probes.noted import Fitness
 from probes.notice import Notice
@@ -52,7 +52,7 @@ class Reporter:
     """Makes the batches of agent `node` in this `boot`. `stored` is called after each, to wake the upload.
 
     plan_age_s: time since a collector confirmed the plan, NaN when none ever did. host: what the host did to
-    the agent between two times on the wall clock, ns.
+    the agent between two times on the wall clock, ns; under_test: whether a throughput test ran then.
     """
 
     def __init__(
@@ -65,10 +65,11 @@ class Reporter:
         host: Callable[[int, int], HostSpan],
         stored: Callable[[], None],
         plan_age_s: Callable[[], float],
+        under_test: Callable[[int, int], bool],
     ) -> None:
         self._node, self._boot, self._outbox = node, boot, outbox
         self._clock, self._clock_quality, self._host = clock, clock_quality, host
-        self._stored, self._plan_age_s = stored, plan_age_s
+        self._stored, self._plan_age_s, self._under_test = stored, plan_age_s, under_test
         self._queue: queue.SimpleQueue[tuple[Mapping[str, Frame], Fitness] | _Stop] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._echoes = EchoWindows(clock)
@@ -95,6 +96,10 @@ class Reporter:
     def echo(self, probe: str, run: Callable[[], EchoRound]) -> None:
         """Run a round of another probe; the windows that it may touch wait for its end."""
         self._echoes.run(probe, run)
+
+    def missed(self, probe: str) -> None:
+        """A round of another probe was due now and did not begin."""
+        self._echoes.missed(probe)
 
     def add(self, frame: Frame) -> None:
         """Rows of any table that wait for nothing: sweeps, events, certificates, throughput tests."""
@@ -157,17 +162,17 @@ class Reporter:
         with self._lock:
             added, self._added = self._added, []
         parts: dict[str, list[Frame]] = {}
-        for frame in (*frames.values(), *self._echoes.take(length_ns, now_ns, self._spoilt), *added):
+        for frame in (*frames.values(), *self._echoes.take(length_ns, now_ns, self._conditions), *added):
             if frame.rows:
                 parts.setdefault(frame.table.name, []).append(frame)
         if parts:
             self._put({name: concat(TABLES[name], same) for name, same in parts.items()})
 
-    def _spoilt(self, start_ns: int, length_ns: int) -> int:
-        """Unfit bits of an echo window: as noted by the engine for the same window, else as the host says."""
-        noted = self._fitness.get(start_ns)
-        bits = noted.unfit if noted is not None else self._host(start_ns, start_ns + length_ns).unfit
-        return bits & SPOILS_ECHOES
+    def _conditions(self, start_ns: int, length_ns: int) -> Conditions:
+        """Of an echo window: unfit as the engine noted for the same window, else as the host says."""
+        noted, end_ns = self._fitness.get(start_ns), start_ns + length_ns
+        bits = noted.unfit if noted is not None else self._host(start_ns, end_ns).unfit
+        return Conditions(bits & SPOILS_ECHOES, self._under_test(start_ns, end_ns))
 
     def _put(self, frames: dict[str, Frame]) -> None:
         created_ns = self._clock.now().wall_ns

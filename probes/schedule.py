@@ -1,6 +1,7 @@
 """When the agent does what is not packet by packet: jobs by name, each kind on a thread of its own.
 
 A job that takes longer than its interval is not started twice; one that starts much too late is left out.
+Both are told to `missed`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED
 from apscheduler.executors.pool import BasePoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -29,14 +31,20 @@ class _Executor(BasePoolExecutor):  # type: ignore[misc]  # the library has no t
 
 
 class Schedule:
-    """A scheduler with one thread for each name in `threads`, and one called "default"."""
+    """A scheduler with one thread for each name in `threads`, and one called "default".
 
-    def __init__(self, threads: Iterable[str]) -> None:
+    missed: gets the name of a job each time that it was due and not started.
+    """
+
+    def __init__(self, threads: Iterable[str], missed: Callable[[str], None] = lambda name: None) -> None:
         self._pools = {name: ThreadPoolExecutor(1) for name in ("default", *threads)}
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             executors={name: _Executor(pool) for name, pool in self._pools.items()},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": _LATE_S},
+        )
+        self._scheduler.add_listener(
+            lambda event: missed(event.job_id), EVENT_JOB_MAX_INSTANCES | EVENT_JOB_MISSED
         )
 
     @property

@@ -39,7 +39,7 @@ PURE = [
     *(f"probes/path/{name}.py" for name in ("rota", "row", "shift", "sizes", "sweep", "watch", "way")),
     "probes/delays.py",
     *(f"probes/icmp/{name}.py" for name in ("packet", "arrivals", "targets")),
-    "probes/certificate.py",
+    *(f"probes/{name}.py" for name in ("certificate", "keyless", "noted")),
     "probes/throughput/report.py",
     "probes/throughput/turns.py",
     "quality/*.py",
@@ -47,6 +47,8 @@ PURE = [
     *(f"collector/{name}.py" for name in ("plan", "admission")),
     "collector/sinks/line_protocol.py",
     *(f"lab/{name}.py" for name in ("topology", "delay_line")),
+    *(f"console/{name}.py" for name in ("reasons", "unfit")),
+    *(f"console/probe/{name}.py" for name in ("shot", "result", "judgement")),
 ]
 """Files, or all files of a folder, that reach nothing outside themselves."""
 

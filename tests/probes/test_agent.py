@@ -126,6 +126,7 @@ class Bench:
             host.over,
             lambda: None,
             lambda: self.agent.plan_age_s(),
+            lambda start_ns, end_ns: self.agent.under_test(start_ns, end_ns),
         )
         client = CollectorClient(["http://c.example"], "token", transport=httpx.MockTransport(self.collector))
         probers = Probers(

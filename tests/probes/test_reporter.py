@@ -41,6 +41,7 @@ class Bench:
         self.clock = Clock()
         self.outbox = Outbox(folder / "outbox.sqlite", 1 << 30, 1 << 62, clock=self.clock)
         self.woken = 0
+        self.tested_ns = 0
         self.host = HostSpan(0, 0.01, 0.0, 0.0)
         self.reporter = Reporter(
             "a",
@@ -51,6 +52,7 @@ class Bench:
             lambda start_ns, end_ns: self.host,
             self._wake,
             lambda: 7.5,
+            lambda start_ns, end_ns: self.tested_ns in range(start_ns, end_ns),
         )
 
     def _wake(self) -> None:
@@ -282,3 +284,24 @@ def test_a_long_run_without_echoes_remembers_little(bench: Bench) -> None:
         bench.stamp(T0 + number * WINDOW_NS)
     bench.finish()
     assert len(bench.reporter._fitness) < 100
+
+
+def test_echo_windows_tell_missed_rounds_and_throughput_tests(bench: Bench) -> None:
+    bench.clock.wall_ns = T0 + 3
+    bench.reporter.missed("icmp")
+    bench.reporter.missed("icmp")
+    bench.reporter.missed("heartbeat")
+    bench.clock.wall_ns = T0 + WINDOW_NS + 3
+    bench.reporter.missed("icmp")
+    bench.tested_ns = T0 + WINDOW_NS + 5
+    bench.reporter.echo("icmp", round_at(T0 + 1, T0 + WINDOW_NS + 1))
+    bench.reporter.echo("tcp", round_at(T0 + 1))
+    [batch] = bench.finish()
+    window = batch.frames["window"]
+    rows = zip(
+        window.text("probe"),
+        window.count("missed").tolist(),
+        window.count("under_test").tolist(),
+        strict=True,
+    )
+    assert list(rows) == [("icmp", 2, 0), ("icmp", 1, 1), ("tcp", 0, 0)]

@@ -35,6 +35,23 @@ def test_a_job_of_the_same_name_takes_the_place() -> None:
     schedule.stop()
 
 
+def test_a_job_that_is_due_while_it_runs_is_missed_and_told() -> None:
+    missed: list[str] = []
+    told, end = threading.Event(), threading.Event()
+
+    def note(name: str) -> None:
+        missed.append(name)
+        told.set()
+
+    schedule = Schedule(["icmp"], note)
+    schedule.start()
+    schedule.every("icmp", lambda: end.wait(5), 0.05, "icmp")
+    assert told.wait(5)
+    end.set()
+    schedule.stop()
+    assert set(missed) == {"icmp"}
+
+
 def test_stop_waits_for_a_job_that_books_its_next() -> None:
     schedule, began, ended = Schedule(["throughput"]), threading.Event(), list[str]()
 
