@@ -51,7 +51,7 @@ def _engine(plan: Plan, caught: object = None) -> Engine:
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    with built("lgq") as made:
+    with built("lgpe") as made:
         yield made
 
 
