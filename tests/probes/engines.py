@@ -1,0 +1,62 @@
+"""Engines for tests, and what they deliver."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from linkgauge.clock import SystemClock, read_clock_quality
+from linkgauge.frame import Frame, concat
+from linkgauge.schema import WINDOW
+from linkgauge.wire import Plan
+from probes.engine import Engine
+from probes.flight import Caught
+from probes.noted import Fitness
+from tests.probes.loopback import until
+
+A, B = "127.64.200.1", "127.64.200.2"
+KEY = b"a key for tests!"
+
+
+class Sink:
+    """Keeps what an engine delivers."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.fitness: list[Fitness] = []
+        self.caught: list[Caught] = []
+
+    def __call__(self, frames: dict[str, Frame], fitness: Fitness) -> None:
+        self.frames.append(frames["window"])
+        self.fitness.append(fitness)
+
+    def wait_for(self, windows: int) -> None:
+        until(lambda: len(self.fitness) >= windows, "no window came")
+
+    def rows(self) -> Frame:
+        """All windows but the last, which is not whole; as first told."""
+        rows = concat(WINDOW, self.frames)
+        whole = [fitness.start_ns for fitness in self.fitness[:-1]]
+        return rows.take(np.isin(rows.count("start_ns"), whole) & (rows.count("revision") == 0))
+
+
+def engine(made: Plan, sink: Sink, **more: Any) -> Engine:
+    """An engine of this plan that delivers to `sink`; more: any of its arguments."""
+    given: dict[str, Any] = {
+        "clock": SystemClock(),
+        "clock_quality": read_clock_quality,
+        "under_test": lambda start, end: False,
+        "caught": sink.caught.append,
+    }
+    return Engine(made, deliver=sink, **(given | more))
+
+
+def reports(made: Plan, windows: int = 1, **more: Any) -> Sink:
+    """An engine's reports, of so many windows at least."""
+    sink = Sink()
+    one = engine(made, sink, **more)
+    one.start()
+    sink.wait_for(windows)
+    one.stop()
+    return sink

@@ -1,0 +1,169 @@
+"""How an engine begins, goes on through trouble, and ends."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from linkgauge.clock import NS_PER_S, ClockQuality, Instant, SystemClock
+from linkgauge.code import Unfit
+from linkgauge.errors import ConfigError
+from linkgauge.frame import concat
+from linkgauge.schema import WINDOW
+from linkgauge.wire import Plan, PlanLink
+from tests.probes.engines import A, B, Sink, engine, reports
+from tests.probes.loopback import MS, free_port, stamp_plan, until
+
+SHORT_NS = NS_PER_S // 4
+
+
+def short(*where: Any, **changed: Any) -> Plan:
+    """A plan with short windows."""
+    return stamp_plan(*where, **{"window_ns": SHORT_NS, "stamp_timeout_ns": 100 * MS, **changed})
+
+
+def test_a_far_end_without_reflector_is_refused_and_not_lost() -> None:
+    row = reports(short(free_port(B), [B], A)).frames[0]
+    assert row.count("refused")[0] > 10
+    assert row.count("lost_unattributed")[0] <= row.count("sent")[0] - row.count("refused")[0]
+    assert row.count("replied")[0] == 0
+
+
+def test_a_plan_without_links_still_reports_its_fitness() -> None:
+    sink = reports(short(free_port(A), [], A), windows=2)
+    assert sink.frames[0].rows == 0
+    assert sink.fitness[0].self_rtt_p50_us > 0
+
+
+def test_strangers_and_peers_without_a_key_are_not_answered() -> None:
+    port = free_port(A)
+    plan = short(port, [B], A, authenticated=True, links=[])
+    sink = Sink()
+    one = engine(plan, sink, keys={})
+    one.start()
+    packet = bytes(12) + b"\x80\x01" + bytes(30)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind((B, 0))
+        peer.sendto(packet, (A, port))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.sendto(packet, (A, port))
+    sink.wait_for(1)
+    one.stop()
+    assert sum(fitness.refused_peer for fitness in sink.fitness) == 2
+
+
+def test_a_taken_port_is_said_and_nothing_stays_open() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind((A, 0))
+        port = taken.getsockname()[1]
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(ConfigError, match=f"UDP {A} port {port} is in use by another program"):
+            engine(short(port, [B], A), Sink())
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_an_address_of_another_host_is_said_and_nothing_stays_open() -> None:
+    links = [PlanLink("a>b@net", A, B), PlanLink("a>c@net", "192.0.2.1", B)]
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(ConfigError, match=r"192\.0\.2\.1 is no address of this host"):
+        engine(short(free_port(A), [B], A, links=links, flows=2), Sink())
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_engines_that_come_and_go_leave_no_descriptor_open() -> None:
+    plan = short(free_port(A), [B], A, flows=3, stamp_timeout_ns=10 * MS)
+    before = len(os.listdir("/proc/self/fd"))
+    for turn in range(20):
+        one = engine(plan, sink := Sink())
+        if turn % 4:
+            one.start()
+            assert one.alive
+        one.stop()
+        one.stop()
+        assert not one.alive
+        assert len(sink.fitness) == (1 if turn % 4 else 0)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_stopping_reports_the_unfinished_window() -> None:
+    sink = Sink()
+    one = engine(short(free_port(B), [B], A), sink)
+    one.start()
+    sink.wait_for(1)
+    until(lambda: one._sender.sessions.next_seq.sum() > 30, "nothing is sent after the first window")
+    one.stop()
+    last = sink.fitness[-1]
+    assert last.start_ns > sink.fitness[0].start_ns
+    rows = concat(WINDOW, sink.frames)
+    assert rows.count("sent")[rows.count("start_ns") == last.start_ns].sum() > 0
+    total = int(one._sender.sessions.next_seq.sum())
+    first = rows.count("revision") == 0
+    assert int((rows.count("sent") + rows.count("send_failed"))[first].sum()) == total
+
+
+def test_a_bug_ends_the_loop_and_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = engine(short(free_port(B), [B], A), Sink())
+    said: list[object] = []
+    monkeypatch.setattr("threading.excepthook", said.append)
+    monkeypatch.setattr(one, "_launch", lambda: 1 / 0)
+    one.start()
+    until(lambda: not one.alive, "the loop goes on")
+    one.stop()
+    assert len(said) == 1
+
+
+class SteppedClock:
+    """The system's clock, whose wall time a test may move."""
+
+    def __init__(self) -> None:
+        self.step_ns = 0
+
+    def now(self) -> Instant:
+        now = SystemClock().now()
+        return Instant(now.mono_ns, now.wall_ns + self.step_ns)
+
+
+@pytest.mark.parametrize("step_ns", [-3600 * NS_PER_S, 3600 * NS_PER_S, -20 * MS])
+def test_a_clock_that_is_set_is_followed_and_the_windows_say_so(step_ns: int) -> None:
+    clock, sink = SteppedClock(), Sink()
+    plan = short(free_port(B), [B], A)
+    stepped = engine(plan, sink, clock=clock)
+    stepped.start()
+    sink.wait_for(1)
+    clock.step_ns = step_ns
+    count = len(sink.fitness)
+    sink.wait_for(count + 3)
+    stepped.stop()
+    unfit = [fitness for fitness in sink.fitness if fitness.unfit & Unfit.CLOCK_STEP.value]
+    assert unfit
+    assert not sink.fitness[-2].unfit & Unfit.CLOCK_STEP.value, "the windows after it are fit again"
+    starts = [fitness.start_ns for fitness in sink.fitness]
+    if abs(step_ns) > NS_PER_S:
+        moved = [after - before for before, after in pairwise(starts)]
+        assert max(moved, key=abs) == pytest.approx(step_ns, abs=3 * NS_PER_S)
+
+
+def test_what_the_host_and_its_clock_suffered_is_in_the_windows() -> None:
+    def silent() -> ClockQuality:
+        raise OSError("not to be had")
+
+    bits = Unfit.CPU_STARVED.value | Unfit.SUSPENDED.value
+    asked: list[tuple[int, int]] = []
+
+    def host_unfit(start_ns: int, end_ns: int) -> int:
+        asked.append((start_ns, end_ns))
+        return bits
+
+    plan = short(free_port(B), [B], A)
+    sink = reports(plan, clock_quality=silent, under_test=lambda start, end: True, host_unfit=host_unfit)
+    row = sink.frames[0]
+    assert sink.fitness[0].unfit & bits == bits
+    assert int(row.count("unfit")[0]) & bits == bits
+    assert row.count("under_test").tolist() == [1]
+    assert math.isnan(row.real("one_way_error_us")[0])
+    assert asked[0] == (sink.fitness[0].start_ns, sink.fitness[0].start_ns + SHORT_NS)
