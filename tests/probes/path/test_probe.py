@@ -3,56 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 import pytest
 
-from linkgauge.clock import Instant, SystemClock
-from linkgauge.frame import Frame
-from linkgauge.schema import WINDOW
-from linkgauge.wire import Batch, Plan, decode, encode
+from linkgauge.clock import SystemClock
+from linkgauge.wire import Batch, decode, encode
 from probes.flight import Flight
-from probes.path import exchange, probe
-from probes.path.probe import MOST_PPS, THOROUGH_ROUNDS, PathProber
+from probes.path.probe import MOST_PPS, THOROUGH_ROUNDS
 from probes.path.sweep import ATTEMPTS
-from tests.probes.path.net import MS, Net, S, path_plan
+from tests.probes.path.net import Net, S, path_plan
+from tests.probes.path.prober import events, fixed, prober
 
-LINK = "n1>m0@n"
-
-
-class Clock:
-    """The clock of this host, with a wall clock that a test moves ahead."""
-
-    def __init__(self) -> None:
-        self.ahead_ns = 0
-
-    def now(self) -> Instant:
-        real = SystemClock().now()
-        return Instant(real.mono_ns, real.wall_ns + self.ahead_ns)
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What comes from the network in memory comes at once, and needs no pause."""
-    monkeypatch.setattr(exchange, "LAG_NS", 0)
-    monkeypatch.setattr(probe, "LEAST_PPS", MOST_PPS)
-
-
-def prober(net: Net, plan: Plan, clock: Clock | None = None) -> PathProber:
-    made = PathProber(msgspec.structs.replace(plan, stamp_timeout_ns=50 * MS), net, clock or Clock(), seed=1)
-    net.caught = made.caught
-    return made
-
-
-def fixed(text: str) -> Net:
-    return Net(lambda flight, hop: text.split())
-
-
-def events(path: PathProber) -> list[tuple[str, str, str]]:
-    told = path.observe(Frame.of(WINDOW, {"link": [], "probe": [], "class": []}, 0))
-    return list(zip(told.text("kind"), told.text("before"), told.text("after"), strict=True))
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def test_a_sweep_tells_hops_round_trips_and_mtu() -> None:
@@ -254,52 +218,3 @@ def test_answers_to_nobody_are_counted() -> None:
     net.sweep(stray)
     path.round()
     assert path.counts().foreign == 2  # its departure and the error about it
-
-
-def windows(path: PathProber, clock: Clock, delays_us: Sequence[float]) -> list[tuple[str, str, str]]:
-    """Let windows of 10 s pass, one for each smallest round trip; returns the events told."""
-    told = []
-    for delay_us in delays_us:
-        row = {"link": [LINK], "probe": ["stamp"], "class": ["0"], "start_ns": [clock.now().wall_ns]}
-        clock.ahead_ns += 10 * S
-        counts = {"length_ns": [10 * S], "sent": [100], "replied": [100], "rtt_min_us": [delay_us]}
-        frame = path.observe(Frame.of(WINDOW, row | counts))
-        told += list(zip(frame.text("kind"), frame.text("before"), frame.text("after"), strict=True))
-    return told
-
-
-def test_a_shift_of_delay_and_another_way_are_a_reroute() -> None:
-    net, clock = fixed("10.0.0.1"), Clock()
-    path = prober(net, path_plan(), clock)
-    path.round()
-    assert windows(path, clock, [1000.0] * 30) == []
-    path.round()
-    net.way = lambda flight, hop: ["10.0.0.2"]
-    assert windows(path, clock, [1500.0] * 4) == []
-    path.round()
-    assert windows(path, clock, [1500.0]) == [("reroute", "10.0.0.1 10.9.1.0", "10.0.0.2 10.9.1.0")]
-    assert windows(path, clock, [1500.0] * 30) == []
-
-
-def test_a_shift_of_delay_on_the_same_way_is_below_ip() -> None:
-    clock = Clock()
-    path = prober(fixed("10.0.0.1"), path_plan(), clock)
-    path.round()
-    assert windows(path, clock, [1000.0] * 30 + [1500.0] * 4) == []
-    path.round()
-    assert windows(path, clock, [1500.0]) == [("below-ip", "1000 us", "1500 us")]
-
-
-def test_windows_of_other_probes_or_of_an_unfit_agent_tell_nothing() -> None:
-    path = prober(fixed("10.0.0.1"), path_plan())
-    path.round()
-    for at in range(1, 60):
-        rows = {
-            "link": [LINK] * 2,
-            "probe": ["icmp", "stamp"],
-            "class": ["0"] * 2,
-            "start_ns": [at * 10 * S] * 2,
-        }
-        counts = {"sent": [9] * 2, "replied": [9] * 2, "rtt_min_us": [100.0 * at] * 2, "unfit": [0, 1]}
-        assert path.observe(Frame.of(WINDOW, rows | counts)).rows == 0
-    assert path.counts().shifts_untold == 0
