@@ -36,7 +36,7 @@ def run(
     peer: Annotated[str, typer.Argument(help="Address or name of the far end.")],
     port: Annotated[int, typer.Option(help="UDP port of its reflector.", min=1, max=65_535)] = 862,
     count: Annotated[
-        int, typer.Option(help="Packets of each size and class; rounded up to whole windows.", min=1)
+        int, typer.Option(help="Packets of each size and class; a few more may leave.", min=1)
     ] = 100,
     rate_pps: Annotated[float, typer.Option(help="Packets per second of each size and class.")] = 50.0,
     timeout_s: Annotated[float, typer.Option(help="A reply that takes longer is late.")] = 2.0,

@@ -20,7 +20,7 @@ from linkgauge.schema import FLOW, PATH, WINDOW
 from linkgauge.table import Table
 from probes import closing
 from probes.echo import EchoRound, Fate, window_frame
-from probes.engine import Engine
+from probes.engine import WARM_UP_NS, Engine
 from probes.fitness import HostFitness, SystemHost
 from probes.icmp.probe import IcmpProber
 from probes.launcher import Launcher
@@ -29,8 +29,6 @@ from probes.path.probe import PathProber
 from probes.stamp.tlv import layout
 from probes.tcp import TcpProber
 
-WARM_UP_NS = NS_PER_S // 2
-"""The engine sends nothing for less than this after its start."""
 ECHO_ROUNDS = 20
 _ECHO_EVERY_S = 0.1
 _FOREVER_NS = 1 << 62
@@ -58,48 +56,43 @@ class Shooting:
             caught=self._path.caught if self._path else None,
             host_unfit=HostFitness(SystemHost(), clock).unfit,
         )
+        self._begin_ns = window_start(clock.now().wall_ns + WARM_UP_NS, shot.window_ns) + shot.window_ns
+        self._end_ns = self._begin_ns + shot.windows * shot.window_ns
 
     def run(self, told: Told, stop: threading.Event) -> Result:
         """Send everything, wait for the replies, and sum up."""
-        begun_ns = self._clock.now().wall_ns
-        end_ns = self._first_window_ns(begun_ns) + self._shot.windows * self._shot.window_ns
         self._engine.start()
         with ThreadPoolExecutor(3) as pool:
             swept = pool.submit(self._sweep)
             asked = [pool.submit(self._ask, *one, stop) for one in self._others()]
-            while (now_ns := self._clock.now().wall_ns) < end_ns and not stop.is_set():
-                told((now_ns - begun_ns) / (end_ns - begun_ns))
-                stop.wait(min(0.1, (end_ns - now_ns) / NS_PER_S))
+            while (left_ns := self._end_ns - self._clock.now().wall_ns) > 0 and not stop.is_set():
+                told(1 - left_ns / (self._end_ns - self._begin_ns + WARM_UP_NS))
+                stop.wait(min(0.1, left_ns / NS_PER_S))
             if stop.is_set() and self._path is not None:
                 self._path.stop()
-            found = swept.result()
+            late = not (swept.done() and all(one.done() for one in asked))
+            found = swept.result()  # a sweep needs the engine
             echoes = [one.result() for one in asked]
-        self._engine.stop()
+            self._engine.stop()
         told(1.0)
-        return self._result(found, echoes)
+        return self._result(found, echoes, self._end_ns if late else _FOREVER_NS)
 
     def _deliver(self, frames: Mapping[str, Frame], fitness: Fitness) -> None:
         self._frames.append(frames)
 
-    def _first_window_ns(self, now_ns: int) -> int:
-        window_ns = self._shot.window_ns
-        return window_start(now_ns + WARM_UP_NS, window_ns) + window_ns
-
-    def _result(self, found: Frame, echoes: list[Echo]) -> Result:
+    def _result(self, found: Frame, echoes: list[Echo], end_ns: int) -> Result:
+        """end_ns: what was sent later, while a sweep went on, is left out."""
         sizes = {link: sent_size(self._shot, size) for link, size in self._shot.links.items()}
         return Result(
-            packets(sizes, self._of_run(WINDOW)),
-            flows(sizes, self._of_run(FLOW)) if self._shot.flows > 1 else [],
+            packets(sizes, self._rows(WINDOW, end_ns)),
+            flows(sizes, self._rows(FLOW, end_ns)) if self._shot.flows > 1 else [],
             echoes,
             ways(found),
         )
 
-    def _of_run(self, table: Table) -> Frame:
-        """Rows of the windows that were asked for: the engine may have begun another when it was stopped."""
+    def _rows(self, table: Table, end_ns: int) -> Frame:
         rows = concat(table, [frames[table.name] for frames in self._frames if table.name in frames])
-        starts = rows.count("start_ns")
-        first_ns = int(starts.min(initial=_FOREVER_NS))
-        return rows.take(starts < first_ns + self._shot.windows * self._shot.window_ns)
+        return rows.take(rows.count("start_ns") < end_ns)
 
     def _sweep(self) -> Frame:
         if self._path is None:
