@@ -5,7 +5,6 @@ A lane is a pair of addresses of one family: links of their own, for which nft c
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import json
 import os
@@ -102,8 +101,3 @@ def _furniture(end: str, lanes: int) -> str:
         lines.append(f"ip address add {address(lane, 'v4', end)}/24 dev {DEVICE}")
         lines.append(f"ip address add {address(lane, 'v6', end)}/64 dev {DEVICE} nodad")
     return "\n".join(lines) + "\n"
-
-
-def die_with_parent() -> None:
-    """For a child: end when the test ends, whatever happens."""
-    ctypes.CDLL(None).prctl(1, 9)
