@@ -90,7 +90,7 @@ def returned(inbox: Inbox, first: int, end: int) -> Returned:
     head = inbox.headers[first:end]
     columns = ancillary.parse(inbox.control[first:end], head["controllen"], errors=True)
     stamped = columns.origin == ancillary.ORIGIN_TIMESTAMPING
-    icmp = np.isin(columns.origin, (ancillary.ORIGIN_ICMP, ancillary.ORIGIN_ICMP6))
+    icmp = (columns.origin == ancillary.ORIGIN_ICMP) | (columns.origin == ancillary.ORIGIN_ICMP6)
     errors = Refusals(
         inbox.data[first:end][icmp],
         head["length"].astype(np.int64)[icmp],

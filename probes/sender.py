@@ -26,7 +26,7 @@ REPLY_SIZE = 192
 ERROR_SIZE = 640
 _SEND_AT_ONCE = 512
 _NEVER_NS = 1 << 62
-LONGEST_UNREAD_NS = 50_000_000
+LONGEST_UNREAD_NS = 200_000_000
 """What has arrived is taken from the kernel so often, when packets are sent or somebody waits for it."""
 LONGEST_UNDIGESTED_NS = 500_000_000
 

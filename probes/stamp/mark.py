@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probes.stamp.fate import Fates
-from probes.stamp.sessions import MARKED, OTHER_CLASS
+from probes.stamp.reply_record import MARKED, OTHER_CLASS
 
 ECT, CE = 2, 3
 _FIRST_HOP_LIMIT = 255

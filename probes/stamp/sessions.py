@@ -15,29 +15,18 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.stamp import tlv
+from probes.stamp import departure, tlv
 from probes.stamp.packet import is_corrupt, ntp_of, reflector_columns
+from probes.stamp.reply_record import MARKED, OTHER_CLASS, REPLY
 from probes.stamp.tlv import Layout
 
-REPLY = np.dtype(
-    {
-        "names": ["seq", "t4_ns", "t2", "t3", "number", "place", "error", "ttl_out", "ttl_back", "tos_out",
-                  "tos_back", "flags"],
-        "formats": ["i8", "i8", "u8", "u8", "u4", "u4", "u2", "u1", "u1", "u1", "u1", "u1"],
-        "offsets": [0, 8, 16, 24, 32, 36, 40, 42, 43, 44, 45, 46],
-        "itemsize": 48,
-    }
-)  # fmt: skip
-"""t2, t3: stamps in the format that `error` names; number: the reflector's own; tos_out: as the packet came
-to the reflector; ttl_out, ttl_back: 255 = unknown; place: in the batch, for telling copies apart."""
-MARKED, OTHER_CLASS, T3_KERNEL = 1, 2, 4
-"""Flags of a reply: tos_out is known; not sent in the class asked for; T3 is the far kernel's stamp."""
 REFUSED, UNREACHABLE, FAILED = 1, 2, 3  # what else became of a packet: `Sessions.mishap`
+_SPARE = 8
+"""Columns never used: rows a power of two apart would all fall into the same few sets of the cache."""
 SHORTEST = 38
 """Octets of the shortest reply that is read: TWAMP-Light's up to the sender's Error Estimate."""
 MOST_PER_PACKET_NS = 3_000
 """Sending one packet of a batch takes about so long."""
-_FOLLOW_UP_REACH = 8
 _NO_PORT = (3 << 8 | 3, 1 << 8 | 4)
 """ICMP and ICMPv6: the host is there, nobody listens."""
 
@@ -118,14 +107,14 @@ class Sessions:
             for row, (s, name) in enumerate(zip(ends.socket, ends.names, strict=True))
             if ends.anonymous[row]
         }
-        shape = (n, timing.ring)
+        shape = (n, timing.ring + _SPARE)
         self.told_ns = np.zeros(shape, np.int64)
         """T1 as written into the packet."""
         self._told = np.zeros(shape, np.uint64)
         """The same as it stands there; the reply must carry it back."""
         self.kernel_t1_ns = np.zeros(shape, np.int64)
         """T1 by the kernel's transmit stamp, or else interpolated; counts only just after T1 as told."""
-        self.reply = np.zeros(shape, REPLY)
+        self.reply = np.zeros((n, timing.ring + _SPARE // 2), REPLY)
         self.reply["seq"] = -1
         self.mishap = np.zeros(shape, np.int8)
         """REFUSED, UNREACHABLE or FAILED, where `mishap_seq` is the packet's."""
@@ -261,7 +250,7 @@ class Sessions:
         made["seq"], made["t4_ns"] = seq, got.stamp_ns[keep]
         for name in ("t2", "t3", "number", "error"):
             made[name] = packets["seq" if name == "number" else name]
-        made["ttl_out"] = np.where(length > 40, packets["ttl"], 255)
+        made["ttl_out"] = np.where((length > 40) & (packets["ttl"] > 0), packets["ttl"], 255)
         made["ttl_back"], made["tos_back"] = ttl, tos
         made["place"] = np.arange(len(row))
         block = got.data[keep]
@@ -282,19 +271,6 @@ class Sessions:
         if (corrected := fresh & (seq < self.reported[row])).any():
             self.corrections.append(np.stack([row[corrected], seq[corrected]], axis=1))
         earlier, t3, told = tlv.follow_up(block, self.layout, made["error"], length)
-        told &= (made["number"] - earlier) % (1 << 32) <= _FOLLOW_UP_REACH
-        self._follow_up(row, seq, earlier, t3, told)
-
-    def _follow_up(self, row: Rows, seq: Ints, number: Ints, t3: NDArray[np.uint64], told: Mask) -> None:
-        """Put in the true T3 of earlier replies: mostly that of the packet before."""
+        told &= (made["number"] - earlier) % (1 << 32) <= departure.REACH
         left = np.flatnonzero(told)
-        for back in range(1, _FOLLOW_UP_REACH + 1):
-            if not len(left):
-                return
-            slot = seq[left] - back & self.mask
-            kept = self.reply[row[left], slot]
-            hit = (kept["seq"] == seq[left] - back) & (kept["number"] == number[left])
-            at = (row[left][hit], slot[hit])
-            self.reply["t3"][at] = t3[left][hit]
-            self.reply["flags"][at] |= T3_KERNEL
-            left = left[~hit]
+        departure.settle(self.reply, self.mask, self.t1_ns, row[left], seq[left], earlier[left], t3[left])

@@ -17,7 +17,8 @@ from linkgauge.clock import NS_PER_US
 from probes import delays
 from probes.stamp.fate import Fates
 from probes.stamp.packet import error_ns, unix_ns
-from probes.stamp.sessions import T3_KERNEL, Sessions
+from probes.stamp.reply_record import T3_KERNEL
+from probes.stamp.sessions import Sessions
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 from probes.stamp.packet import ntp
-from probes.stamp.sessions import (
-    MOST_PER_PACKET_NS,
-    T3_KERNEL,
-)
+from probes.stamp.reply_record import T3_KERNEL
+from probes.stamp.sessions import MOST_PER_PACKET_NS
 from tests.probes.stamp.table import INTERVAL, MS, T0, TIMEOUT, Reply, is_in, send, table, take
 
 

@@ -10,16 +10,8 @@ from numpy.typing import NDArray
 
 from probes.raw_name import raw_name
 from probes.stamp.packet import SENDER, SENDER_AUTHENTICATED, ntp, octets, unix_ns
-from probes.stamp.sessions import (
-    FAILED,
-    MARKED,
-    OTHER_CLASS,
-    REFUSED,
-    UNREACHABLE,
-    Discard,
-    Sessions,
-    Timing,
-)
+from probes.stamp.reply_record import MARKED, OTHER_CLASS
+from probes.stamp.sessions import FAILED, REFUSED, UNREACHABLE, Discard, Sessions, Timing
 from tests.probes.stamp.table import FIRST_SSID, INTERVAL, MS, T0, Reply, is_in, send, table, take
 
 STRANGER = raw_name("10.9.9.9", 862)
