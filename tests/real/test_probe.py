@@ -68,13 +68,13 @@ def test_loss_is_what_was_dropped_in_its_direction(
     answer = probe(world, "--count", "500", "--rate-pps", "250")
     [one] = answer["packets"]
     assert not answer["fine"]
-    assert one[field] == world.faults.dropped(dst)
-    assert one["lost_forward"] + one["lost_backward"] + one["lost_unattributed"] == one[field] > 40
-    assert one["sent"] == one["replied"] + one["late"] + one[field]
-    assert (
-        f"packets lost ({one[field]} {'out' if field == 'lost_forward' else 'back'})"
-        in answer["judgement"][0]
-    )
+    untold = one["lost_unattributed"]  # of the last packets: no later reply tells which way they were lost
+    assert one["lost_forward"] + one["lost_backward"] == one[field] > 40
+    assert one[field] + untold == world.faults.dropped(dst)
+    assert untold < 10
+    assert one["sent"] == one["replied"] + one["late"] + one[field] + untold
+    way = "out" if field == "lost_forward" else "back"
+    assert f"{one[field]} {way}" in answer["judgement"][0]
 
 
 def test_a_dead_link_has_no_reply(world: NamespaceWorld) -> None:
