@@ -100,6 +100,7 @@ def staff(
     for port in ports:
         port.requests.set_ssid(sessions.ends.ssid[port.session])
     latest_ns = min(max(interval_ns // LATEST_SHARE, LATEST_LEAST_NS), LATEST_MOST_NS)
+    start_mono_ns += secrets.randbelow(laid.tick_ns)  # or all agents would send at the same moments
     sender = Sender(
         sessions, ports, laid, start_mono_ns, latest_ns,
         rows=int(min(max(512, rate_pps), 8192)),
