@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from linkgauge.histogram import Histogram
-from probes.delays import Delays, grouped, histograms, jitter_us, summary
+from probes.delays import Delays, counted, grouped, histograms, jitter_us, medians_us, ordered, summary
 
 Samples = list[tuple[int, float]]
 GROUPS = 4
@@ -25,19 +26,19 @@ def columns(samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
 
 
 def slow(samples: Samples, group: int) -> list[float]:
-    """Scalar twin: min, mean, p50, p95, p99, max of one group, us."""
+    """Scalar twin: min, mean, p50, p95, p99, p99.9, max of one group, us."""
     values = sorted(value / 1000 for at, value in samples if at == group and not math.isnan(value))
     n = len(values)
     if not n:
-        return [math.nan] * 6
+        return [math.nan] * 7
     p95 = values[(95 * n + 99) // 100 - 1] if n >= 59 else math.nan
     p99 = values[(99 * n + 99) // 100 - 1] if n >= 299 else math.nan
-    return [values[0], math.fsum(values) / n, values[(n + 1) // 2 - 1], p95, p99, values[-1]]
+    p999 = values[(999 * n + 999) // 1000 - 1] if n >= 2_995 else math.nan
+    return [values[0], math.fsum(values) / n, values[(n + 1) // 2 - 1], p95, p99, p999, values[-1]]
 
 
 def told(delays: Delays, group: int) -> list[float]:
-    parts = (delays.min_us, delays.mean_us, delays.p50_us, delays.p95_us, delays.p99_us, delays.max_us)
-    return [float(part[group]) for part in parts]
+    return [float(getattr(delays, field.name)[group]) for field in fields(Delays)]
 
 
 @given(SAMPLES)
@@ -47,11 +48,11 @@ def test_grouped_equals_the_scalar_twin(samples: Samples) -> None:
         assert told(delays, group) == pytest.approx(slow(samples, group), rel=1e-9, abs=1e-3, nan_ok=True)
 
 
-@pytest.mark.parametrize(("count", "known"), [(58, 0), (59, 1), (298, 1), (299, 2)])
+@pytest.mark.parametrize(("count", "known"), [(58, 0), (59, 1), (298, 1), (299, 2), (2_994, 2), (2_995, 3)])
 def test_percentiles_need_enough_samples(count: int, known: int) -> None:
     samples = [(0, float(value)) for value in range(1000, 1000 * count + 1, 1000)]
     delays = grouped(*columns(samples), 1)
-    assert np.isfinite([delays.p95_us[0], delays.p99_us[0]]).sum() == known
+    assert np.isfinite([delays.p95_us[0], delays.p99_us[0], delays.p999_us[0]]).sum() == known
     assert told(delays, 0) == pytest.approx(slow(samples, 0), nan_ok=True)
 
 
@@ -104,3 +105,50 @@ def test_histograms_equal_one_histogram_per_group(samples: Samples) -> None:
         assert row.bucket.tolist() == single.bucket.tolist()
         assert row.count.tolist() == single.count.tolist()
         assert row.bucket.dtype == np.int16
+
+
+def test_the_numbers_of_samples_are_the_smallest_that_tell_a_percentile_from_the_largest() -> None:
+    for q, least in ((0.95, 59), (0.99, 299), (0.999, 2_995)):
+        assert q**least <= 0.05 < q ** (least - 1)
+
+
+@given(SAMPLES)
+def test_medians_are_those_of_the_statistics(samples: Samples) -> None:
+    values, group = columns(samples)
+    expected = grouped(values, group, GROUPS).p50_us
+    assert medians_us(values, group, GROUPS) == pytest.approx(expected, nan_ok=True)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3_000), st.integers(-5, 5)), max_size=60))
+def test_few_samples_of_very_many_groups_are_in_order_too(samples: list[tuple[int, int]]) -> None:
+    values = np.array([float(value) for _, value in samples])
+    group = np.array([at for at, _ in samples], np.intp)
+    made = ordered(values, group, 3_001)
+    for at in {at for at, _ in samples}:
+        part = made.values[made.first[at] : made.first[at] + made.count[at]]
+        assert part.tolist() == sorted(value for one, value in samples if one == at)
+    assert int(made.count.sum()) == len(samples)
+
+
+def test_one_group_with_nearly_all_samples() -> None:
+    values, group = np.arange(5_000, 0, -1.0), np.repeat([0, 900], [4_999, 1])
+    made = ordered(values, group, 901)
+    assert (np.diff(made.values[:4_999]) > 0).all()
+    assert made.values[made.first[900]] == 1
+    assert [row.total for row in counted(made)][::900] == [4_999, 1]
+
+
+def test_the_highest_percentile_that_is_known() -> None:
+    for count, name in ((10, "p50_us"), (59, "p95_us"), (299, "p99_us"), (2_995, "p999_us")):
+        delays = grouped(np.arange(1000.0 * count, 0, -1000.0), np.zeros(count, np.intp), 1)
+        assert delays.highest_us[0] == getattr(delays, name)[0]
+    assert np.isnan(grouped(np.empty(0), np.empty(0, np.intp), 1).highest_us).all()
+
+
+def test_jitter_of_a_long_session_equals_the_recursion() -> None:
+    values = np.random.default_rng(3).normal(0, 1e6, 3_000)
+    expected = 0.0
+    for step in np.abs(np.diff(values)):
+        expected += (step - expected) / 16
+    made = jitter_us(values, np.arange(3_000), np.zeros(3_000, np.intp), 1)
+    assert made[0] == pytest.approx(expected / 1000, rel=1e-12)
