@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TimeRemainingColumn
 
 from console.probe.judgement import is_fine, sentences
+from console.probe.result import Result
 from console.probe.shooting import Shooting, sent_size
 from console.probe.shot import Shot
 from console.probe.view import show
@@ -87,17 +88,20 @@ def run(
     stop = stop_event()
     with _progress(shot) as told:
         result = shooting.run(told, stop)
-    fine = is_fine(result)
+    _tell(shot, result, as_json)
+    raise typer.Exit(0 if is_fine(result) else 1)
+
+
+def _tell(shot: Shot, result: Result, as_json: bool) -> None:
     if as_json:
-        head = {"peer": address, "local": local, "port": port, "fine": fine}
+        head = {"peer": shot.peer, "local": shot.local, "port": shot.port, "fine": is_fine(result)}
         print(json.dumps({**head, "judgement": sentences(result), **result.as_dict()}, ensure_ascii=False))
-    else:
-        console = Console(highlight=False)
-        if not console.is_terminal:
-            console.width = _FILE_WIDTH
-        console.print(f"from {local} to {address} port {port}")
-        show(console, result)
-    raise typer.Exit(0 if fine else 1)
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
+    console.print(f"from {shot.local} to {shot.peer} port {shot.port}")
+    show(console, result)
 
 
 def _ends(peer: str, source: str | None) -> tuple[str, str]:
