@@ -96,9 +96,8 @@ def _reflector(course: Course, life: int) -> Reflector:
     made = Reflector(lambda name: address_of(name) == address_of(near), salt=course.seed)
     if life == 0 and course.first_number:
         names = np.tile(near, (course.sessions, 1))
-        sessions = identities(names, course.ssid(), SOMEWHERE.index)
-        by_key = np.argsort(made._table.keys(sessions))
-        made._table.number[made._table.add(sessions[by_key], 0)] = course.first_number
+        sessions = identities(names, course.ssid().astype(">u2").view(np.uint16), SOMEWHERE.index)
+        made._table.number[made._table.add(sessions, 0)] = course.first_number
     return made
 
 
@@ -132,6 +131,7 @@ def _reflect(course: Course, requests: Octets, packet: Ints, at_ns: Ints) -> _An
             t3_ns[part] = course.far.read(left_ns[part])
             reflector.departed(replies.slots, replies.number, t3_ns[part])
     assert reflector.refused.sum() == 0
+    assert number[0] == course.first_number
     return _Answers(packet, left_ns, data, life, number, t2_ns, t3_ns)
 
 

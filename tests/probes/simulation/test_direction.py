@@ -1,8 +1,8 @@
 """Direction of loss against the truth: exact wherever it can be known, never wrong beyond what cannot.
 
 What cannot be known, whatever the algorithm:
-- losses before the first or after the last reply of a session, or of a life of the reflector: nothing shows
-  whether the reflector had them (`Truth.knowable`);
+- losses after the last reply of a session, and between two lives of the reflector: nothing shows whether the
+  reflector had them (`Truth.knowable`); nor of those before the first reply, unless both ends count from 0;
 - of losses both ways in a row that crosses a window's border, which window had which (`Truth.mixed`);
 - a number that the reflector gave to a copy whose reply was lost: to the sender it looks like the number of a
   packet whose reply was lost (`Truth.unseen`). Each may turn one loss nearby, no more;

@@ -94,7 +94,8 @@ def truth(played: Played) -> Truth:
 
 
 def _between(course: Course, life: Ints) -> Mask:
-    """Packets with replies of one life before and after them in their session; life (packets,), -1 = none."""
+    """Packets with replies of one life before and after them in their session, or before all replies where
+    both ends count from 0; life (packets,), -1 = none."""
     by_session = life.reshape(course.ticks, course.sessions)
     tick = np.arange(course.ticks)[:, None]
     before = np.maximum.accumulate(np.where(by_session >= 0, tick, -1))
@@ -102,7 +103,8 @@ def _between(course: Course, life: Ints) -> Mask:
     inside = (before >= 0) & (after < course.ticks)
     column = np.arange(course.sessions)
     same = by_session[before % course.ticks, column] == by_session[after % course.ticks, column]
-    made: Mask = (inside & same).ravel()
+    counted = (before < 0) & (after < course.ticks) & (course.first_seq == course.first_number == 0)
+    made: Mask = (inside & same | counted).ravel()
     return made
 
 
