@@ -118,8 +118,8 @@ def _at_start(found: NDArray[np.int8], session: Ints, seq: Ints, lost: Mask, num
         at = int(np.searchsorted(replied, begin))
         if at == len(replied) or session[replied[at]] != session[begin]:
             continue
-        first = int(replied[at])
-        answered = int(number[first])
+        first, soon = int(replied[at]), replied[at : at + NEAR]
+        answered = int(number[soon[session[soon] == session[begin]]].min())  # the first may be overtaken
         if answered <= first - begin:
             found[begin:first] = Direction.FORWARD
             found[first - answered : first] = Direction.BACKWARD
