@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from linkgauge.errors import ConfigError
-from probes.arrival import Received, Returned
+from probes.arrival import Received, Returned, received
+from probes.message import Inbox
 from probes.raw_name import NAME_SIZE, address_of, raw_name
-from probes.sockets import BATCH, BatchSocket
+from probes.sockets import BATCH, CONTROL_SIZE, BatchSocket
 
 HOMES = [pytest.param("127.0.0.1", id="v4"), pytest.param("::1", id="v6")]
 
@@ -159,3 +160,111 @@ def test_raw_names_are_read_back(address: object, port: int) -> None:
     assert name.shape == (NAME_SIZE,)
     assert address_of(name) == str(address)
     assert int(name[2]) << 8 | int(name[3]) == port
+
+
+def test_tos_and_hop_limit_of_single_datagrams(pair: tuple[BatchSocket, BatchSocket, str]) -> None:
+    a, b, home = pair
+    tos, limit = np.array([0, 0xB8, 3, 255], np.uint8), np.array([1, 7, 64, 255], np.uint8)
+    a.send(np.zeros((4, 44), np.uint8), to(home, b.port, 4), None, tos, limit)
+    a.send(np.zeros((1, 44), np.uint8), to(home, b.port, 1))
+    came: list[tuple[int, int]] = []
+    while len(came) < 5 and (got := receive(b)) is not None:
+        came += zip(got.tos.tolist(), got.ttl.tolist(), strict=True)
+    assert came == [*zip(tos.tolist(), limit.tolist(), strict=True), (46 << 2, 255)]
+
+
+def test_replies_go_back_from_the_block_they_came_in(pair: tuple[BatchSocket, BatchSocket, str]) -> None:
+    a, b, home = pair
+    packets = np.arange(5 * 60, dtype=np.uint8).reshape(5, 60)
+    for turn in range(2):  # room and lengths of the block are as they were
+        a.send(packets, to(home, b.port, 5))
+        got = receive(b)
+        assert got is not None
+        got.data[:, 0] = 200 + turn
+        numbers = b.reply(np.array([4, 1, 2]), np.array([60, 30, 44]), np.array([0, 40, 2], np.uint8))
+        assert (np.diff(numbers) == 1).all()
+        back = receive(a)
+        assert back is not None
+        assert back.length.tolist() == [60, 30, 44]
+        assert back.data[:, 0].tolist() == [200 + turn] * 3
+        assert back.data[0, 1:60].tolist() == packets[4, 1:].tolist()
+        assert back.tos.tolist() == [0, 40, 2]
+        assert back.ttl.tolist() == [255] * 3
+    assert b.reply(np.empty(0, np.intp), np.empty(0, np.int64), np.empty(0, np.uint8)).tolist() == []
+
+
+def test_nothing_waits() -> None:
+    sock = BatchSocket("127.0.0.1", 0)
+    assert sock.receive() is None
+    assert sock.returned() is None
+    assert sock.send(np.zeros((0, 44), np.uint8), np.zeros((0, NAME_SIZE), np.uint8)).tolist() == []
+    sock.close()
+
+
+def test_what_is_too_large_fails_alone_and_numbers_begin_anew(
+    pair: tuple[BatchSocket, BatchSocket, str],
+) -> None:
+    a, b, home = pair
+    a.send(np.zeros((3, 44), np.uint8), to(home, b.port, 3))
+    packets = np.zeros((3, 65_535), np.uint8)
+    numbers = a.send(packets, to(home, b.port, 3), np.array([44, 65_535, 50]))
+    assert (numbers < 0).tolist() == [False, True, False]
+    assert (a.send_failed, a.renumbered, a.next_number) == (1, 1, 0)
+    total = 0
+    while total < 5 and (got := receive(b)) is not None:
+        total += len(got.length)
+    assert total == 5
+    assert a.send(np.zeros((2, 44), np.uint8), to(home, b.port, 2)).tolist() == [0, 1]
+    stamps: list[int] = []
+    while len(stamps) < 2:
+        stamps += returned(a).number.tolist()
+    assert stamps == [0, 1]
+
+
+def test_a_datagram_longer_than_the_block_is_cut_and_its_true_length_told() -> None:
+    sock = BatchSocket("127.0.0.1", 0, data_size=64)
+    sock.send(np.full((1, 200), 7, np.uint8), to("127.0.0.1", sock.port, 1))
+    got = receive(sock)
+    assert got is not None
+    assert got.data.shape == (1, 64)
+    assert got.length.tolist() == [200]
+    sock.close()
+
+
+def test_an_inbox_takes_from_several_sockets_one_after_another() -> None:
+    socks = [BatchSocket("127.0.0.1", 0) for _ in range(2)]
+    inbox = Inbox(10, 64, CONTROL_SIZE)
+    for at, sock in enumerate(socks):
+        sock.send(np.full((7, 44), at, np.uint8), to("127.0.0.1", sock.port, 7))
+    assert [sock.fill(inbox) for sock in socks] == [7, 3]
+    assert socks[0].fill(inbox) == 0
+    got = received(inbox, 0, inbox.used)
+    assert got.data[:, 0].tolist() == [0] * 7 + [1] * 3
+    inbox.clear()
+    assert socks[1].fill(inbox) == 4
+    for sock in socks:
+        sock.close()
+
+
+def test_icmp_errors_say_who_and_why(pair: tuple[BatchSocket, BatchSocket, str]) -> None:
+    a, _, home = pair
+    with socket.socket(socket.AF_INET6 if a.v6 else socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind((home, 0))
+        closed = taken.getsockname()[1]
+    a.send(np.full((1, 44), 9, np.uint8), to(home, closed, 1))
+    deadline = time.monotonic() + 2
+    errors = returned(a).errors
+    while not len(errors.length) and time.monotonic() < deadline:
+        errors = returned(a).errors
+    assert errors.reason.tolist() == [1 << 8 | 4 if a.v6 else 3 << 8 | 3]
+    assert address_of(errors.offender[0]) == home
+    assert errors.length.tolist() == [44]
+    assert errors.data[0, :44].tolist() == [9] * 44
+    assert errors.info.tolist() == [0]
+
+
+def test_capacity_is_what_the_kernel_granted() -> None:
+    sock = BatchSocket("127.0.0.1", 0)
+    assert sock.capacity >= 64
+    assert sock.dropped == 0
+    sock.close()
