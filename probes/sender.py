@@ -74,7 +74,7 @@ class Sender:
             return _NEVER_NS
         due_ns = self.wheel.due_ns(self._tick, self._start_mono_ns)
         if self._poisson is not None:
-            due_ns = self._poisson.next_ns()
+            due_ns = self._poisson.wake_ns()
         if self._read_mono_ns < self._hurried_until_ns:
             return min(due_ns, self._read_mono_ns + LONGEST_UNREAD_NS)
         return due_ns
