@@ -181,13 +181,13 @@ def test_copies_of_a_corrected_window_are_still_known() -> None:
     assert frame.count("duplicate").tolist() == [1, 0]
 
 
-def flows_of(book: Book, windows: int, answered: bool = True) -> list[Frame]:
+def flows_of(book: Book, windows: int, unfit_bits: int = 0) -> list[Frame]:
     made = []
     for _ in range(windows):
         sent = int(book.sessions.next_seq[0])
         book.send(2)
-        one = book.end(unfit_bits=4)
-        for session in range(len(book.sessions) if answered else 0):
+        one = book.end(unfit_bits)
+        for session in range(len(book.sessions)):
             answer(book.sessions, range(sent, sent + 2), session)
         frames = book.closings.close(one)[0]
         made += [frames["flow"]] if "flow" in frames else []
@@ -207,12 +207,22 @@ def test_flows_are_told_once_a_minute_and_add_up() -> None:
     assert second.count("port").tolist() == [40_000, 40_001, 40_002, 40_003]
     assert set(second.count("length_ns").tolist()) == {minute_ns}
     assert (second.count("start_ns") % minute_ns == 0).all()
-    assert set(second.count("unfit").tolist()) == {4}
     assert second.real("rtt_min_us").tolist() == pytest.approx([4000] * 4, abs=0.01)
 
 
 def test_links_of_a_single_flow_tell_none() -> None:
     assert flows_of(Book(table(2), length_ns=10 * NS_PER_S), 13) == []
+
+
+def test_what_an_unfit_agent_lost_is_no_loss_of_a_flow() -> None:
+    sessions = table(2)
+    book = Book(sessions, groups(sessions, of=[0, 0], flow=[0, 1]), 10 * NS_PER_S)
+    first = flows_of(book, (60 * NS_PER_S - T0 % (60 * NS_PER_S)) // (10 * NS_PER_S) or 6)
+    assert len(first) == 1
+    (frame,) = [*flows_of(book, 2, unfit_bits=4), *flows_of(book, 4)]
+    assert frame.count("sent").tolist() == [8, 8]
+    (frame,) = flows_of(book, 6, unfit_bits=4)
+    assert frame.rows == 0
 
 
 def test_a_flow_that_sent_nothing_is_left_out() -> None:
