@@ -109,20 +109,23 @@ def _direction(fates: Fates, copies: Ints, stateful: Mask) -> NDArray[np.int8]:
 
 
 def _at_start(found: NDArray[np.int8], session: Ints, seq: Ints, lost: Mask, number: Ints) -> None:
-    """Losses before a session's first reply: the reflector counts from 0 (RFC 8762 section 4.3), so its
-    first number tells how many of them it had answered. A higher one: it counts otherwise, no direction.
+    """Losses at a session's beginning: the reflector counts from 0 (RFC 8762 section 4.3), so its lowest
+    number tells how many of them it had answered, those before the first reply first. A number that is too
+    high for that: it counts otherwise, no direction.
     """
-    replied = np.flatnonzero(~lost)
-    begins = np.flatnonzero((seq == 0) & lost)
-    for begin in begins.tolist():
-        at = int(np.searchsorted(replied, begin))
-        if at == len(replied) or session[replied[at]] != session[begin]:
+    for begin in np.flatnonzero(seq == 0).tolist():
+        end = int(np.searchsorted(session, session[begin], side="right"))
+        replied = begin + np.flatnonzero(~lost[begin:end])[:NEAR]
+        if not len(replied):
             continue
-        first, soon = int(replied[at]), replied[at : at + NEAR]
-        answered = int(number[soon[session[soon] == session[begin]]].min())  # the first may be overtaken
-        if answered <= first - begin:
+        first, answered = int(replied[0]), int(number[replied].min())
+        near = slice(first, min(first + NEAR, end))
+        overtaken = first + np.flatnonzero(found[near] == Direction.FORWARD)
+        beyond = max(0, answered - (first - begin))
+        if beyond <= len(overtaken):
             found[begin:first] = Direction.FORWARD
-            found[first - answered : first] = Direction.BACKWARD
+            found[max(begin, first - answered) : first] = Direction.BACKWARD
+            found[overtaken[:beyond]] = Direction.BACKWARD
 
 
 def duplicates(
