@@ -5,12 +5,17 @@ from __future__ import annotations
 import signal
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
 
+from linkgauge.clock import SystemClock, read_clock_quality
+from linkgauge.wire import Plan
+from probes.standalone import StandaloneReflector, parse_allowed
 from tests.probes.network.cable import DEVICE, FAMILIES, PORT, Cable, joined, link
 from tests.probes.network.engines import Sink, engine, plan_of
 from tests.probes.network.process import Child, child
@@ -102,9 +107,24 @@ def test_a_standstill_of_the_agent_is_no_loss(
         assert sender.total(name, link(1, family)) == 0, name
 
 
+@contextmanager
+def _alone(cable: Cable, far: Plan) -> Iterator[None]:
+    """A reflector of the same peers at the same addresses, without a plan."""
+    where, allowed = [(local, PORT) for local in far.locals], parse_allowed(far.peers)
+    made = cable.inside("far", lambda: StandaloneReflector(where, allowed, SystemClock(), read_clock_quality))
+    stop = threading.Event()
+    thread = threading.Thread(target=made.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
 @pytest.fixture(scope="module")
 def troubled() -> Iterator[Sink]:
-    """The reflector's process stands still for a second, runs on, is killed, and another begins."""
+    """The reflector's process stands still for a second, runs on, is killed; one without a plan follows."""
     with joined(1) as cable:
         near, far = (plan_of(end, (1,), INTERVAL_NS) for end in ("near", "far"))
         sink = Sink()
@@ -119,7 +139,7 @@ def troubled() -> Iterator[Sink]:
                 sink.wait_for(4)
                 reflector.signal(signal.SIGKILL)
             sink.wait_for(5)
-            with child(cable, "far", far):
+            with _alone(cable, far):
                 sink.wait_for(8)
                 prober.stop()
         finally:
