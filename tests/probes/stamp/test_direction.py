@@ -139,3 +139,40 @@ def test_backward_loss_is_not_told_as_forward_when_packets_overtake(seed: int, o
     forward, backward, unattributed = counts(judge(reflected(fates, 0, frozenset(apart))))
     assert forward + backward + unattributed == fates.count(BACKWARD)
     assert forward <= 2  # at either end a number may be that of a packet beyond it
+
+
+@given(fates, st.sets(st.integers(0, 59)), st.data())
+def test_every_loss_has_one_direction_and_no_more_is_told_than_can_be(
+    fates: list[str], swaps: set[int], data: st.DataObject
+) -> None:
+    apart = frozenset(i for i in swaps if i - 1 not in swaps)
+    run = reflected(fates, data.draw(st.integers(0, 2**32 - 1)), apart)
+    direction = judge(run)
+    assert ((direction == Direction.NONE) == ~np.array(run.lost, bool)).all()
+    forward, backward, unattributed = counts(direction)
+    assert forward + backward + unattributed == sum(run.lost)
+    numbers = [number for number, lost in zip(run.number, run.lost, strict=True) if not lost]
+    if numbers:
+        away = [(number - numbers[0] + 2**31) % 2**32 - 2**31 for number in numbers]
+        assert backward <= max(away) - min(away) + 1 - len(numbers), "more than there are missing numbers"
+
+
+def test_neighbouring_sessions_do_not_see_each_others_copies() -> None:
+    session, seq = np.repeat([3, 4], 3), np.tile(np.arange(3), 2)
+    lost = np.array([0, 1, 0, 0, 1, 0], bool)
+    number = np.array([0, 0, 2, 0, 0, 2])
+    copies = np.array([[3, 0, 1]])  # the missing number of session 3 was a copy's
+    direction = attribute(session, seq, lost, number, copies)
+    assert direction.tolist() == [0, Direction.FORWARD, 0, 0, Direction.BACKWARD, 0]
+
+
+def test_copies_of_packets_that_are_not_looked_at_are_left_out() -> None:
+    lost = np.array([0, 1, 0], bool)
+    copies = np.array([[0, 900, 7], [5, 1, 1], [0, 1, 1]])
+    direction = attribute(np.zeros(3, np.int64), np.arange(3), lost, np.array([0, 0, 1]), copies)
+    assert direction.tolist() == [0, Direction.FORWARD, 0]
+
+
+def test_nothing_was_sent() -> None:
+    none = np.empty(0, np.int64)
+    assert attribute(none, none, np.empty(0, bool), none).tolist() == []

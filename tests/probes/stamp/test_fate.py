@@ -79,6 +79,24 @@ def test_counts_of_fates_are_exact(between: list[str], first: int) -> None:
         ]
 
 
+@given(st.lists(st.sampled_from([REPLIED, REFUSED, FAILED, UNREACHABLE, FORWARD, BACKWARD]), max_size=20))
+def test_losses_before_the_first_reply_have_a_direction_too(before: list[str]) -> None:
+    """Because a stateful reflector counts from 0."""
+    fates = [*before, REPLIED]
+    if before[:1] in ([REFUSED], [FAILED], [UNREACHABLE]):
+        return  # the first packet tells nothing
+    sessions = table(1)
+    play(sessions, [fates])
+    assert sorted(named(of_window(sessions, 0, len(fates)))) == sorted(fates)
+
+
+def test_a_reflector_that_counts_otherwise_tells_nothing_of_the_beginning() -> None:
+    sessions = table(1)
+    send(sessions, 4)
+    take(sessions, Reply(0, 2, number=500), Reply(0, 3, number=501))
+    assert named(of_window(sessions, 0, 4)) == ["?", "?", REPLIED, REPLIED]
+
+
 def test_packets_around_the_window_tell_the_direction_of_losses_at_its_edges() -> None:
     sessions = table(1)
     fates = [REPLIED] * 5 + [FORWARD, BACKWARD] + [REPLIED] * 3 + [BACKWARD] + [REPLIED] * 5
