@@ -203,3 +203,14 @@ def test_rows_of_the_table_are_in_the_order_of_sending(make: Make) -> None:
         assert (np.diff(ends.socket[begin[slot] : begin[slot + 1]]) >= 0).all()
     owned = np.concatenate([port.session for port in made.sender.ports])
     assert sorted(set(owned.tolist())) == list(range(12))
+
+
+def test_an_error_estimate_stands_in_the_packets_that_follow(make: Make) -> None:
+    listener = Listener()
+    sender = make(stamp_plan(listener.port)).sender
+    sender.set_error(0x8042)
+    sender.ports[0].transmit(0, 1, 0)
+    got = listener.socket.receive()
+    assert got is not None
+    assert got.data[0, 12:14].tolist() == [0x80, 0x42]
+    listener.close()

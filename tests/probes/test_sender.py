@@ -298,12 +298,3 @@ def test_while_somebody_reads_the_table_nothing_is_written_into_it(make: Make, f
     assert not (sender.sessions.reply["seq"] >= 0).any()
     sender.digest()
     assert waited == [True], "when there is no room left, it is waited for"
-
-
-def test_an_error_estimate_stands_in_the_packets_that_follow(make: Make, listener: Listener) -> None:
-    sender = make(stamp_plan(listener.port))
-    sender.set_error(0x8042)
-    sender.send_due(Instant(sender.next_due_ns(), 0), FakeClock())
-    got = listener.socket.receive()
-    assert got is not None
-    assert got.data[0, 12:14].tolist() == [0x80, 0x42]
