@@ -17,7 +17,7 @@ help:
 	@echo 'make demo [SECONDS=90]  measure a small real network until Ctrl-C (or so long)'
 	@echo 'make test               set up, check and run all tests'
 	@echo 'make check              format, lint and types'
-	@echo 'make bench              run the benchmarks, print JSON'
+	@echo 'make bench [QUICK=1]    run the benchmarks (about 20 minutes; 5), print JSON'
 	@echo 'make clean              remove .venv, .demo and caches'
 
 demo: prepare $(READY)
@@ -32,7 +32,7 @@ check: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 prepare:
 	@deploy/prepare.sh

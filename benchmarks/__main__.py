@@ -1,7 +1,7 @@
 """Runs every benchmark of this folder and prints one JSON document: module name to what it printed.
 
 A benchmark is a module with a function `main` that, run as `python -m benchmarks.<name>`, prints one JSON
-document to standard output. Exit code 1 when one failed; the others still run.
+document to standard output. Exit code 1 when one failed; the others still run. --quick: short runs, to try.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _has_main(path: Path) -> bool:
 
 def run(name: str, root: Path) -> Any:
     """What the benchmark printed; raises RuntimeError with one sentence."""
-    command = [sys.executable, "-m", f"benchmarks.{name}"]
+    command = [sys.executable, "-m", f"benchmarks.{name}", *sys.argv[1:]]
     try:
         done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, timeout=LIMIT_S, check=True)
         return json.loads(done.stdout)

@@ -57,7 +57,7 @@ def stamp_truth_us(passed: Sequence[list[Passed]], port: int) -> dict[int, float
     passed: as the packets left the sender, came to the reflector, left it, and came to the sender.
     """
     left_sender, at_reflector, left_reflector, at_sender = passed
-    t1, t2 = _requests(left_sender, port), _requests(at_reflector, port)
+    t1, t2 = request_stamps(left_sender, port), request_stamps(at_reflector, port)
     t3, t4 = _replies(left_reflector, port), _replies(at_sender, port)
     whole = t1.keys() & t2.keys() & t3.keys() & t4.keys()
     return {seq: ((t4[seq] - t1[seq]) - (t3[seq] - t2[seq])) / 1e3 for seq in whole}
@@ -78,7 +78,7 @@ def _echoes(passed: list[Passed], kind: int) -> dict[bytes, int]:
     return stamps
 
 
-def _requests(passed: list[Passed], port: int) -> dict[int, int]:
+def request_stamps(passed: list[Passed], port: int) -> dict[int, int]:
     """Stamps of requests to `port` by sequence number."""
     return {_word(one, 8): one.stamp_ns for one in passed if _is_stamp(one) and _port(one, 2) == port}
 
