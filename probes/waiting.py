@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+import threading
 from collections.abc import Sequence
 
 from probes.sockets import BatchSocket
@@ -34,6 +35,7 @@ class Waiting:
         self._own = {self._timer.fileno(), self._alarm}
         self._gather_until_ns = 0
         self._answered, self._since_ns, self._busy = 0, 0, False
+        self._lock, self._closed = threading.Lock(), False
 
     def until(self, mono_ns: int, now_ns: int) -> bool:
         """Wait until this monotonic time, or until there is something to answer, or `wake`.
@@ -58,10 +60,14 @@ class Waiting:
             self._gather_until_ns = mono_ns + GATHER_NS
 
     def wake(self) -> None:
-        """End the wait; thread safe."""
-        os.eventfd_write(self._alarm, 1)
+        """End the wait; thread safe. Once closed it does nothing: the descriptor may be somebody else's."""
+        with self._lock:
+            if not self._closed:
+                os.eventfd_write(self._alarm, 1)
 
     def close(self) -> None:
+        with self._lock:
+            self._closed = True
         self._timer.close()
         os.close(self._alarm)
         self._all.close()
