@@ -44,12 +44,13 @@ class Sink:
 def engine(made: Plan, sink: Sink, **more: Any) -> Engine:
     """An engine of this plan that delivers to `sink`; more: any of its arguments."""
     given: dict[str, Any] = {
+        "deliver": sink,
         "clock": SystemClock(),
         "clock_quality": read_clock_quality,
         "under_test": lambda start, end: False,
         "caught": sink.caught.append,
     }
-    return Engine(made, deliver=sink, **(given | more))
+    return Engine(made, **(given | more))
 
 
 def reports(made: Plan, windows: int = 1, **more: Any) -> Sink:

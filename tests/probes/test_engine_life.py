@@ -8,6 +8,7 @@ import socket
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 
 from linkgauge.clock import NS_PER_S, ClockQuality, Instant, SystemClock
@@ -16,6 +17,7 @@ from linkgauge.errors import ConfigError
 from linkgauge.frame import concat
 from linkgauge.schema import WINDOW
 from linkgauge.wire import Plan, PlanLink
+from probes.flight import Flight
 from tests.probes.engines import A, B, Sink, engine, reports
 from tests.probes.loopback import MS, free_port, stamp_plan, until
 
@@ -115,6 +117,29 @@ def test_a_bug_ends_the_loop_and_is_seen(monkeypatch: pytest.MonkeyPatch) -> Non
     until(lambda: not one.alive, "the loop goes on")
     one.stop()
     assert len(said) == 1
+
+
+def test_a_report_that_cannot_be_handed_over_ends_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(frames: object, fitness: object) -> None:
+        raise OSError("no space left")
+
+    said: list[object] = []
+    monkeypatch.setattr("threading.excepthook", said.append)
+    made = engine(short(free_port(B), [B], A), Sink(), deliver=full)
+    made.start()
+    until(lambda: not made.alive, "the loop goes on")
+    made.stop()
+    assert len(said) == 1
+
+
+def test_a_sweep_asked_of_an_engine_that_has_ended_is_nothing() -> None:
+    sink = Sink()
+    made = engine(short(free_port(B), [B], A), sink)
+    made.start()
+    made.stop()
+    one = np.ones(1, np.int64)
+    made.sweep(Flight(A, 0, B, 0, one, one.astype(np.uint8), one * 44))
+    assert sink.caught == []
 
 
 class SteppedClock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -114,3 +115,14 @@ def test_when_it_is_calm_again_nothing_gathers(waiting: Waiting, sock: BatchSock
     busy(waiting, time.monotonic_ns() + 100 * S, 0)
     poke(sock)
     assert waited_ns(waiting, 20 * S) < 10 * S
+
+
+def test_a_call_after_the_end_touches_nothing(sock: BatchSocket) -> None:
+    made = Waiting([sock])
+    made.close()
+    taken = [os.eventfd(0, os.EFD_NONBLOCK) for _ in range(8)]  # one has the number of the alarm by now
+    made.wake()
+    for fd in taken:
+        with pytest.raises(BlockingIOError):
+            os.eventfd_read(fd)
+        os.close(fd)
