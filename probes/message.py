@@ -28,6 +28,7 @@ MESSAGE = np.dtype(
 """struct mmsghdr."""
 VECTOR = np.dtype([("base", "u8"), ("length", "u8")])
 """struct iovec."""
+_IPV4_NAME = 16
 _OPTION_SPACE = 24
 """A control message that carries one int, padded."""
 
@@ -106,6 +107,7 @@ class Inbox:
         head = self.headers[:rows]
         head["namelen"] = NAME_SIZE
         head["controllen"] = self.control.shape[1]
+        self.names[:rows, _IPV4_NAME:] = 0  # an IPv4 address leaves what an IPv6 one had written there
 
 
 class Outgoing:
