@@ -35,6 +35,9 @@ _PENDING = {
     errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EPROTO, errno.EINTR,
 }  # fmt: skip
 """An ICMP error of an earlier datagram is reported at the next call, once."""
+_UNROUTED = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL, errno.EAFNOSUPPORT}
+"""A datagram without a way out fails before it gets a number; otherwise one link without a route would cost
+all others of its socket their transmit stamps."""
 _FULL = {errno.EAGAIN, errno.ENOBUFS}
 _FULL_WAIT_S = 0.001
 
@@ -204,7 +207,7 @@ class BatchSocket:
         numbers = np.full(count, -1, np.int64)
         numbers[:done] = np.arange(self._numbered, self._numbered + done)
         self._numbered += done
-        at, retried, waited = done, False, False
+        at, retried, waited, numbered = done, False, False, False
         while at < count:
             took = int(_sendmmsg(self._fd, header_at + at * MESSAGE.itemsize, count - at, _MSG_DONTWAIT))
             if took > 0:
@@ -220,10 +223,9 @@ class BatchSocket:
             elif fault in _PENDING and not retried:
                 retried = True
             else:
-                at, retried = at + 1, False
-        failed = int((numbers < 0).sum())
-        self.send_failed += failed
-        if failed and self.stamping:
+                at, retried, numbered = at + 1, False, numbered or fault not in _UNROUTED
+        self.send_failed += int((numbers < 0).sum())
+        if numbered and self.stamping:
             self.number_anew()
         return numbers
 
