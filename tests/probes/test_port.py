@@ -39,14 +39,17 @@ class Noted:
 
 
 class Pair:
-    """A port and the socket that it sends to. stop: row of the block whose packet nobody can send."""
+    """A port and the socket that it sends to. stop, large: row whose packet has no route, is too large."""
 
-    def __init__(self, home: str, train: int = 1, stop: int = -1, stamps: bool = True) -> None:
+    def __init__(
+        self, home: str, train: int = 1, stop: int = -1, large: int = -1, stamps: bool = True
+    ) -> None:
         self.far = BatchSocket(home, 0)
         sock = BatchSocket(home, 0, transmit_stamps=stamps)
         rows = SESSIONS * train
         names = [raw_name(NOWHERE if row == stop else home, self.far.port) for row in range(rows)]
-        outgoing = Outgoing(np.array(names), np.full(rows, SHAPE.size), SHAPE.size, sock.v6)
+        size = np.where(np.arange(rows) == large, 65_535, SHAPE.size)
+        outgoing = Outgoing(np.array(names), size, int(size.max()), sock.v6)
         requests = Requests(outgoing.data, [SHAPE] * SESSIONS, [0] * SESSIONS, [None] * SESSIONS, train)
         session = np.repeat(np.arange(FIRST_SESSION, FIRST_SESSION + SESSIONS), train)
         requests.set_ssid(session.astype(np.uint16))
@@ -152,10 +155,22 @@ def test_after_a_send_that_failed_stamps_still_find_their_packets() -> None:
     assert (odd < 0).tolist() == [False, False, True, False, False, False]
     for seq in (2, 3):
         pair.send(3, SESSIONS, seq)
-    pair.collect(2 + 5 + 6, 6)
-    assert {packet for packet in pair.noted.stamps if packet[1] >= 2} == {
-        (session, seq) for session in (103, 104, 105) for seq in (2, 3)
-    }
+    pair.collect(2 + 5 + 6, 2 + 5 + 6)
+    assert set(pair.noted.stamps) == set(pair.arrived)
+    pair.check()
+    pair.close()
+
+
+def test_after_a_packet_that_was_too_large_numbers_begin_anew_and_stamps_find_their_packets() -> None:
+    await_stamps("127.0.0.1")
+    pair = Pair("127.0.0.1", large=1)
+    odd = pair.send(0, SESSIONS, 1)
+    assert odd is not None
+    assert (odd < 0).tolist() == [False, True, False, False, False, False]
+    for seq in (2, 3):
+        pair.send(3, SESSIONS, seq)
+    pair.collect(5 + 6, 6)
+    assert set(pair.noted.stamps) == {(session, seq) for session in (103, 104, 105) for seq in (2, 3)}
     pair.check()
     pair.close()
 
