@@ -119,7 +119,9 @@ def test_delays_of_loopback_can_be(runs: dict[str, list[Sink]], mode: str) -> No
         assert (rows.real("rtt_min_us") > 0).all()
         assert (rows.real("rtt_min_us") < 5_000).all()
         assert (rows.real("rtt_p50_us") >= rows.real("rtt_min_us")).all()
-        assert [row.total for row in rows.histograms("rtt_ns")] == rows.count("replied").tolist()
+        assert [row.total for row in rows.histograms("forward_ns")] == rows.count("replied").tolist()
+        measured = np.array([row.total for row in rows.histograms("rtt_ns")])
+        assert ((measured > 0) & (measured <= rows.count("replied"))).all()
 
 
 def test_stamps_are_those_asked_for(runs: dict[str, list[Sink]], mode: str) -> None:

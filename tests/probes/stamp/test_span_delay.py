@@ -105,13 +105,16 @@ def test_late_replies_have_no_delay_here() -> None:
 
 def test_transmit_stamps_are_used_and_counted() -> None:
     sessions = table(1)
-    send(sessions, 2)
+    send(sessions, 3)
     sessions.stamped(np.array([0]), np.array([1]), np.array([T0 + 10 * MS + 500_000]))
-    take(sessions, Reply(0, 0, number=0), Reply(0, 1, number=1, follow_up=(0, T0 + 4 * MS + 200_000)))
+    take(
+        sessions, Reply(0, 0, number=0), Reply(0, 1, number=1, follow_up=(0, T0 + 4 * MS + 200_000)),
+        Reply(0, 2, number=2, follow_up=(1, T0 + 14 * MS + 300_000), back_ns=TIMEOUT),
+    )  # fmt: skip
     made = told(sessions)
     assert made["sent_stamped"].tolist() == [1]
-    assert made["reply_stamped"].tolist() == [1]
-    assert made["rtt_min_us"].tolist() == pytest.approx([5500], abs=0.01)
+    assert made["reply_stamped"].tolist() == [2]
+    assert made["rtt_min_us"].tolist() == pytest.approx([5200], abs=0.01)
     assert made["rtt_max_us"].tolist() == pytest.approx([5800], abs=0.01)
 
 
