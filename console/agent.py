@@ -12,7 +12,7 @@ import typer
 
 from console.running import set_up_logs, share_heaps, stop_event
 from console.single import only_one
-from linkgauge.clock import Clock, read_clock_quality, seconds
+from linkgauge.clock import Clock, SystemClock, read_clock_quality, seconds
 from linkgauge.model import Probe
 from linkgauge.wire import Plan
 from probes.agent import Agent, Kit
@@ -21,7 +21,6 @@ from probes.execution import Probers, Station
 from probes.fitness import HostFitness, SystemHost
 from probes.icmp.probe import IcmpProber
 from probes.outbox import Outbox
-from probes.paired_clock import PairedClock
 from probes.path.probe import PathProber
 from probes.plan_cache import PlanCache, PlanFetcher
 from probes.reporter import Reporter
@@ -68,7 +67,7 @@ def _measure(settings: AgentSettings, token: str, stop: threading.Event) -> None
 
 def build(settings: AgentSettings, token: str, boot: str) -> tuple[Agent, Uploader, Outbox]:
     """Everything real, wired. Raises ConfigError."""
-    clock = PairedClock()
+    clock = SystemClock()
     keep_ns = seconds(settings.outbox.keep_days * 86_400)
     outbox = Outbox(settings.data_dir / "outbox.sqlite", settings.outbox.max_mb << 20, keep_ns, clock=clock)
     uploader = Uploader(outbox, CollectorClient(settings.collectors, token, settings.ca_file), clock)

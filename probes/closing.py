@@ -36,9 +36,11 @@ class _Kept:
 
 
 class Closings:
-    """Of the windows of one table of sessions. Spans are of consecutive windows."""
+    """Of the windows of one table of sessions. Spans are of consecutive windows. flow_ns: how often flows
+    are told."""
 
-    def __init__(self, sessions: Sessions, groups: Groups) -> None:
+    def __init__(self, sessions: Sessions, groups: Groups, flow_ns: int = FLOW_NS) -> None:
+        self._flow_ns = flow_ns
         self._sessions, self._groups = sessions, groups
         self._noted = sessions.next_seq.copy(), sessions.missed.copy()
         self._kept: _Kept | None = None
@@ -55,8 +57,11 @@ class Closings:
         end, missed_now = self._noted
         return replace(span_of, first=first, end=end, missed=missed_now - missed)
 
-    def close(self, span: Span) -> tuple[dict[str, Frame], Report]:
-        """The frames to report: this window, the correction of the one before it, and flows once a minute."""
+    def close(self, span: Span, last: bool = False) -> tuple[dict[str, Frame], Report]:
+        """The frames to report: this window, the correction of the one before it, and flows once a minute.
+
+        last: no further window comes, so flows are told now.
+        """
         sessions = self._sessions
         frames = [*self._correct()]
         made = report(sessions, self._groups, span)
@@ -65,7 +70,7 @@ class Closings:
         sessions.forget_copies(span.first - BEFORE)
         self._kept = _Kept(span, made.unattributed)
         out = {"window": concat(WINDOW, frames)}
-        if self._several_flows and (flows := self._flows(span, made)) is not None:
+        if self._several_flows and (flows := self._flows(span, made, last)) is not None:
             out["flow"] = flows
         return out, made
 
@@ -89,11 +94,11 @@ class Closings:
         rows = np.flatnonzero(again & made.shown)
         return [made.frame.take(now_known[rows])]
 
-    def _flows(self, span: Span, made: Report) -> Frame | None:
+    def _flows(self, span: Span, made: Report, last: bool) -> Frame | None:
         if not span.unfit:  # an unfit agent's losses are its own
             self._tally.add(self._sessions, made.fates, span)
         end_ns = span.start_ns + span.length_ns
-        if end_ns // FLOW_NS == span.start_ns // FLOW_NS:
+        if end_ns // self._flow_ns == span.start_ns // self._flow_ns and not last:
             return None
         tally, self._tally = self._tally, Tally.empty(len(self._sessions))
         groups = self._groups

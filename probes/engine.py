@@ -23,7 +23,7 @@ from linkgauge.code import Unfit
 from linkgauge.frame import Frame
 from linkgauge.wire import Plan
 from probes.answering import Answering
-from probes.closing import Closings
+from probes.closing import FLOW_NS, Closings
 from probes.counters import Counters
 from probes.flight import Caught, Flight
 from probes.flights import Flights
@@ -75,7 +75,7 @@ class Engine:
     clock_quality: asked once per window. under_test: says whether a throughput test ran in the window.
     bind_ports: local address -> port that the reflector binds there, where it differs from the plan's. keys:
     peer address -> HMAC key, for an authenticated plan. caught: takes what came of sweeps. host_unfit: Unfit
-    bits of the host between two wall-clock times.
+    bits of the host between two wall-clock times. flow_ns: how often flows are told.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class Engine:
         keys: Mapping[str, bytes] | None = None,
         caught: Callable[[Caught], None] | None = None,
         host_unfit: Callable[[int, int], int] | None = None,
+        flow_ns: int = FLOW_NS,
     ) -> None:
         self.plan = plan
         self._clock, self._clock_quality = clock, clock_quality
@@ -124,7 +125,7 @@ class Engine:
         except BaseException:
             self._close_sockets()
             raise
-        self._closings = Closings(self._sender.sessions, staffed.groups)
+        self._closings = Closings(self._sender.sessions, staffed.groups, flow_ns)
         self._closing: list[_Closing] = []
         self._closer = ThreadPoolExecutor(1, "stamp-windows")
         self._closed: Future[None] | None = None
@@ -261,7 +262,7 @@ class Engine:
     def _close(self, closing: _Closing) -> None:
         told = self._self.told(closing.self_span) if self._self and closing.self_span else Told()
         closing = closing.unfit(told.unfit)
-        frames, _ = self._closings.close(closing.span)
+        frames, _ = self._closings.close(closing.span, last=self._stop.is_set() and not self._closing)
         fitness = replace(
             closing.fitness,
             self_rtt_p50_us=told.rtt_p50_us,

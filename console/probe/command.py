@@ -20,10 +20,10 @@ from console.probe.shooting import Shooting, sent_size
 from console.probe.shot import Shot
 from console.probe.view import show
 from console.running import stop_event
+from linkgauge.clock import SystemClock
 from linkgauge.errors import ConfigError, LinkgaugeError
 from linkgauge.wire import MAX_FLOWS
 from probes.keys import read_keys
-from probes.paired_clock import PairedClock
 
 LONGEST_SIZE = 8_972
 """Octets of UDP payload in a packet of 9 000 octets, IPv4."""
@@ -84,7 +84,7 @@ def run(
         icmp=icmp,
         tcp_port=tcp_port if tcp else 0,
     )
-    shooting = Shooting(distinct(shot), PairedClock(), key)
+    shooting = Shooting(distinct(shot), SystemClock(), key)
     stop = stop_event()
     with _progress(shot) as told:
         result = shooting.run(told, stop)

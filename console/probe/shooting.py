@@ -18,7 +18,6 @@ from linkgauge.clock import NS_PER_S, Clock, read_clock_quality, seconds, window
 from linkgauge.frame import Frame, concat
 from linkgauge.schema import FLOW, PATH, WINDOW
 from linkgauge.table import Table
-from probes import closing
 from probes.echo import EchoRound, Fate, window_frame
 from probes.engine import WARM_UP_NS, Engine
 from probes.fitness import HostFitness, SystemHost
@@ -45,7 +44,6 @@ class Shooting:
         plan, launcher = shot.plan(), Launcher()
         one_size = replace(plan, links=plan.links[:1])
         self._path = PathProber(one_size, launcher, clock) if shot.path else None
-        closing.FLOW_NS = shot.window_ns  # flows of a short run are told with each window, not by the minute
         self._engine = launcher.engine = Engine(
             plan,
             clock,
@@ -55,6 +53,7 @@ class Shooting:
             keys={shot.peer: key} if key else {},
             caught=self._path.caught if self._path else None,
             host_unfit=HostFitness(SystemHost(), clock).unfit,
+            flow_ns=shot.window_ns,
         )
         self._begin_ns = window_start(clock.now().wall_ns + WARM_UP_NS, shot.window_ns) + shot.window_ns
         self._end_ns = self._begin_ns + shot.windows * shot.window_ns

@@ -10,7 +10,6 @@ import pytest
 
 from linkgauge.frame import Frame, concat
 from linkgauge.schema import FLOW
-from probes import closing
 from probes.engine import Engine
 from quality.flows import FlowCounts, unequal
 from tests.probes.network.cable import FAMILIES, Cable, joined, link, reply, request
@@ -43,17 +42,13 @@ class Dropping:
 
 @pytest.fixture(scope="module")
 def flows() -> Iterator[tuple[Frame, Sink, Dropping]]:
-    kept, closing.FLOW_NS = closing.FLOW_NS, 1_000_000_000
-    try:
-        with joined(2) as cable:
-            near, far = (plan_of(end, VICTIMS, INTERVAL_NS, flows=FLOWS) for end in ("near", "far"))
-            dropping = Dropping(cable)
-            with running(cable, near, far, prepare=dropping) as both:
-                both.near_sink.wait_for(2)
-            told = [frames["flow"] for frames in both.near_sink.frames if "flow" in frames]
-            yield concat(FLOW, told), both.near_sink, dropping
-    finally:
-        closing.FLOW_NS = kept
+    with joined(2) as cable:
+        near, far = (plan_of(end, VICTIMS, INTERVAL_NS, flows=FLOWS) for end in ("near", "far"))
+        dropping = Dropping(cable)
+        with running(cable, near, far, prepare=dropping) as both:
+            both.near_sink.wait_for(2)
+        told = [frames["flow"] for frames in both.near_sink.frames if "flow" in frames]
+        yield concat(FLOW, told), both.near_sink, dropping
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from probes.paired_clock import CLOSE_NS, TRIES, PairedClock
+from linkgauge.clock import CLOSE_NS, TRIES, SystemClock
 
 OFFSET_NS = 1_700_000_000_000_000_000
 
@@ -23,7 +23,7 @@ def disturbed(pauses_ns: Iterator[int]) -> tuple[Callable[[], int], Callable[[],
 
 
 def test_a_pause_between_the_readings_is_no_step() -> None:
-    clock = PairedClock(*disturbed(iter([100, 5_000_000, 100, 8_000_000, 100, 100])))
+    clock = SystemClock(*disturbed(iter([100, 5_000_000, 100, 8_000_000, 100, 100])))
     first, second = clock.now(), clock.now()
     assert abs(first.offset_ns - OFFSET_NS) <= CLOSE_NS
     assert abs(second.offset_ns - first.offset_ns) <= CLOSE_NS
@@ -33,12 +33,12 @@ def test_a_pause_between_the_readings_is_no_step() -> None:
 def test_of_many_disturbed_readings_the_least_counts() -> None:
     pauses = [3_000_000] * (3 * TRIES)
     pauses[6:9] = [100_000, 100_000, 100]
-    now = PairedClock(*disturbed(iter(pauses))).now()
+    now = SystemClock(*disturbed(iter(pauses))).now()
     assert abs(now.offset_ns - OFFSET_NS) <= 100_000
 
 
 def test_this_host() -> None:
-    clock = PairedClock()
+    clock = SystemClock()
     first, second = clock.now(), clock.now()
     assert second.mono_ns > first.mono_ns
     assert second.wall_ns >= first.wall_ns - 1_000_000
