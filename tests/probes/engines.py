@@ -25,10 +25,12 @@ class Sink:
     def __init__(self) -> None:
         self.frames: list[Frame] = []
         self.fitness: list[Fitness] = []
+        self.flows: list[Frame] = []
         self.caught: list[Caught] = []
 
     def __call__(self, frames: dict[str, Frame], fitness: Fitness) -> None:
         self.frames.append(frames["window"])
+        self.flows += [frames["flow"]] if "flow" in frames else []
         self.fitness.append(fitness)
 
     def wait_for(self, windows: int) -> None:

@@ -210,6 +210,19 @@ def test_flows_are_told_once_a_minute_and_add_up() -> None:
     assert second.real("rtt_min_us").tolist() == pytest.approx([4000] * 4, abs=0.01)
 
 
+def test_flows_are_told_as_often_as_asked_and_at_the_end() -> None:
+    sessions = table(2)
+    made = groups(sessions, of=[0, 0], flow=[0, 1])
+    book = Book(sessions, made)
+    book.closings = Closings(sessions, made, flow_ns=2 * WINDOW)
+    told = [frame.count("sent").tolist() for frame in flows_of(book, 4)]
+    assert told == [[4, 4], [4, 4]]
+    book.send(3)
+    frames = book.closings.close(book.end(), last=True)[0]
+    assert frames["flow"].count("sent").tolist() == [3, 3]
+    assert frames["flow"].count("length_ns").tolist() == [WINDOW, WINDOW]
+
+
 def test_links_of_a_single_flow_tell_none() -> None:
     assert flows_of(Book(table(2), length_ns=10 * NS_PER_S), 13) == []
 

@@ -14,7 +14,7 @@ import pytest
 
 from linkgauge.clock import NS_PER_S
 from linkgauge.frame import concat
-from linkgauge.schema import WINDOW
+from linkgauge.schema import FLOW, WINDOW
 from probes.engine import Engine
 from probes.flight import Flight
 from tests.probes.engines import KEY, A, B, Sink, engine
@@ -155,6 +155,18 @@ def test_fitness_has_what_was_reflected_and_nothing_was_discarded(
             names = [name for name in fitness.__slots__ if name.startswith("refused_")]
             assert [getattr(fitness, name) for name in names] == [0] * len(names)
             assert (fitness.malformed, fitness.unmatched, fitness.receive_dropped) == (0, 0, 0)
+
+
+def test_flows_add_up_to_the_windows(runs: dict[str, list[Sink]]) -> None:
+    for sink in runs["classes"]:
+        flows = concat(FLOW, sink.flows)
+        rows = concat(WINDOW, sink.frames)
+        rows = rows.take((rows.count("revision") == 0) & (rows.count("unfit") == 0))
+        assert set(flows.text("flow").tolist()) == {"0", "1", "2", "3"}
+        assert len(set(flows.count("port").tolist())) == 4
+        for name in ("sent", "lost_forward", "lost_backward"):
+            assert flows.count(name).sum() == rows.count(name).sum()
+    assert not runs["plain"][0].flows
 
 
 def test_what_comes_of_sweeps_is_handed_over(runs: dict[str, list[Sink]]) -> None:
