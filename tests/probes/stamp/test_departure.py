@@ -63,9 +63,7 @@ def test_one_further_back_is_not_looked_for() -> None:
     ("after_ns", "believed"),
     [(0, True), (50_000, True), (6_000_000, True), (-1_000, False), (6_050_000, False), (10**12, False)],
 )
-def test_it_left_after_it_was_written_and_before_it_came(
-    after_ns: int, believed: bool
-) -> None:
+def test_it_left_after_it_was_written_and_before_it_came(after_ns: int, believed: bool) -> None:
     sessions = table(1)
     send(sessions, 2)
     take(sessions, Reply(0, 0, number=5, back_ns=3 * MS))
