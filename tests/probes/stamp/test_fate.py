@@ -16,7 +16,7 @@ from tests.probes.stamp.test_sessions import HOST_UNREACHABLE, PORT_UNREACHABLE,
 REPLIED, LATE, REFUSED, UNREACHABLE, FAILED, FORWARD, BACKWARD = (
     "replied", "late", "refused", "unreachable", "failed", "forward", "backward",
 )  # fmt: skip
-ANY = [REPLIED, REPLIED, REPLIED, LATE, REFUSED, UNREACHABLE, FAILED, FORWARD, BACKWARD]
+ANY = [REPLIED, REPLIED, REPLIED, LATE, UNREACHABLE, FAILED, FORWARD, BACKWARD]
 
 
 def play(sessions: Sessions, fates: list[list[str]], first: int = 0) -> None:
@@ -73,17 +73,30 @@ def test_counts_of_fates_are_exact(between: list[str], first: int) -> None:
     play(sessions, [fates], first)
     told = named(of_window(sessions, first, first + len(fates)))
     assert sorted(told) == sorted(fates)
-    for what in (REPLIED, LATE, REFUSED, FAILED, UNREACHABLE):
+    for what in (REPLIED, LATE, FAILED, UNREACHABLE):
         assert [at for at, one in enumerate(told) if one == what] == [
             at for at, one in enumerate(fates) if one == what
         ]
 
 
-@given(st.lists(st.sampled_from([REPLIED, REFUSED, FAILED, UNREACHABLE, FORWARD, BACKWARD]), max_size=20))
+@given(st.lists(st.sampled_from([REPLIED, REFUSED, FORWARD]), max_size=30))
+def test_silence_next_to_a_refusal_is_refusal(between: list[str]) -> None:
+    """Hosts send only few "port unreachable" a second."""
+    fates = [REPLIED, *between, REPLIED]
+    sessions = table(1)
+    play(sessions, [fates])
+    expected = list(fates)
+    for run in [slice(a, b) for a in range(len(fates)) for b in range(a + 1, len(fates))]:
+        if REFUSED in fates[run] and REPLIED not in fates[run]:
+            expected[run] = [REFUSED] * len(fates[run])
+    assert named(of_window(sessions, 0, len(fates))) == expected
+
+
+@given(st.lists(st.sampled_from([REPLIED, FAILED, UNREACHABLE, FORWARD, BACKWARD]), max_size=20))
 def test_losses_before_the_first_reply_have_a_direction_too(before: list[str]) -> None:
     """Because a stateful reflector counts from 0."""
     fates = [*before, REPLIED]
-    if before[:1] in ([REFUSED], [FAILED], [UNREACHABLE]):
+    if before[:1] in ([FAILED], [UNREACHABLE]):
         return  # the first packet tells nothing
     sessions = table(1)
     play(sessions, [fates])

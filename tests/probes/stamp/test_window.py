@@ -101,7 +101,8 @@ def test_where_nobody_listens_all_packets_are_refused_and_none_is_lost() -> None
     frame = shown(sessions)
     assert counts(frame) == {"sent": 10, "refused": 10}
     assert np.isnan(frame.real("loss_ratio")[0])
-    assert counts(frame, 1)["refused"] == 1
+    assert counts(frame, 1) == {"sent": 10, "refused": 9, "replied": 1}
+    assert frame.real("loss_ratio")[1] == 0
 
 
 def test_loss_without_direction_has_a_ratio_but_none_for_each_way() -> None:
