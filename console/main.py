@@ -29,11 +29,6 @@ COMMANDS = {
 """Name of a command: the module whose `run` it is, and what it does in one line."""
 
 
-_NOT_NEEDED: Any = None
-"""httpx imports its own command line, and with it rich and pygments: 5 MB that no agent needs. To Python a
-module that is None in sys.modules is not installed, and httpx does without it."""
-
-
 class _Late(TyperGroup):
     """Knows names and lines; the command itself is made when it is called."""
 
@@ -44,7 +39,6 @@ class _Late(TyperGroup):
 
 def made(name: str) -> Any:
     """The command of that name, its module imported."""
-    sys.modules.setdefault("httpx._main", _NOT_NEEDED)
     single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     single.command(name)(importlib.import_module(COMMANDS[name][0]).run)
     return typer.main.get_command(single)

@@ -9,13 +9,14 @@ import tempfile
 from enum import Enum
 from pathlib import Path
 
-import httpx
+import urllib3
+from urllib3.exceptions import HTTPError
 
 from linkgauge.clock import Clock
 from linkgauge.errors import StoreError, WireError
 from linkgauge.wire import Plan, decode_plan, encode_plan
 from probes.aside import move_aside
-from probes.collector_client import CollectorClient, words_of
+from probes.collector_client import CollectorClient, why, words_of
 from probes.notice import Notice
 
 _log = logging.getLogger(__name__)
@@ -89,23 +90,23 @@ class PlanFetcher:
         while True:
             try:
                 response = self._client.get("/v1/plan", headers)
-            except httpx.RequestError as err:
-                kind, why = "unreachable", f"collector unreachable ({str(err) or type(err).__name__})"
+            except HTTPError as err:
+                kind, fault = "unreachable", f"collector unreachable ({why(err)})"
             else:
-                if response.status_code in (200, 304):
+                if response.status in (200, 304):
                     return self._taken(response)
-                kind = str(response.status_code)
-                why = f"gives no plan (status {kind}: {words_of(response)})"
+                kind = str(response.status)
+                fault = f"gives no plan (status {kind}: {words_of(response)})"
             url = self._client.url
             if not self._client.next():
-                self._notice.trouble(kind, f"{url}: {why}; the last plan stays in force")
+                self._notice.trouble(kind, f"{url}: {fault}; the last plan stays in force")
                 return None
 
-    def _taken(self, response: httpx.Response) -> Plan | Answer | None:
+    def _taken(self, response: urllib3.BaseHTTPResponse) -> Plan | Answer | None:
         plan: Plan | Answer = Answer.UNCHANGED
-        if response.status_code == 200:
+        if response.status == 200:
             try:
-                plan = plan_for(self._agent, response.content)
+                plan = plan_for(self._agent, response.data)
             except WireError as err:
                 self._notice.trouble(str(err), f"{self._client.url}: {err}; the last plan stays in force")
                 return None

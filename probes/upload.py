@@ -13,12 +13,13 @@ import random
 import threading
 from collections.abc import Callable
 
-import httpx
+import urllib3
+from urllib3.exceptions import HTTPError
 
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.errors import StoreError
 from linkgauge.wire import CONTENT_TYPE
-from probes.collector_client import TIMEOUT_S, CollectorClient, retry_after_s, words_of
+from probes.collector_client import TIMEOUT_S, CollectorClient, retry_after_s, why, words_of
 from probes.notice import Notice
 from probes.outbox import Outbox, Row
 
@@ -92,16 +93,16 @@ class Uploader:
         body = gzip.compress(row.body, 1, mtime=0)
         try:
             response = self._client.post("/v1/batches", body, _HEADERS, self._timeout_s())
-        except httpx.RequestError as err:
-            return self._unreachable(str(err) or type(err).__name__)
-        if response.status_code == 200:
+        except HTTPError as err:
+            return self._unreachable(why(err))
+        if response.status == 200:
             return self._taken(row)
-        if response.status_code in _HELD:
+        if response.status in _HELD:
             return self._held(response)
-        if response.status_code in _PERMANENT:
+        if response.status in _PERMANENT:
             return self._refused(row, words_of(response))
         self._retry_after_s = max(self._retry_after_s, retry_after_s(response, _LONGEST_RETRY_AFTER_S))
-        return self._unreachable(f"status {response.status_code}: {words_of(response)}")
+        return self._unreachable(f"status {response.status}: {words_of(response)}")
 
     def _taken(self, row: Row) -> float:
         self._outbox.done(row.boot, row.number)
@@ -118,22 +119,22 @@ class Uploader:
         self._failures, self._retry_after_s = 0, 0.0
         return 0.0
 
-    def _held(self, response: httpx.Response) -> float:
+    def _held(self, response: urllib3.BaseHTTPResponse) -> float:
         self._collector.trouble(
             "held",
-            f"{self._client.url}: refuses this agent ({response.status_code}: {words_of(response)}); mend "
+            f"{self._client.url}: refuses this agent ({response.status}: {words_of(response)}); mend "
             "that (a new token by `linkgauge token`, then start the agent again; a clock; a version); "
             f"batches are kept and tried again every {HELD_S:.0f} s",
         )
         return HELD_S
 
-    def _unreachable(self, why: str) -> float:
+    def _unreachable(self, fault: str) -> float:
         url = self._client.url
         if self._client.next():
             return 0.0  # another address may be there
         self._collector.trouble(
             "unreachable",
-            f"{url}: collector unreachable ({why}), keeps measuring, "
+            f"{url}: collector unreachable ({fault}), keeps measuring, "
             f"{self._outbox.counts().waiting} batches wait",
         )
         backoff_s: float = min(LAST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(self._failures, 10))

@@ -48,7 +48,7 @@ def test_a_probe_of_one_far_end_imports_nothing_heavy() -> None:
 
 
 def test_an_agent_imports_no_database_no_server_and_no_statistics() -> None:
-    assert imported("console.main", COMMANDS["agent"][0]) <= {"pydantic", "httpx", "apscheduler"}
+    assert imported("console.main", COMMANDS["agent"][0]) <= {"pydantic", "apscheduler"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

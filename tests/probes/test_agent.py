@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
+import urllib3
 from msgspec.structs import replace
+from urllib3.exceptions import ProtocolError
 
 from linkgauge.clock import NS_PER_S, SystemClock, read_clock_quality, seconds
 from linkgauge.code import Outcome
@@ -29,6 +30,7 @@ from probes.outbox import Outbox
 from probes.plan_cache import PlanCache, PlanFetcher
 from probes.reporter import Reporter
 from probes.throughput.report import Report
+from tests.probes.fake_transport import Asked, FakeTransport, response
 from tests.probes.plans import plan
 
 HOME, PEER = "127.64.201.1", "127.64.201.2"
@@ -100,13 +102,13 @@ class Collector:
     def __init__(self) -> None:
         self.plan: Plan | None = None
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
+    def __call__(self, asked: Asked) -> urllib3.HTTPResponse:
         if self.plan is None:
-            raise httpx.ConnectError("nobody there")
+            raise ProtocolError("nobody there")
         etag = f'"{hash(encode_plan(self.plan))}"'
-        if request.headers.get("if-none-match") == etag:
-            return httpx.Response(304)
-        return httpx.Response(200, content=encode_plan(self.plan), headers={"etag": etag})
+        if asked.headers.get("If-None-Match") == etag:
+            return response(304)
+        return response(200, encode_plan(self.plan), {"etag": etag})
 
 
 class Bench:
@@ -128,7 +130,7 @@ class Bench:
             lambda: self.agent.plan_age_s(),
             lambda start_ns, end_ns: self.agent.under_test(start_ns, end_ns),
         )
-        client = CollectorClient(["http://c.example"], "token", transport=httpx.MockTransport(self.collector))
+        client = CollectorClient(["http://c.example"], "token", transport=FakeTransport(self.collector))
         probers = Probers(
             {"icmp": lambda _: Echoes()},
             lambda _: Certificates(),

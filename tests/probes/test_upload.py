@@ -10,33 +10,35 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import httpx
 import pytest
+import urllib3
+from urllib3.exceptions import DecodeError, ProtocolError, TimeoutError
 
 from linkgauge.clock import SystemClock
 from probes.collector_client import CollectorClient
 from probes.outbox import Outbox, State
 from probes.upload import HELD_S, Uploader
 from tests.probes.fake_clock import T0_NS, FakeClock
+from tests.probes.fake_transport import Asked, FakeTransport, response
 
-Reply = Callable[[httpx.Request], httpx.Response]
+Reply = Callable[[Asked], urllib3.BaseHTTPResponse]
 
 
 class Collector:
     """Answers as scripted, then with 200; notes host and body of each request."""
 
-    def __init__(self, *script: int | Exception | httpx.Response) -> None:
+    def __init__(self, *script: int | Exception | urllib3.BaseHTTPResponse) -> None:
         self.script = list(script)
-        self.seen: list[tuple[str, bytes]] = []
+        self.seen: list[tuple[str | None, bytes]] = []
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.seen.append((request.url.host, gzip.decompress(request.content)))
-        assert request.url.path == "/v1/batches"
-        assert request.headers["content-type"] == "application/vnd.linkgauge.batch"
+    def __call__(self, asked: Asked) -> urllib3.BaseHTTPResponse:
+        self.seen.append((asked.url.host, gzip.decompress(asked.body or b"")))
+        assert asked.url.path == "/v1/batches"
+        assert asked.headers["Content-Type"] == "application/vnd.linkgauge.batch"
         step = self.script.pop(0) if self.script else 200
         if isinstance(step, Exception):
             raise step
-        return step if isinstance(step, httpx.Response) else httpx.Response(step, json={"error": "no good"})
+        return response(step, b'{"error": "no good"}') if isinstance(step, int) else step
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def put(box: Outbox) -> int:
 
 
 def uploader(box: Outbox, collector: Reply, *urls: str) -> Uploader:
-    client = CollectorClient(urls or ("http://a",), "secret", transport=httpx.MockTransport(collector))
+    client = CollectorClient(urls or ("http://a",), "secret", transport=FakeTransport(collector))
     return Uploader(box, client, FakeClock(), jitter=lambda: 1.0)
 
 
@@ -71,10 +73,9 @@ def test_oldest_first_until_nothing_waits(box: Outbox) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [429, 500, 503, 507, 404, 301, httpx.ConnectError("refused"), httpx.ReadTimeout("slow"),
-     httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"broken"))],
-)  # fmt: skip
-def test_a_passing_fault_keeps_the_batch(box: Outbox, fault: int | Exception | httpx.Response) -> None:
+    [429, 500, 503, 507, 404, 301, ProtocolError("refused"), TimeoutError("slow"), DecodeError("broken")],
+)
+def test_a_passing_fault_keeps_the_batch(box: Outbox, fault: int | Exception) -> None:
     sending = uploader(box, Collector(fault))
     assert sending.attempt() == 0.5
     assert states(box) == [State.WAITING] * 2
@@ -88,12 +89,12 @@ def test_backoff_grows_to_its_bound_and_starts_again(box: Outbox) -> None:
 
 
 def test_retry_after_is_honoured(box: Outbox) -> None:
-    busy = httpx.Response(429, headers={"retry-after": "42"})
+    busy = response(429, headers={"retry-after": "42"})
     assert uploader(box, Collector(busy)).attempt() == 42
 
 
 def test_the_next_address_is_tried_before_waiting(box: Outbox) -> None:
-    collector = Collector(httpx.ConnectError("refused"), 200)
+    collector = Collector(ProtocolError("refused"), 200)
     sending = uploader(box, collector, "http://a", "http://b")
     assert [sending.attempt() for _ in range(4)] == [0.0, 0.0, 0.0, None]
     assert [host for host, _ in collector.seen] == ["a", "b", "b"]
@@ -101,7 +102,7 @@ def test_the_next_address_is_tried_before_waiting(box: Outbox) -> None:
 
 def test_unreachable_and_back_are_each_said_once(box: Outbox, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "probes.upload")
-    sending = uploader(box, Collector(*[httpx.ConnectError("refused")] * 5))
+    sending = uploader(box, Collector(*[ProtocolError("refused")] * 5))
     for _ in range(8):
         sending.attempt()
     assert [record.message for record in caplog.records] == [
