@@ -92,6 +92,13 @@ def test_silence_next_to_a_refusal_is_refusal(between: list[str]) -> None:
     assert named(of_window(sessions, 0, len(fates))) == expected
 
 
+def test_a_packet_with_an_error_of_its_own_is_no_silence() -> None:
+    sessions = table(1)
+    fates = [REPLIED, REFUSED, UNREACHABLE, REPLIED, FORWARD, REPLIED]
+    play(sessions, [fates])
+    assert named(of_window(sessions, 0, 6)) == fates
+
+
 @given(st.lists(st.sampled_from([REPLIED, FAILED, UNREACHABLE, FORWARD, BACKWARD]), max_size=20))
 def test_losses_before_the_first_reply_have_a_direction_too(before: list[str]) -> None:
     """Because a stateful reflector counts from 0."""
