@@ -131,5 +131,5 @@ def _as_dict(active: Active) -> dict[str, Any]:
     if active.unmeasured_since_ns is None:
         return {**told, "unmeasured_since": None}
     since = rfc3339(active.unmeasured_since_ns)
-    summary = f"{told['summary']}; the link has not been measured since {since}"
+    summary = f"{told['summary']}; it has not been judged since {since}"
     return {**told, "summary": summary, "unmeasured_since": since}

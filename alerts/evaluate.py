@@ -1,10 +1,12 @@
 """Rules over windows of `link_state`: which alerts begin and end. Pure, in columns over all links.
 
 A window breaches a rule when the field is above its bound, and is clear when it is known and not above. A
-window that is not known (not measured, an unfit agent, a delay under our own load) counts as neither and
-breaks no streak, unless more than SILENT_WINDOWS of them come in a row: then the streak begins anew. An alert
-fires after `hold_windows` breached windows and is over after `clear_windows` clear ones. While nothing is
-measured it goes on firing, and `active` says since when it was not measured.
+window that is not known (not measured, an unfit agent, a delay under our own load, a direction that the far
+end tells) counts as neither and breaks no streak, unless more than SILENT_WINDOWS of them come in a row: then
+the streak begins anew. An alert fires after `hold_windows` breached windows and is over after `clear_windows`
+clear ones. While its field is unknown it goes on firing, and `active` says since when; after
+`unknown_windows` of them in a row it ends, and says that it is no longer judged, not that it is over. Only
+windows that were stepped count: time in which the collector was away ends no alert.
 
 A step has all links of its window. The same window again, or one a little older, changes nothing and is
 counted in `ignored`. One that is more than REWIND_WINDOWS older means that the wall clock was set back: it is
@@ -44,6 +46,7 @@ class _Entry(msgspec.Struct, frozen=True):
     since_ns: int
     seen_ns: int
     fired: Fired | None
+    unknown: int = 0
 
 
 class _Memory(msgspec.Struct, frozen=True):
@@ -54,7 +57,7 @@ class _Memory(msgspec.Struct, frozen=True):
 
 
 class Active(msgspec.Struct, frozen=True):
-    """An alert that fires now. unmeasured_since_ns: None while the link is measured."""
+    """An alert that fires now. unmeasured_since_ns: since when its field is unknown; None: it is known."""
 
     fired: Fired
     unmeasured_since_ns: int | None
@@ -66,6 +69,7 @@ class _Streaks:
     def __init__(self, links: int) -> None:
         self.breached = np.zeros(links, np.int64)
         self.clear = np.zeros(links, np.int64)
+        self.unknown = np.zeros(links, np.int64)
         self.since_ns = np.zeros(links, np.int64)
         self.seen_ns = np.zeros(links, np.int64)
         self.fired: dict[int, Fired] = {}
@@ -82,6 +86,7 @@ class _Streaks:
         self.since_ns[at] = np.where(begins, start_ns, self.since_ns[at])
         self.breached[at] = np.where(bad, breached + 1, np.where(good, 0, breached))
         self.clear[at] = np.where(good, clear + 1, np.where(bad, 0, clear))
+        self.unknown[at] = np.where(known, 0, self.unknown[at] + 1)
         self.seen_ns[at] = np.where(known, start_ns, self.seen_ns[at])
 
     def begin(self, row: int, fired: Fired) -> None:
@@ -136,6 +141,7 @@ class Evaluator:
                 int(streaks.since_ns[row]),
                 int(streaks.seen_ns[row]),
                 streaks.fired.get(row),
+                int(streaks.unknown[row]),
             )
             for watch, streaks in zip(self._watches, self._streaks, strict=True)
             for row in np.flatnonzero((streaks.breached > 0) | streaks.firing).tolist()
@@ -177,6 +183,7 @@ class Evaluator:
             firing = streaks.firing[at]
             fires = bad & ~firing & (streaks.breached[at] >= watch.rule.hold_windows)
             ends = good & firing & (streaks.clear[at] >= watch.rule.clear_windows)
+            ends |= firing & (streaks.unknown[at] >= watch.rule.unknown_windows)
             for each in np.flatnonzero(fires | ends).tolist():
                 events.append(self._change(watch, streaks, state, int(row[each]), start_ns + length_ns))
         self._last_ns, self._length_ns = start_ns, length_ns
@@ -196,6 +203,9 @@ class Evaluator:
         basis = int(state.count(_BASIS)[row])
         if streaks.firing[link]:
             fired = streaks.end(link)
+            if streaks.unknown[link]:
+                seen_until_ns = int(streaks.seen_ns[link]) + int(state.count("length_ns")[row])
+                return Resolved(fired, at_ns, numbers, _unjudged(fired, seen_until_ns))
             words = _words(fired.labels, basis, fired.since_ns, at_ns)
             return Resolved(fired, at_ns, numbers, told(watch.rule.resolved, numbers, words))
         fired = _fired(watch, self._specs[link], numbers, basis, int(streaks.since_ns[link]), at_ns)
@@ -235,8 +245,17 @@ def _words(labels: dict[str, str], basis: int, since_ns: int, until_ns: int) -> 
 def _remember(streaks: _Streaks, row: int, entry: _Entry) -> None:
     streaks.breached[row], streaks.clear[row] = entry.breached, entry.clear
     streaks.since_ns[row], streaks.seen_ns[row] = entry.since_ns, entry.seen_ns
+    streaks.unknown[row] = entry.unknown
     if entry.fired is not None:
         streaks.begin(row, entry.fired)
+
+
+def _unjudged(fired: Fired, since_ns: int) -> str:
+    labels, since = fired.labels, time_of_day(since_ns)
+    return (
+        f"{labels['link']} {labels['direction']} is no longer judged from here by rule {labels['rule']}: "
+        f"unknown since {since}; its alert ends, which does not say that the trouble is over"
+    )
 
 
 def _gone(fired: Fired, at_ns: int) -> Resolved:

@@ -30,7 +30,9 @@ class Fired(msgspec.Struct, frozen=True, tag="firing"):
 
 
 class Resolved(msgspec.Struct, frozen=True, tag="resolved"):
-    """An alert is over: `fired` is the event that began it; at_ns is the end of the window that ended it."""
+    """An alert ends: `fired` is the event that began it; at_ns is the end of the window that ended it.
+
+    The summary says whether it is over, or only no longer judged."""
 
     fired: Fired
     at_ns: int

@@ -6,8 +6,10 @@ are at least `hold_windows` of them and else 0, and E fires when D is above the 
 the last `hold_windows` windows breached, as the evaluation in process does, and `for` is 0.
 
 Where both differ, by what Grafana 9.4 can express: it resolves with the first clear window and not after
-`clear_windows`; an alert whose link is no longer measured goes away there and stays here; and a streak with
-unmeasured windows in it fires there only when enough of its windows lie in the query's range.
+`clear_windows`; an alert whose field is unknown goes away there as soon as fewer than `hold_windows` known
+windows lie in the query's range, and nobody says why, while here it stays for `unknown_windows` and then says
+that it is no longer judged; and a streak with unknown windows in it fires there only when enough of its
+windows lie in the query's range.
 
 `python -m alerts.grafana` rewrites the committed file.
 """

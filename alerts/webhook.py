@@ -12,7 +12,8 @@
     fired_at      end of the window that made it fire
     resolved_at   end of the window that ended it; null while firing
     created_at    when it was found out
-    summary       one sentence with numbers and how sure they are
+    summary       one sentence with numbers and how sure they are; of a resolved one whether it is over or
+                  only no longer judged
     numbers       the rule's numbers in the window that decided: name to number, null = not known;
                   ratios 0..1 (`_ratio`), microseconds (`_us`)
     labels        rule severity direction link src dst src_site dst_site src_region dst_region network tier

@@ -15,6 +15,7 @@ import pytest
 
 from alerts.book import Book
 from alerts.engine import AlertEngine
+from alerts.event import rfc3339
 from alerts.webhook import Webhook
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import StoreError
@@ -70,7 +71,7 @@ def test_active_tells_what_fires_and_that_it_is_not_measured(tmp_path: Path) -> 
     run.observe([BAD, BAD, NAN], first=2)
     (alert,) = run.engine.active()
     assert alert["unmeasured_since"] == "2025-11-21T12:03:20.000Z"
-    assert alert["summary"].endswith("has not been measured since 2025-11-21T12:03:20.000Z")
+    assert alert["summary"].endswith("it has not been judged since 2025-11-21T12:03:20.000Z")
     json.dumps(alert, allow_nan=False)
     run.end()
 
@@ -84,6 +85,26 @@ def test_a_restart_neither_repeats_nor_forgets(tmp_path: Path) -> None:
             eventually(lambda engine=run.engine: engine.counters["waiting"] == 0)  # type: ignore[misc] # mypy wants no default here
             run.end()
     assert told(received.bodies) == ["firing", "resolved"]
+
+
+def test_an_alert_that_nobody_judges_ends_at_its_time_over_restarts(tmp_path: Path) -> None:
+    unknown = RULES[0].unknown_windows
+    excesses = [BAD, BAD, *[NAN] * (unknown - 1)]
+    with receiving() as received:
+        for cut in (2, 3, unknown // 2, unknown + 1):
+            run = Run(tmp_path, received)
+            run.observe(excesses[:cut], first=max(0, cut - unknown // 2 - 1))
+            assert [alert["status"] for alert in run.engine.active()] == ["firing"]
+            run.end()
+        run = Run(tmp_path, received)
+        run.observe([*excesses, NAN, NAN, NAN], first=len(excesses))
+        assert run.engine.active() == []
+        received.wait(2)
+        run.end()
+    assert told(received.bodies) == ["firing", "resolved"]
+    assert "no longer judged from here" in received.bodies[1]["summary"]
+    assert received.bodies[1]["resolved_at"] == rfc3339(FIRST_NS + (unknown + 2) * WINDOW_NS)
+    assert received.bodies[1]["numbers"]["loss_lower_ratio"] is None
 
 
 def test_what_was_not_delivered_is_delivered_by_the_next_run(tmp_path: Path) -> None:

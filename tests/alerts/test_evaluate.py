@@ -160,14 +160,16 @@ def test_several_windows_in_one_frame_and_links_in_any_order() -> None:
 
 
 def test_memory_goes_on_where_it_was() -> None:
-    excesses = [OK, BAD, BAD, NAN, OK, BAD, OK, OK, BAD]
-    expected = changes(excesses)
+    excesses = [OK, BAD, BAD, NAN, OK, BAD, OK, OK, BAD, BAD, NAN, NAN, NAN, BAD]
+    rules = [rule("link-loss", unknown_windows=3)]
+    expected = changes(excesses, Evaluator(rules, [spec()]))
+    assert expected == [(2, "fired"), (7, "resolved"), (9, "fired"), (12, "resolved")]
     for cut in range(len(excesses)):
         told: list[tuple[int, str]] = []
-        evaluator = Evaluator([rule("link-loss")], [spec()])
+        evaluator = Evaluator(rules, [spec()])
         for at, frame in enumerate(series(excesses)):
             if at == cut:
-                snapshot, evaluator = evaluator.snapshot(), Evaluator([rule("link-loss")], [spec()])
+                snapshot, evaluator = evaluator.snapshot(), Evaluator(rules, [spec()])
                 assert evaluator.restore(snapshot) == []
                 assert evaluator.snapshot() == snapshot
             told += [(at, type(event).__name__.lower()) for event in evaluator.step(frame)]
@@ -197,16 +199,23 @@ class _Twin:
 
     hold: int
     clear: int
+    unknown: int
     firing: bool = False
     streak: int = 0
     cleared: int = 0
     silent: int = 0
+    unjudged: int = 0
     since: int = -1
 
     def step(self, at: int, excess: float) -> tuple[str, int] | None:
         if np.isnan(excess):
             self.silent += 1
+            self.unjudged += 1
+            if self.firing and self.unjudged >= self.unknown:
+                self.firing, self.streak = False, 0
+                return "resolved", self.since
             return None
+        self.unjudged = 0
         if self.silent > SILENT_WINDOWS:
             self.streak = self.cleared = 0
         self.silent = 0
@@ -231,16 +240,19 @@ EXCESS = st.sampled_from([BAD, BAD, OK, OK, NAN])
 RUN = st.lists(st.tuples(EXCESS, st.integers(1, 8)), max_size=12)
 
 
-@given(st.lists(RUN, min_size=1, max_size=4), st.integers(1, 3), st.integers(1, 3), st.integers(0, 30))
+@given(
+    st.lists(RUN, min_size=1, max_size=4), st.integers(1, 3), st.integers(1, 3), st.integers(2, 12),
+    st.integers(0, 30),
+)  # fmt: skip
 def test_columns_against_the_twin(
-    runs: list[list[tuple[float, int]]], hold: int, clear: int, restart: int
+    runs: list[list[tuple[float, int]]], hold: int, clear: int, unknown: int, restart: int
 ) -> None:
     columns = [[value for value, times in run for _ in range(times)] for run in runs]
     length = max(len(column) for column in columns)
     columns = [column + [NAN] * (length - len(column)) for column in columns]
     links = specs(len(columns))
-    rules = [rule("link-loss", hold_windows=hold, clear_windows=clear)]
-    evaluator, twins = Evaluator(rules, links), [_Twin(hold, clear) for _ in links]
+    rules = [rule("link-loss", hold_windows=hold, clear_windows=clear, unknown_windows=unknown)]
+    evaluator, twins = Evaluator(rules, links), [_Twin(hold, clear, unknown) for _ in links]
     for at in range(length):
         if at == restart:
             snapshot, evaluator = evaluator.snapshot(), Evaluator(rules, links)

@@ -158,6 +158,17 @@ def test_a_single_breach_in_silence_fires_in_neither(phase_s: int) -> None:
     assert _in_process(excesses, 3) == _grafana(excesses, phase_s, 3) == []
 
 
+@pytest.mark.parametrize("phase_s", range(10))
+def test_an_alert_that_is_unknown_for_good_ends_in_both(phase_s: int) -> None:
+    """Soon there, where a series that is silent is forgotten; after `unknown_windows` here."""
+    unknown = rule("link-loss").unknown_windows
+    excesses = [-0.001, 0.13, 0.13, 0.13, *[NAN] * (unknown + 2)]
+    here, there = _in_process(excesses, 3), _grafana(excesses, phase_s, 3)
+    assert [status for status, _ in here] == [status for status, _ in there] == ["firing", "resolved"]
+    assert here[1][1] == (4 + unknown) * WINDOW_S + 3
+    assert 4 * WINDOW_S <= there[1][1] <= 7 * WINDOW_S
+
+
 @pytest.mark.influx
 def test_queries_on_a_real_influxdb(influxd: Influxd) -> None:
     """One value column, a series for each known link with all its tags, and the values as written."""

@@ -47,6 +47,7 @@ def _written(folder: Path, changes: dict[str, Any], file: str = "link-loss") -> 
     [
         ({"holds": 3}, "holds: there is no such key; remove it or correct its name"),
         ({"hold_windows": 0}, "hold_windows: input should be greater than or equal to 1, got 0"),
+        ({"unknown_windows": 1}, "unknown_windows: input should be greater than or equal to 2, got 1"),
         ({"severity": "loud"}, "severity: input should be 'page' or 'ticket', got 'loud'"),
         ({"above": -1}, "above: input should be greater than or equal to 0, got -1"),
         ({"field": "loss_{direction}_excess"}, "there is no field loss_forward_excess in link_state"),
