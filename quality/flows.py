@@ -15,8 +15,8 @@ A link whose flows all lose alike, be it everything or nothing, has no bad flow;
 flow without a packet whose fate is known is not compared. Packets are supposed to be lost independently; a
 short outage hits all flows alike, so it makes the counts more even, not less.
 
-Losses count in the link's own direction, as in quality.judge: backward ones only where the reverse link does
-not tell them itself. A loss whose direction is not known counts, because a flow of which nothing comes back
+Losses count in the link's own direction, as in quality.judge: backward ones only where the far end does not
+measure them itself. A loss whose direction is not known counts, because a flow of which nothing comes back
 never tells its direction. A network that moves flows to other paths within the span blurs the counts.
 """
 

@@ -1,13 +1,17 @@
 """The judgement of one window: a STATE row for every link that is expected, measured or not. Pure.
 
 A link is judged in its own, forward direction. Its backward loss is the same fact as the forward loss of the
-reverse link, so where that link was measured by a fit agent in the same window, the backward excess is NaN:
-one fault gives one finding. Where the far end's own rows say that it was not fit, the forward excess is NaN:
-what it did not take is its own loss. Loss while a throughput test of our own ran counts: others on the link
-see it as well. Numbers of the window are NaN unless a fit agent measured it; delay also when such a test ran.
-In a window in which nothing came back, or more was lost than both directions may lose, every loss without a
-known direction counts as forward loss (see quality.loss): a dead link breaches its objective, and so does one
-with a dead flow. The delay of a dead link is NaN.
+reverse link, so where the agent of that link measured at all in the period, fit or not, the backward excess
+is NaN: one fault gives one finding, told by the end that owns the direction. In a window in which that end
+was not fit, or of which its rows did not come, the direction is unknown: what the other end saw may be that
+host's own trouble, and a finding must not change hands from window to window. Only an end without a row in
+the whole period does not measure (a bare reflector, an agent that its collector has not heard for so long);
+its direction is told by the other end. Where the far end's own rows say that it was not fit, the forward
+excess is NaN as well: what it did not take is its own loss. Loss while a throughput test of our own ran
+counts: others on the link see it as well. Numbers of the window are NaN unless a fit agent measured it; delay
+also when such a test ran. In a window in which nothing came back, or more was lost than both directions may
+lose, every loss without a known direction counts as forward loss (see quality.loss): a dead link breaches its
+objective, and so does one with a dead flow. The delay of a dead link is NaN.
 
 Bad flows (quality.flows) and probes that disagree (quality.divergence) are told beside the verdicts and
 change none: the loss of a bad flow is part of the link's loss already.
@@ -68,7 +72,7 @@ def judge(
         "start_ns": np.full(len(specs), start_ns),
         "length_ns": np.full(len(specs), length_ns),
         **_verdicts(verdict, objectives),
-        **_loss(window, objectives, _unfit_ends(window, specs)),
+        **_loss(window, objectives, verdict.told_elsewhere, _unfit_ends(window, specs)),
         **_delay(window, verdict.basis, objectives),
         "flows": unlike.flows,
         "flows_bad": unlike.bad,
@@ -99,10 +103,14 @@ def _unfit_ends(window: Evidence, specs: Sequence[LinkSpec]) -> NDArray[np.bool_
     return np.array([spec.link.dst in unfit for spec in specs], np.bool_)
 
 
-def _loss(window: Evidence, objectives: Objectives, unfit_end: NDArray[np.bool_]) -> Columns:
+def _loss(
+    window: Evidence,
+    objectives: Objectives,
+    told_elsewhere: NDArray[np.bool_],
+    unfit_end: NDArray[np.bool_],
+) -> Columns:
     fit = window.fit
     measured, is_fit = (np.bincount(each.link, minlength=each.links) for each in (window, fit))
-    told_elsewhere = (objectives.reverse >= 0) & (is_fit[objectives.reverse] > 0)
     forward = loss.forward(fit).by(fit.link, fit.links)
     columns = {
         "measured": measured,

@@ -37,7 +37,7 @@ class Period:
     forward: Losses
     backward: Losses
     told_elsewhere: NDArray[np.bool_]
-    """The reverse link was measured as well, so backward loss here is judged as forward loss there."""
+    """The far end measures, fit or not, so backward loss here is judged as forward loss there."""
     loss_upper_ratio: Reals
     """Upper bound of the worse direction judged here; NaN without packets."""
     basis: Counts
@@ -56,7 +56,8 @@ def assess(evidence: Evidence, received_bps: Reals, objectives: Objectives) -> P
     """Judge the span that `evidence` covers; of it only what a fit agent measured counts."""
     fit = evidence.fit
     windows = np.bincount(fit.link, minlength=fit.links).astype(np.int64)
-    told_elsewhere = (objectives.reverse >= 0) & (windows[objectives.reverse] > 0)
+    measured = np.bincount(evidence.link, minlength=evidence.links)
+    told_elsewhere = (objectives.reverse >= 0) & (measured[objectives.reverse] > 0)
     window_losses = loss.forward(fit), loss.backward(fit)
     forward, backward = (losses.by(fit.link, fit.links) for losses in window_losses)
     forward = forward.placed(objectives.loss_ratio, VERDICT_CONFIDENCE)

@@ -86,8 +86,32 @@ def test_one_fault_gives_one_finding() -> None:
     there = judged([lossy, row(link=str(BACK), lost_forward=20)], *both)
     assert math.isnan(there["loss_backward_excess_ratio"])
     assert there["loss_backward_ratio"] == 0.2
-    assert judged([lossy, row(link=str(BACK), unfit=1)], *both)["loss_backward_excess_ratio"] > 0.1
-    assert judged([lossy, row(1, link=str(BACK))], *both)["loss_backward_excess_ratio"] > 0.1
+
+
+@pytest.mark.parametrize(
+    ("owner", "told"),
+    [
+        ([], True),
+        ([row(link=str(BACK), sent=0, replied=0)], True),
+        ([row(link=str(BACK), probe="icmp")], True),
+        ([row(link=str(BACK))], False),
+        ([row(link=str(BACK), unfit=4)], False),
+        ([row(1, link=str(BACK))], False),
+        ([row(1, link=str(BACK), unfit=4)], False),
+    ],
+    ids=["silent", "nothing sent", "another probe", "fit", "unfit", "late", "unfit, then late"],
+)
+def test_backward_loss_is_told_for_an_end_that_does_not_measure_only(
+    owner: list[dict[str, Any]], told: bool
+) -> None:
+    """The owner of the direction tells it; while it is unfit or its rows are late, nobody does."""
+    both = [spec(THERE, mirrored=True), spec(BACK, mirrored=True)]
+    lossy = [row(at, lost_backward=20, replied=80) for at in range(2)]
+    state = judged([*lossy, *owner], *both)
+    assert (state["loss_backward_excess_ratio"] > 0.1) == told
+    assert math.isnan(state["loss_backward_excess_ratio"]) != told
+    assert state["loss_backward_ratio"] == 0.2
+    assert state["verdict_loss"] == (MISSED if told else UNKNOWN)
 
 
 def test_backward_loss_of_a_mirrored_link_is_no_part_of_its_verdict() -> None:
