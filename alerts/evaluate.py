@@ -3,14 +3,16 @@
 A window breaches a rule when the field is above its bound, and is clear when it is known and not above. A
 window that is not known (not measured, an unfit agent, a delay under our own load, a direction that the far
 end tells) counts as neither and breaks no streak, unless more than SILENT_WINDOWS of them come in a row: then
-the streak begins anew. An alert fires after `hold_windows` breached windows and is over after `clear_windows`
-clear ones. While its field is unknown it goes on firing, and `active` says since when; after
-`unknown_windows` of them in a row it ends, and says that it is no longer judged, not that it is over. Only
+a streak of breaches begins anew. An alert fires after `hold_windows` breached windows and is over after
+`clear_windows` clear ones without a breach between them. While its field is unknown it goes on firing, and
+`active` says since when; after `unknown_windows` of them in a row it ends, and says that it is no longer
+judged, not that it is over. So an alert that breaches no more ends, however seldom its link is judged. Only
 windows that were stepped count: time in which the collector was away ends no alert.
 
 A step has all links of its window. The same window again, or one a little older, changes nothing and is
 counted in `ignored`. One that is more than REWIND_WINDOWS older means that the wall clock was set back: it is
-taken, and streaks begin anew, because alerts that wait until the clock is there again would be silence.
+taken, and streaks of breaches begin anew, because alerts that wait until the clock is there again would be
+silence.
 """
 
 from __future__ import annotations
@@ -76,16 +78,15 @@ class _Streaks:
         self.firing = np.zeros(links, np.bool_)
 
     def step(self, at: Any, bad: Mask, good: Mask, start_ns: int, longest_ns: int) -> None:
-        """Count one window of the links `at`. longest_ns: silence after which a streak begins anew."""
+        """Count one window of the links `at`. longest_ns: silence after which breaches count anew."""
         known = bad | good
         ago_ns = start_ns - self.seen_ns[at]
         silent = known & ((ago_ns > longest_ns) | (ago_ns < 0))
         breached = np.where(silent, 0, self.breached[at])
-        clear = np.where(silent, 0, self.clear[at])
         begins = bad & (breached == 0) & ~self.firing[at]
         self.since_ns[at] = np.where(begins, start_ns, self.since_ns[at])
         self.breached[at] = np.where(bad, breached + 1, np.where(good, 0, breached))
-        self.clear[at] = np.where(good, clear + 1, np.where(bad, 0, clear))
+        self.clear[at] = np.where(good, self.clear[at] + 1, np.where(bad, 0, self.clear[at]))
         self.unknown[at] = np.where(known, 0, self.unknown[at] + 1)
         self.seen_ns[at] = np.where(known, start_ns, self.seen_ns[at])
 

@@ -50,7 +50,7 @@ class Rule(Model):
     hold_windows: int = Field(2, ge=1, le=100)
     """Breached windows in a row after which the alert fires."""
     clear_windows: int = Field(2, ge=1, le=100)
-    """Clear windows in a row after which it is over."""
+    """Clear windows without a breach between them after which it is over."""
     unknown_windows: int = Field(60, ge=2, le=10_000)
     """Windows in a row with an unknown field after which it ends, as nobody judges it any more."""
     numbers: dict[str, str]

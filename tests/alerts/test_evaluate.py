@@ -43,7 +43,8 @@ def changes(excesses: Sequence[float], evaluator: Evaluator | None = None) -> li
         ([BAD, *[NAN] * SILENT_WINDOWS, BAD], [(SILENT_WINDOWS + 1, "fired")]),
         ([BAD, *[NAN] * (SILENT_WINDOWS + 1), BAD], []),
         ([BAD, BAD, *[NAN] * 20, OK, NAN, OK], [(1, "fired"), (24, "resolved")]),
-        ([BAD, BAD, OK, *[NAN] * 20, OK], [(1, "fired")]),
+        ([BAD, BAD, OK, *[NAN] * 20, OK], [(1, "fired"), (23, "resolved")]),
+        ([BAD, BAD, OK, *[NAN] * 20, BAD, OK], [(1, "fired")]),
         ([BAD, BAD, OK, OK, BAD, BAD], [(1, "fired"), (3, "resolved"), (5, "fired")]),
         ([0.0, 0.0], []),
     ],
@@ -217,7 +218,7 @@ class _Twin:
             return None
         self.unjudged = 0
         if self.silent > SILENT_WINDOWS:
-            self.streak = self.cleared = 0
+            self.streak = 0
         self.silent = 0
         if excess > 0:
             self.cleared = 0
