@@ -156,7 +156,7 @@ def reflector(world: World, port: int, *listen: str) -> Iterator[subprocess.Pope
     """`linkgauge reflector` at the far end, for the sender alone. listen: options, else the one address."""
     argv = [
         sys.executable, "-m", "console.main", "reflector", "--allow", world.sender,
-        "--port", str(port), *(listen or ("--listen", world.reflector)),
+        "--rate-pps", "0", "--port", str(port), *(listen or ("--listen", world.reflector)),
     ]  # fmt: skip
     with running(world.at_reflector(argv), ready="answering at") as process:
         yield process

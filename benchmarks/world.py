@@ -105,6 +105,12 @@ def resident_mb(pid: int) -> float:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def resident_peak_mb(pid: int) -> float:
+    """The most that it ever was."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM:")) * 1024 / 1e6
+
+
 @contextlib.contextmanager
 def running(argv: Sequence[str], ready: str = "", **environment: str) -> Iterator[subprocess.Popen[str]]:
     """A process of ours that is ended with SIGTERM; `ready`: wait for a line on its stderr that has this.

@@ -40,7 +40,7 @@ def run(
     ] = None,
     rate_pps: Annotated[
         float, typer.Option(help="Packets a second that each peer address gets answered; 0: no cap.", min=0)
-    ] = 0,
+    ] = 10_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print the counters at the end as JSON.")] = False,
 ) -> None:
     """Answer STAMP packets (RFC 8762) of allowed peers until Ctrl-C; nobody else gets an answer."""

@@ -42,7 +42,7 @@ class Counters:
             "send_retried": sum(sock.send_retried for sock in sockets),
             "missed": sum(sender.sessions.missed.sum() for sender in self._senders),
             "reflected": self._reflector.reflected,
-            "refused_peer": refused[Refusal.PEER_UNKNOWN],
+            "refused_peer": refused[Refusal.PEER_UNKNOWN] + refused[Refusal.LOOP],
             "refused_malformed": refused[Refusal.SHORT] + refused[Refusal.CORRUPT] + refused[Refusal.LONG],
             "refused_authentication": refused[Refusal.AUTHENTICATION],
             "refused_replay": refused[Refusal.REPLAY],

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from linkgauge.clock import Clock, ClockQuality, Instant, window_start
+from linkgauge.clock import NS_PER_S, Clock, ClockQuality, Instant, window_start
 from linkgauge.code import Unfit
 from linkgauge.frame import Frame
 from linkgauge.wire import Plan
@@ -33,6 +33,7 @@ from probes.raw_name import address_of
 from probes.self_probe import SelfProbe, Told
 from probes.sender import Sender
 from probes.stamp.packet import AUTHENTICATED_SIZE, SIZE, error_estimate
+from probes.stamp.policy import STAMP_PORT, Policy
 from probes.stamp.reflector import Reflector
 from probes.stamp.window import Span
 from probes.timer import be_punctual
@@ -47,6 +48,8 @@ _GRACE_NS = 50_000_000
 _FLIGHT_NS = 3_000_000_000
 _UNKNOWN_ERROR_NS = 16_000_000_000
 _NO_NUMBERS = np.empty(0, np.int64)
+
+_CAP_LEAST_PPS, _CAP_TIMES = 1_000, 10
 
 Deliver = Callable[[dict[str, Frame], Fitness], None]
 
@@ -101,6 +104,10 @@ class Engine:
         self._self: SelfProbe | None = None
         self._reflector = Reflector(
             lambda name: address_of(name) in peers or (self._self is not None and self._self.is_own(name)),
+            Policy(
+                rate_pps=_cap_pps(plan),
+                reflector_ports=frozenset({STAMP_PORT, plan.stamp_port, *(bind_ports or {}).values()}),
+            ),
             keys=keys,
             salt=secrets.randbits(63),
         )
@@ -281,3 +288,8 @@ class Engine:
         self._tai_offset_s = quality.tai_offset_s
         for sender in self._senders:
             sender.set_error(self._error)
+
+
+def _cap_pps(plan: Plan) -> float:
+    """How many packets a second each peer gets answered: many times what its own plan makes it send here."""
+    return max(_CAP_LEAST_PPS, _CAP_TIMES * len(plan.classes) * NS_PER_S / plan.stamp_interval_ns)

@@ -25,7 +25,9 @@ from probes.fitness import HostFitness
 from probes.flight import Caught
 from probes.keyless import keyless_frame, keyless_links, sentence
 from probes.launcher import Launcher
+from probes.discards import Count
 from probes.noted import Fitness
+from probes.path.probe import Counts
 from probes.reporter import Reporter
 from probes.schedule import Schedule
 
@@ -40,6 +42,10 @@ _log = logging.getLogger(__name__)
 class EchoProber(Protocol):
     """A probe that asks each target once a round."""
 
+    @property
+    def discarded(self) -> int:
+        """What came and could not be used, since the start. Asked from other threads, and after `close`."""
+
     def round(self, links: Sequence[PlanLink], timeout_ns: int) -> EchoRound: ...
     def close(self) -> None: ...
 
@@ -51,8 +57,13 @@ class TlsProber(EchoProber, Protocol):
         """CERTIFICATE rows of the last round."""
 
 
-class PathProber(Protocol):
-    """Finds the ways that the flows of the links take. `caught` and `observe` come from other threads."""
+class Counting(Protocol):
+    def counts(self) -> Counts:
+        """What was discarded and what was put off, since the start."""
+
+
+class PathProber(Counting, Protocol):
+    """Finds the ways that the flows of the links take. All but `round` come from other threads."""
 
     def caught(self, caught: Caught) -> None:
         """What came of packets of sweeps; never blocks."""
@@ -150,8 +161,9 @@ class Execution:
                 self._start_rounds(probe, make(plan), interval_ns, timeout_ns)
         if plan.tls_interval_ns and plan.links:
             self._start_tls(self._probers.tls(plan))
-        if self._path is not None:
-            self._closing.append(self._path.stop)
+        if (path := self._path) is not None:
+            self._watch(lambda: _of_paths(path.counts()))
+            self._closing.append(path.stop)
             self._every(Probe.PATH.value, self._sweep, plan.path_interval_ns)
             self._jobs.append(_OBSERVE)
             self._schedule.every(_OBSERVE, self._observe, plan.window_ns / NS_PER_S)
@@ -186,7 +198,13 @@ class Execution:
         self._closing.append(made.stop)
         return made
 
+    def _watch(self, count: Count) -> None:
+        """Have it looked at until all is closed: what is put first is closed last."""
+        self._reporter.discards.watch(count)
+        self._closing.append(lambda: self._reporter.discards.forget(count))
+
     def _start_rounds(self, probe: str, prober: EchoProber, interval_ns: int, timeout_ns: int) -> None:
+        self._watch(lambda: {"echo_discarded": prober.discarded})
         self._closing.append(prober.close)
 
         def one_round() -> None:
@@ -195,6 +213,7 @@ class Execution:
         self._every(probe, one_round, interval_ns)
 
     def _start_tls(self, prober: TlsProber) -> None:
+        self._watch(lambda: {"echo_discarded": prober.discarded})
         self._closing.append(prober.close)
 
         def one_round() -> None:
@@ -230,3 +249,11 @@ class Execution:
             )
             frames = {**frames, WINDOW.name: concat(WINDOW, [windows, unsent] if windows else [unsent])}
         self._reporter.deliver(frames, fitness)
+
+
+def _of_paths(counts: Counts) -> Mapping[str, int]:
+    """By columns of the table health."""
+    return {
+        "path_discarded": counts.malformed + counts.foreign,
+        "path_postponed": counts.postponed + counts.unconfirmed + counts.mtu_untold + counts.shifts_untold,
+    }

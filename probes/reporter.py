@@ -23,6 +23,7 @@ from linkgauge.errors import StoreError
 from linkgauge.frame import Frame, concat
 from linkgauge.schema import HEALTH, TABLES, WINDOW
 from linkgauge.wire import Batch, encode
+from probes.discards import Discards
 from probes.echo import EchoRound
 from probes.echo_windows import Conditions, EchoWindows
 from probes.fitness import HostSpan
@@ -74,6 +75,8 @@ class Reporter:
         self._lock = threading.Lock()
         self._echoes = EchoWindows(clock)
         self._added: list[Frame] = []
+        self.discards = Discards()
+        """Of the probers that run."""
         self._fitness: dict[int, Fitness] = {}
         self._last: Fitness | None = None
         self._cpu_s = time.process_time()
@@ -127,6 +130,7 @@ class Reporter:
         quality, counts, host = self._clock_quality(), self._outbox.counts(), self._host(start_ns, end_ns)
         cpu_s, self._cpu_s = time.process_time() - self._cpu_s, time.process_time()
         return {
+            **self.discards.take(),
             "clock_synchronised": int(quality.synchronised),
             "clock_error_us": quality.error_ns / NS_PER_US,
             "outbox_batches": counts.waiting,

@@ -39,7 +39,7 @@ _UNROUTED = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL, 
 """A datagram without a way out fails before it gets a number; otherwise one link without a route would cost
 all others of its socket their transmit stamps."""
 _FULL = {errno.EAGAIN, errno.ENOBUFS}
-_FULL_WAIT_S = 0.001
+_FULL_WAIT_MS = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _recvmmsg, _sendmmsg = _libc.recvmmsg, _libc.sendmmsg
@@ -219,7 +219,7 @@ class BatchSocket:
             if fault in _FULL and not waited:
                 waited = True  # once a call: a loop that waits for each packet would stand still
                 self.send_retried += 1
-                select.select([], [self._fd], [], _FULL_WAIT_S)
+                self._until_room()
             elif fault in _PENDING and not retried:
                 retried = True
             else:
@@ -228,6 +228,11 @@ class BatchSocket:
         if numbered and self.stamping:
             self.number_anew()
         return numbers
+
+    def _until_room(self) -> None:
+        poll = select.poll()  # select(2) takes no descriptor above 1023
+        poll.register(self._fd, select.POLLOUT)
+        poll.poll(_FULL_WAIT_MS)
 
     def number_anew(self) -> None:
         """Begin at 0: the kernel may have numbered what it did not send, and stamps went to wrong packets.

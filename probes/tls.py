@@ -51,7 +51,8 @@ class _Seen:
 class TlsProber:
     """Shakes hands with `port` of each target. ca_file: PEM, authorities to trust instead of the system's.
 
-    Raises ConfigError when ca_file cannot be used. malformed: certificates that could not be read.
+    Raises ConfigError when ca_file cannot be used. malformed: certificates that could not be read;
+    undecided: those whose verdict failed to come.
     """
 
     def __init__(self, port: int, clock: Clock | None = None, ca_file: Path | None = None) -> None:
@@ -59,7 +60,12 @@ class TlsProber:
         self._any, self._verifying = _taking_any(), _verifying(ca_file)
         self._verdicts: dict[str, _Verdict] = {}
         self._seen: _Seen | None = None
-        self.malformed = 0
+        self.malformed = self.undecided = 0
+
+    @property
+    def discarded(self) -> int:
+        """Certificates that were shown and of which a part is not told."""
+        return self.malformed + self.undecided
 
     def round(self, links: Sequence[PlanLink], timeout_ns: int) -> EchoRound:
         """One handshake from link.local to link.peer for each link.
@@ -86,7 +92,9 @@ class TlsProber:
             if seen.der[row] and row in seen.trusted:
                 now_ns = int(seen.out.sent_wall_ns[row])
                 rows.append((link, 1, *self._facts(seen.der[row], seen.trusted[row], now_ns)))
-            elif not seen.der[row] and seen.out.fate[row] in _ANSWERED:
+            elif seen.der[row]:
+                self.undecided += 1
+            elif seen.out.fate[row] in _ANSWERED:
                 rows.append((link, 0, 0, float("nan"), ""))
         names = ("link", "presented", "trusted", "days_left", "subject")
         columns = {name: [row[at] for row in rows] for at, name in enumerate(names)}

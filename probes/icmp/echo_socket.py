@@ -29,7 +29,7 @@ _DATA_SIZE, _CONTROL_SIZE = 128, 256
 _MSG_TRUNC, _MSG_DONTWAIT, _MSG_ERRQUEUE = 0x20, 0x40, 0x2000
 _SO_RCVBUFFORCE = 33
 _FULL = (errno.EAGAIN, errno.ENOBUFS)
-_FULL_WAIT_S, _FULL_WAITS = 0.001, 5
+_FULL_WAIT_MS, _FULL_WAITS = 1, 5
 _NUMBERS = 1 << 32
 """The kernel's running numbers have 32 bits."""
 
@@ -111,7 +111,9 @@ class EchoSocket:
             elif -took in _FULL and waits < _FULL_WAITS:
                 waits += 1
                 self.send_retried += 1
-                select.select([], [self], [], _FULL_WAIT_S)
+                poll = select.poll()  # select(2) takes no descriptor above 1023
+                poll.register(self, select.POLLOUT)
+                poll.poll(_FULL_WAIT_MS)
             elif tried:
                 self.send_failed += 1
                 at, tried = at + 1, False

@@ -20,6 +20,7 @@ from probes.icmp.targets import Targets
 
 WARM_UP_NS = 300_000_000
 """Right after the first socket asks for them the kernel gives no receive stamps."""
+_DISCARDED = ("dropped", "malformed", "foreign")
 
 
 class IcmpProber:
@@ -47,6 +48,8 @@ class IcmpProber:
         self.unavailable: str | None = None
         """Why nothing can be sent at all, in one sentence; None when it can."""
         self.unmatched = 0
+        self.discarded = 0
+        """Unmatched, and what the sockets dropped, malformed and foreign; as of the end of the last round."""
         self._ready_mono_ns = 0
         self._open()
 
@@ -65,6 +68,7 @@ class IcmpProber:
             one = Round(self._doors, self._targets, first, timeout_ns, self._clock, self._sleep)
             out = one.run()
             self.unmatched += one.unmatched
+            self.discarded = self.unmatched + sum(map(self.count, _DISCARDED))
             return out
 
     def count(self, name: str) -> int:

@@ -57,8 +57,11 @@ def gather(sessions: Sessions, first: Ints, end: Ints, stateful: Mask, chosen: I
         losing = np.zeros(len(sessions), np.bool_)
         losing[made.session[made.lost]] = True
         wide = _look(sessions, first, end, chosen[losing[chosen]], BEFORE, AFTER)
+        _refuse_runs(wide)
+        same = made.inside & losing[made.session]
+        made.refused[same], made.lost[same] = wide.refused[wide.inside], wide.lost[wide.inside]
         direction = _direction(wide, sessions.copies(), stateful)
-        made.direction[made.inside & losing[made.session]] = direction[wide.inside]
+        made.direction[same] = direction[wide.inside]
     row = np.flatnonzero(made.seen)
     late_row, extent = reordered(made.session[row], made.seq[row], made.reply["t4_ns"][row])
     made.extent[row[late_row]] = extent
@@ -88,6 +91,19 @@ def _look(sessions: Sessions, first: Ints, end: Ints, chosen: Ints, before: int,
         session, seq, inside, reply, t1_ns, kernel_t1, seen, late, refused, unreachable, failed, lost,
         np.zeros(len(seq), np.int8), np.zeros(len(seq), np.int64),
     )  # fmt: skip
+
+
+def _refuse_runs(fates: Fates) -> None:
+    """Hosts send only few "port unreachable" a second. So of packets in a row without a reply all were
+    refused when one of them was: nobody listened meanwhile."""
+    if not fates.refused.any():
+        return
+    silent = fates.lost & ~fates.unreachable | fates.refused
+    begins = np.ones(len(silent), np.bool_)
+    begins[1:] = ~silent[1:] | ~silent[:-1] | (np.diff(fates.session) != 0)
+    run = np.cumsum(begins)
+    refused = silent & (np.bincount(run[fates.refused], minlength=int(run[-1]) + 1) > 0)[run]
+    fates.refused[refused], fates.lost[refused] = True, False
 
 
 def _direction(fates: Fates, copies: Ints, stateful: Mask) -> NDArray[np.int8]:

@@ -216,6 +216,12 @@ def error_ns(error: NDArray[np.uint16]) -> NDArray[np.float64]:
     return np.where(((field & _S_BIT) != 0) & ((field & 0xFF) != 0), value, np.nan)
 
 
+def is_ptp(error: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    """Packets whose stamps are PTPv2 (Z bit, RFC 8762 section 4.1.1)."""
+    ptp: NDArray[np.bool_] = (error & _Z_BIT) != 0
+    return ptp
+
+
 def is_corrupt(error: NDArray[np.uint16]) -> NDArray[np.bool_]:
     """Packets whose Error Estimate has Multiplier 0, which RFC 4656 section 4.1.2 calls corrupt."""
     corrupt: NDArray[np.bool_] = (error & 0xFF) == 0

@@ -7,6 +7,9 @@ from enum import IntEnum
 
 from probes.stamp.session_table import MAX_SESSIONS
 
+STAMP_PORT = 862
+"""Where reflectors are by default (RFC 8762 section 4.1)."""
+
 
 class Refusal(IntEnum):
     """Why a datagram was not answered; indexes `Reflector.refused`."""
@@ -22,6 +25,8 @@ class Refusal(IntEnum):
     """Its HMAC is wrong."""
     REPLAY = 6
     RATE = 7
+    LOOP = 8
+    """It comes from a port that reflectors have: the reply would be answered, and so on for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,8 @@ class Policy:
     """How a reflector answers. max_sessions: at most so many. rate_pps: of each peer address, 0 = no cap.
 
     tai_offset_s: answer with PTPv2 stamps, TAI being so far ahead of UTC; None = NTP stamps.
-    dscp_allowed: classes that a request may ask its reply to be sent in.
+    dscp_allowed: classes that a request may ask its reply to be sent in. reflector_ports: source ports that
+    are not answered, besides the port that a packet came to.
     """
 
     stateless: bool = False
@@ -38,3 +44,4 @@ class Policy:
     rate_pps: float = 0
     tai_offset_s: int | None = None
     dscp_allowed: frozenset[int] = frozenset(range(64))
+    reflector_ports: frozenset[int] = frozenset({STAMP_PORT})

@@ -71,6 +71,8 @@ class Reflector:
         self._keys = {raw_name(peer, 0)[_ADDRESS].tobytes(): key for peer, key in (keys or {}).items()}
         size = self.policy.max_sessions
         self._table = SessionTable(size, salt)
+        self._is_reflector = np.zeros(1 << 16, np.bool_)
+        self._is_reflector[list(self.policy.reflector_ports)] = True
         self._cap = RateCap(self.policy.rate_pps, size)
         self._replay = ReplayWindow()
         allowed = np.isin(np.arange(64), list(self.policy.dscp_allowed))
@@ -108,7 +110,9 @@ class Reflector:
         else:
             keys = self._keys_of(got.name)
             plain = rows[[key is None for key in keys]]
-            signed = self._authentic(got, [(row, key) for row, key in enumerate(keys) if key is not None])
+            signed = self._authentic(
+                got, [(row, key) for row, key in enumerate(keys) if key is not None], door
+            )
             made = [
                 self._answer(got, SIZE, plain, [], error, mono_ns, door),
                 self._answer(got, AUTHENTICATED_SIZE, *signed, error, mono_ns, door),
@@ -134,7 +138,7 @@ class Reflector:
     ) -> Replies | None:
         """Replies to those of `rows` that deserve one; keys: of each, empty when not authenticated."""
         if not keys:
-            rows = rows[self._usable(got, rows, base)] if len(rows) else rows
+            rows = rows[self._usable(got, rows, base, door)] if len(rows) else rows
         if not len(rows):
             return None
         slots = self._slots(got, rows, base, mono_ns, door)
@@ -174,16 +178,24 @@ class Reflector:
         tai = self.policy.tai_offset_s
         return Replies(rows, length, tos_out, slots, number, got.data, base, at, keys, tai)
 
-    def _usable(self, got: Arrivals, rows: NDArray[np.intp], base: int) -> NDArray[np.bool_]:
-        """Which of the rows are neither short nor long nor corrupt; the others are counted."""
+    def _usable(self, got: Arrivals, rows: NDArray[np.intp], base: int, door: Door) -> NDArray[np.bool_]:
+        """Rows that are neither short nor long nor corrupt nor from a reflector; the others are counted."""
         length = got.length[rows]
         short = length < (TWAMP_SIZE if self.policy.twamp_light else base)
         long = length > got.data.shape[1]
         corrupt = got.data[rows, _ERROR_LOW[base]] == 0
-        bad: NDArray[np.bool_] = short | long | corrupt
+        port = got.name[rows, 2].astype(np.int64) << 8 | got.name[rows, 3]
+        loop = self._is_reflector[port] | (port == door.port)
+        bad: NDArray[np.bool_] = short | long | corrupt | loop
         if bad.any():
             corrupt &= ~(short | long)
-            for reason, mask in ((Refusal.SHORT, short), (Refusal.LONG, long), (Refusal.CORRUPT, corrupt)):
+            loop &= ~(short | long | corrupt)
+            for reason, mask in (
+                (Refusal.SHORT, short),
+                (Refusal.LONG, long),
+                (Refusal.CORRUPT, corrupt),
+                (Refusal.LOOP, loop),
+            ):
                 self.refused[reason] += int(mask.sum())
         return ~bad
 
@@ -193,13 +205,13 @@ class Reflector:
         return [self._keys.get(octets[at : at + 20]) for at in range(0, len(octets), 20)]
 
     def _authentic(
-        self, got: Arrivals, keyed: list[tuple[int, bytes]]
+        self, got: Arrivals, keyed: list[tuple[int, bytes]], door: Door
     ) -> tuple[NDArray[np.intp], list[bytes]]:
         """Rows with the right HMAC, and their keys."""
         rows = np.array([row for row, _ in keyed], np.intp)
         if not len(rows):
             return rows, []
-        good = self._usable(got, rows, AUTHENTICATED_SIZE)
+        good = self._usable(got, rows, AUTHENTICATED_SIZE, door)
         for place in np.flatnonzero(good):
             row, key = keyed[place]
             if not is_signed(got.data[row].data, key):

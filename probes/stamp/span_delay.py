@@ -2,7 +2,8 @@
 
 Round trip = (T4 - T1) - (T3 - T2): the reflector's dwell is taken off and the clocks' offset cancels. One way
 out is T2 - T1, back T4 - T3, told only between synchronised clocks; values may be negative (RFC 7679 section
-3.7.1 speaks of such errors), are kept, and counted.
+3.7.1 speaks of such errors), are kept, and counted. Where kernels stamp what leaves, only packets with such
+stamps count: those without would be up to 100 us off.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from linkgauge.clock import NS_PER_US
 from probes import delays
 from probes.stamp.fate import Fates
-from probes.stamp.packet import error_ns, unix_ns
+from probes.stamp.packet import error_ns, is_ptp, unix_ns
 from probes.stamp.reply_record import T3_KERNEL
 from probes.stamp.sessions import Sessions
 
@@ -34,11 +35,16 @@ def columns(
     error = np.ascontiguousarray(reply["error"])
     t2, t3 = _reflector_times(reply, tai_offset_s)
     forward, backward = (t2 - t1).astype(np.float64), (reply["t4_ns"] - t3).astype(np.float64)
+    exact_t1 = _as_good_as_it_gets(session, fates.kernel_t1[use])
+    exact_t3 = _as_good_as_it_gets(session, (reply["flags"] & T3_KERNEL) != 0)
+    set_back = t3 < t2  # the far clock was, meanwhile: its stamps say nothing
+    forward[set_back | ~exact_t1] = np.nan
+    backward[set_back | ~exact_t3] = np.nan
     rtt = forward + backward
     round_trip = delays.ordered(rtt, group, groups)
     told = delays.statistics(round_trip)
     made = {f"rtt_{field.name}": getattr(told, field.name) for field in fields(told)}
-    bound_us = _bound_us(error, own_error_ns, group, groups)
+    bound_us = _bound_us(error, own_error_ns, tai_offset_s, group, groups)
     for name, values in (("forward", forward), ("backward", backward)):
         samples = delays.ordered(values, group, groups)
         one_way = delays.statistics(samples)
@@ -51,7 +57,7 @@ def columns(
         "pdv_us": told.highest_us - told.min_us,
         "jitter_us": _jitter_us(rtt, np.ascontiguousarray(reply["t4_ns"]), session, group_of, groups),
         "one_way_error_us": bound_us,
-        "dwell_p50_us": delays.medians_us((t3 - t2).astype(np.float64), group, groups),
+        "dwell_p50_us": delays.medians_us(np.where(exact_t3, t3 - t2, np.nan), group, groups),
         "one_way_negative": _each((forward < 0) | (backward < 0), group, groups),
         "sent_stamped": _each(fates.kernel_t1[use], group, groups),
         "reply_stamped": _each((reply["flags"] & T3_KERNEL) != 0, group, groups),
@@ -63,7 +69,24 @@ def round_trips(fates: Fates, tai_offset_s: int) -> tuple[Ints, Reals]:
     use = np.flatnonzero(fates.inside & fates.seen & ~fates.late)
     reply = fates.reply[use]
     t2, t3 = _reflector_times(reply, tai_offset_s)
-    return fates.session[use], (reply["t4_ns"] - fates.t1_ns[use] - (t3 - t2)).astype(np.float64)
+    session = fates.session[use]
+    sane = (t3 >= t2) & _as_good_as_it_gets(session, fates.kernel_t1[use])
+    sane &= _as_good_as_it_gets(session, (reply["flags"] & T3_KERNEL) != 0)
+    rtt = (reply["t4_ns"] - fates.t1_ns[use] - (t3 - t2)).astype(np.float64)
+    return session[sane], rtt[sane]
+
+
+def _as_good_as_it_gets(session: Ints, by_kernel: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Packets (n,) whose stamp is the kernel's, or all of a session where none has one.
+
+    Where some are the kernel's, the others are early by the time between writing a batch and its leaving.
+    """
+    if by_kernel.all():
+        return by_kernel
+    tells = np.zeros(int(session.max(initial=-1)) + 1, np.bool_)
+    tells[session[by_kernel]] = True
+    good: NDArray[np.bool_] = by_kernel | ~tells[session]
+    return good
 
 
 def _reflector_times(reply: NDArray[Any], tai_offset_s: int) -> tuple[Ints, Ints]:
@@ -72,13 +95,17 @@ def _reflector_times(reply: NDArray[Any], tai_offset_s: int) -> tuple[Ints, Ints
     return t2, t3
 
 
-def _bound_us(error: NDArray[np.uint16], own_error_ns: float, group: Ints, groups: int) -> Reals:
-    """Largest error of the one-way values of each group; NaN unless both clocks are synchronised."""
+def _bound_us(
+    error: NDArray[np.uint16], own_error_ns: float, tai_offset_s: int, group: Ints, groups: int
+) -> Reals:
+    """Largest error of the one-way values of each group; NaN unless both clocks are synchronised, and where
+    the far end counts TAI and this kernel was not told by how much that differs."""
     bound = np.full(groups, np.nan)
     if len(error) and np.isfinite(own_error_ns):
         worst = np.full(groups, -np.inf)
         with np.errstate(invalid="ignore"):
-            np.maximum.at(worst, group, error_ns(error) + own_error_ns)  # NaN stays NaN
+            far_ns = np.where(is_ptp(error) & (tai_offset_s == 0), np.nan, error_ns(error))
+            np.maximum.at(worst, group, far_ns + own_error_ns)  # NaN stays NaN
         known = np.isfinite(worst)
         bound[known] = worst[known] / NS_PER_US
     return bound

@@ -2,9 +2,9 @@
 
 A session sends every `interval_ns`. Time is cut into ticks; all sessions of one slot send at the same tick,
 in one batch, and the wheel comes round once an interval. Each link has a random phase, its flows share the
-interval evenly, so the packets of a link are evenly spaced. Where the interval is shorter than a tick, each
-tick sends a train of `train` packets of every session. Random phases are whole ticks: many packets in one
-batch are what makes probing cheap (RFC 3432 section 4 asks for a random start).
+interval evenly, so the packets of a link are evenly spaced. Where the interval is shorter than the shortest
+tick, each tick sends a train of `train` packets of every session. Random phases are whole ticks: many packets
+in one batch are what makes probing cheap (RFC 3432 section 4 asks for a random start).
 
 With Poisson spacing (RFC 2330 section 11.1) the gaps are exponential with mean `interval_ns`.
 """
@@ -77,6 +77,8 @@ def wheel(
     links = max(link, default=-1) + 1
     packets_per_s = len(link) * 1e9 / interval_ns if len(link) else 1.0
     tick_ns = min(max(PACKETS_PER_TICK * 1e9 / packets_per_s, SHORTEST_TICK_NS), LONGEST_TICK_NS)
+    # a tick is no longer than it must be: of a train only the first packet has its dwell told exactly
+    tick_ns = min(tick_ns, max(interval_ns, SHORTEST_TICK_NS))
     slots = max(1, round(interval_ns / tick_ns))
     train = 1
     if interval_ns < tick_ns:

@@ -24,8 +24,9 @@ DESTINATION_IP, SOURCE_IP = 4, 7
 """Sub-TLVs of Location that ask for an address; the reflector answers with the next number for IPv4, the one
 after it for IPv6 (RFC 8972 section 4.2.1)."""
 ADDRESS_SIZE = 16
-MOST_PARTS = 32
-"""TLVs looked at in one packet; what follows is reflected as it came, its U flags as the sender set them."""
+MOST_PARTS = 8
+"""TLVs looked at in one packet, sub-TLVs included: what each costs, any peer may ask for; what follows is
+reflected as it came, its U flags as the sender set them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +78,16 @@ def structure(packet: bytes, base: int) -> Structure:
     subs: list[Part] = []
     for part in parts:
         if part.kind == Type.LOCATION and not part.flags:
-            subs += _walk(packet, part.at + 4, part.at + part.size, _fault_of_sub)
+            room = MOST_PARTS - len(parts) - len(subs)
+            subs += _walk(packet, part.at + 4, part.at + part.size, _fault_of_sub, room)
     return Structure(tuple(parts), tuple(subs))
 
 
-def _walk(packet: bytes, at: int, end: int, fault: Callable[[int, int], int]) -> list[Part]:
+def _walk(
+    packet: bytes, at: int, end: int, fault: Callable[[int, int], int], most: int = MOST_PARTS
+) -> list[Part]:
     parts: list[Part] = []
-    while at + HEADER_SIZE <= end and len(parts) < MOST_PARTS:
+    while at + HEADER_SIZE <= end and len(parts) < most:
         kind, length = packet[at + 1], int.from_bytes(packet[at + 2 : at + HEADER_SIZE], "big")
         room = end - at - HEADER_SIZE
         flags = fault(kind, length) | (MALFORMED if length > room else 0)

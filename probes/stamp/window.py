@@ -84,7 +84,6 @@ def report(
     fates = fate.gather(sessions, span.first, span.end, groups.stateful, chosen)
     group = groups.of[fates.session]
     columns: dict[str, Any] = dict(_counts(fates, group, g))
-    _refuse_all(columns)
     columns |= fate.duplicates(sessions, span.first, span.end, groups.of, groups.stateful, g)
     columns |= _loss(columns)
     columns |= span_delay.columns(sessions, fates, groups.of, span.own_error_ns, span.tai_offset_s, g)
@@ -127,14 +126,6 @@ def _counts(fates: Fates, group: Ints, g: int) -> dict[str, Ints]:
     counts["reorder_extent_max"] = np.zeros(g, np.int64)
     np.maximum.at(counts["reorder_extent_max"], group[fates.inside], extent[fates.inside])
     return counts
-
-
-def _refuse_all(columns: dict[str, Any]) -> None:
-    """Where nothing was answered but by "port unreachable", the packets without an answer were refused too:
-    hosts send only few of these errors a second."""
-    refused = (columns["refused"] > 0) & (columns["replied"] + columns["late"] == 0)
-    columns["refused"] = columns["refused"] + np.where(refused, columns["lost_unattributed"], 0)
-    columns["lost_unattributed"] = np.where(refused, 0, columns["lost_unattributed"])
 
 
 def _loss(columns: dict[str, Any]) -> dict[str, NDArray[np.float64]]:

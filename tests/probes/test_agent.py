@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from probes.execution import Probers, Station
 from probes.fitness import HostFitness, SystemHost
 from probes.flight import Caught
 from probes.outbox import Outbox
+from probes.path.probe import Counts
 from probes.plan_cache import PlanCache, PlanFetcher
 from probes.reporter import Reporter
 from probes.throughput.report import Report
@@ -37,9 +39,13 @@ HOME, PEER = "127.64.201.1", "127.64.201.2"
 
 
 class Echoes:
-    """Every target answers at once."""
+    """Every target answers at once; each round discards something."""
+
+    def __init__(self) -> None:
+        self.discarded = 0
 
     def round(self, links: Sequence[PlanLink], timeout_ns: int) -> EchoRound:
+        self.discarded += 1
         done = EchoRound.unsent([link.link for link in links], time.time_ns())
         done.fate[:], done.rtt_ns[:] = Fate.REPLIED, 1e6
         return done
@@ -58,6 +64,9 @@ class Sweeps:
 
     def __init__(self) -> None:
         self.stopped = False
+
+    def counts(self) -> Counts:
+        return Counts(1, 2, 3, 4, 5, 6)
 
     def caught(self, caught: Caught) -> None:
         """Nothing is sent, so nothing is caught."""
@@ -149,7 +158,7 @@ class Bench:
     def probes(self) -> set[str]:
         """Probes of all windows reported since the last call, and the tables beside them."""
         found: set[str] = set()
-        for frames in self._taken():
+        for frames in self.taken():
             found |= set(frames) - {"window"}
             if "window" in frames:
                 found |= set(frames["window"].text("probe").tolist())
@@ -157,9 +166,9 @@ class Bench:
 
     def windows(self) -> list[Frame]:
         """WINDOW rows reported since the last call."""
-        return [frames["window"] for frames in self._taken() if "window" in frames]
+        return [frames["window"] for frames in self.taken() if "window" in frames]
 
-    def _taken(self) -> Iterator[Mapping[str, Frame]]:
+    def taken(self) -> Iterator[Mapping[str, Frame]]:
         while (row := self.outbox.oldest()) is not None:
             yield decode(row.body).frames
             self.outbox.done(row.boot, row.number)
@@ -311,6 +320,27 @@ def test_sweeps_events_and_certificates_are_reported(bench: Bench) -> None:
     wait_for(everything)
     bench.agent.stop()
     assert bench.swept.stopped
+
+
+def test_what_probers_discard_is_told_once(bench: Bench) -> None:
+    bench.collector.plan = replace(quick(), path_interval_ns=NS_PER_S // 5)
+    bench.agent.start()
+    told: Counter[str] = Counter()
+    columns = ("echo_discarded", "path_discarded", "path_postponed")
+
+    def look() -> bool:
+        for frames in bench.taken():
+            if (health := frames.get("health")) is not None:
+                told.update({name: int(health.count(name).sum()) for name in columns})
+        return told["echo_discarded"] > 2
+
+    wait_for(look)
+    bench.collector.plan = replace(quick(), path_interval_ns=0)
+    bench.agent.refresh_plan()
+    bench.reporter.heartbeat(NS_PER_S)
+    look()
+    assert told["path_discarded"] == 1 + 2
+    assert told["path_postponed"] == 3 + 4 + 5 + 6
 
 
 def test_a_link_without_a_key_is_not_probed_and_counted_and_the_others_are(

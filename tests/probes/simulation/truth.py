@@ -81,6 +81,8 @@ def truth(played: Played) -> Truth:
     seen = (at_ns < NEVER_NS) & ~gone
     late = seen & (t4_ns - played.t1_ns > TIMEOUT_NS)
     refused = ~seen & np.isin(played.told_off, PORT_UNREACHABLE)
+    prohibited = ~seen & np.isin(played.told_off, PROHIBITED)
+    refused = _in_refused_runs(course, refused, ~seen & ~played.failed & ~prohibited)
     lost = ~seen & ~refused & ~played.failed
     return Truth(
         course, at_ns, played.t1_ns, played.stamped, t4_ns, of_first(replies.t2_ns),
@@ -91,6 +93,18 @@ def truth(played: Played) -> Truth:
         _between(course, np.where(seen, life, -1)) | np.isin(played.told_off, PROHIBITED),
         _mixed(course, seen, lost, played.arrived == 0),
     )  # fmt: skip
+
+
+def _in_refused_runs(course: Course, refused: Mask, silent: Mask) -> Mask:
+    """Packets without a reply, in a row of such packets of their session of which one was refused."""
+    shape = (course.ticks, course.sessions)
+    made = refused.reshape(shape).copy()
+    mute = silent.reshape(shape)
+    for step in (range(1, course.ticks), range(course.ticks - 2, -1, -1)):
+        for tick in step:
+            made[tick] |= made[tick - step.step] & mute[tick]
+    told: Mask = made.ravel()
+    return told
 
 
 def _between(course: Course, life: Ints) -> Mask:

@@ -114,8 +114,8 @@ def test_transmit_stamps_are_used_and_counted() -> None:
     made = told(sessions)
     assert made["sent_stamped"].tolist() == [1]
     assert made["reply_stamped"].tolist() == [2]
-    assert made["rtt_min_us"].tolist() == pytest.approx([5200], abs=0.01)
-    assert made["rtt_max_us"].tolist() == pytest.approx([5800], abs=0.01)
+    # only packet 1 left and was answered at known times
+    assert made["rtt_min_us"].tolist() == made["rtt_max_us"].tolist() == pytest.approx([5200], abs=0.01)
 
 
 def test_statistics_are_of_each_group() -> None:
