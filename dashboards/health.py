@@ -113,11 +113,13 @@ def _probing(y: int) -> list[Json]:
         MICROSECONDS,
         defaults={"thresholds": thresholds((0, BLUE), (1000, ORANGE))},
     )
-    names = [field.name for field in HEALTH.fields if field.name.startswith("refused_")]
+    names = [field.name for field in HEALTH.fields if field.name.startswith(("refused_", "echo_", "path_"))]
     refused = series(
-        "Packets not answered, by reason",
+        "Packets not answered, and answers not used, by reason",
         "Packets that the reflectors of all agents refused in each step. peer: not in the plan; replay: an "
-        "authenticated packet seen before; rate: more than the peer may send; table: no room for a session.",
+        "authenticated packet seen before; rate: more than the peer may send; table: no room for a session. "
+        "echo_discarded, path_discarded: answers that belonged to nothing or could not be read; "
+        "path_postponed: sweeps put off, or without a clear result.",
         [_refused(chr(ord("A") + at), name) for at, name in enumerate(names)],
         COUNT,
         defaults={"thresholds": thresholds((0, BLUE), (1, ORANGE))},

@@ -187,7 +187,9 @@ HEALTH = Table(
             _AGENT,
             "Of ICMP and TLS: answers to no packet of a round, malformed, or dropped by a full queue.",
         ),
-        count("path_discarded", _AGENT, "Of sweeps: answers to none that is under way, malformed extensions."),
+        count(
+            "path_discarded", _AGENT, "Of sweeps: answers to none that is under way, malformed extensions."
+        ),
         count(
             "path_postponed",
             _AGENT,

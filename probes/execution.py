@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -19,13 +19,13 @@ from linkgauge.frame import Frame, concat
 from linkgauge.model import Probe
 from linkgauge.schema import WINDOW
 from linkgauge.wire import Plan, PlanLink
+from probes.discards import Count
 from probes.echo import EchoRound
 from probes.engine import Engine
 from probes.fitness import HostFitness
 from probes.flight import Caught
 from probes.keyless import keyless_frame, keyless_links, sentence
 from probes.launcher import Launcher
-from probes.discards import Count
 from probes.noted import Fitness
 from probes.path.probe import Counts
 from probes.reporter import Reporter
@@ -106,7 +106,7 @@ class Station:
     clock_quality: Callable[[], ClockQuality]
     host: HostFitness
     bind_ports: Mapping[str, int]
-    keys: Mapping[str, bytes]
+    keys: Mapping[str, bytes] = field(repr=False)
 
 
 class Execution:

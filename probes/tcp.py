@@ -22,9 +22,10 @@ _POLL_EVERY = 16
 
 
 class TcpProber:
-    """Connects to `port` of each target. discarded: nothing, the kernel knows to which connection belongs what."""
+    """Connects to `port` of each target."""
 
     discarded = 0
+    """The kernel knows to which connection belongs what comes."""
 
     def __init__(self, port: int, clock: Clock | None = None) -> None:
         self._port, self._clock = port, clock or SystemClock()

@@ -219,9 +219,20 @@ def test_health_has_everything_that_the_engine_noted(bench: Bench) -> None:
     for name in set(noted) & columns:
         assert np.asarray(health.columns[name]).tolist() == [noted[name]], name
     assert health.count("fit").tolist() == [0]
+    assert health.count("echo_discarded").tolist() == [0]
     refused = [name for name in noted if name.startswith("refused_")]
     if refused:
         assert health.count("reflect_refused").tolist() == [sum(noted[name] for name in refused)]
+
+
+def test_health_tells_what_was_discarded_since_the_last(bench: Bench) -> None:
+    came = {"echo_discarded": 3, "path_discarded": 2, "path_postponed": 1}
+    bench.reporter.discards.watch(lambda: came)
+    bench.reporter.heartbeat(WINDOW_NS)
+    bench.reporter.heartbeat(WINDOW_NS)
+    health = [batch.frames["health"] for batch in bench.batches()]
+    for name, value in came.items():
+        assert [frame.count(name).tolist() for frame in health] == [[value], [0]]
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,7 @@ class LeapingClock(SystemClock):
     """This host's time; the monotonic clock can be put forward."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.ahead_ns = 0
 
     def now(self) -> Instant:

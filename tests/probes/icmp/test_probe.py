@@ -45,7 +45,7 @@ class Door:
         self.clock, self.plan = clock, dict[str, list[str]]()
         self.sent: list[tuple[str, int]] = []
         self.at_ns: list[int] = []
-        self.refusing = self.dropped = 0
+        self.refusing = self.dropped = self.malformed = self.foreign = 0
         self._waiting: list[Arrivals] = []
         self._read, self._write = os.pipe()
         os.write(self._write, b"x")
@@ -146,6 +146,7 @@ def test_fates(door: Door, what: list[str], fate: Fate, duplicates: int, unmatch
     assert out.fate.tolist() == [fate, Fate.LOST]
     assert out.duplicate.tolist() == [duplicates, 0]
     assert probing.unmatched == unmatched
+    assert probing.discarded == unmatched
     assert np.isnan(out.rtt_ns[0]) == (fate is not Fate.REPLIED)
     assert not out.unfit.any()
 
