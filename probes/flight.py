@@ -48,11 +48,16 @@ class Departures:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """n replies of the far end. stamp_ns: receive stamp; hop_limit (n,) uint8 as it came, 255 = unknown."""
+    """n replies of the far end. stamp_ns: receive stamp; hop_limit (n,) uint8 as it came, 255 = unknown.
+
+    dwell_ns (n,): how long the far end says it kept the packet, T3 - T2 of the reply, of either sign as its
+    clock may step; 0 where it tells none.
+    """
 
     seq: Ints
     stamp_ns: Ints
     hop_limit: Octets
+    dwell_ns: Ints
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from probes.port import Port
 from probes.raw_name import NAME_SIZE, raw_name
 from probes.stamp import tlv
 from probes.stamp.authentication import sign
-from probes.stamp.packet import SIZE, ntp_of, reflector_columns, sender_columns
+from probes.stamp.packet import SIZE, ntp_of, reflector_columns, sender_columns, unix_ns
 
 _ECT = 2
 _QUOTED = 28
@@ -35,7 +35,7 @@ class Flights:
         self._stamp_port, self._base, self._keys = stamp_port, base, keys
         self._seq_of: dict[tuple[int, int], int] = {}
         self._departed: list[tuple[Ints, Ints, NDArray[np.bool_]]] = []
-        self._answers: list[tuple[Ints, Ints, NDArray[np.uint8]]] = []
+        self._answers: list[tuple[Ints, Ints, NDArray[np.uint8], Ints]] = []
         self._errors: list[tuple[Ints, Refusals]] = []
         self._flown = False
         self.unplaced = 0
@@ -92,9 +92,9 @@ class Flights:
         packets = reflector_columns(got.data, self._base)
         ours: NDArray[np.bool_] = (packets["ssid"] == SWEEP_SSID) & (got.length >= SIZE)
         if ours.any():
-            self._answers.append(
-                (packets["sender_seq"][ours].astype(np.int64), got.stamp_ns[ours], got.ttl[ours])
-            )
+            packets = packets[ours]
+            seq = packets["sender_seq"].astype(np.int64)
+            self._answers.append((seq, got.stamp_ns[ours], got.ttl[ours], dwell_ns_of(packets)))
         return ours
 
     def collect(self) -> Caught | None:
@@ -102,11 +102,11 @@ class Flights:
         if not (self._departed or self._answers or self._errors):
             return None
         seq, stamp_ns, failed = _joined(self._departed, np.int64, np.int64, np.bool_)
-        back, back_ns, hop_limit = _joined(self._answers, np.int64, np.int64, np.uint8)
+        answers = Answers(*_joined(self._answers, np.int64, np.int64, np.uint8, np.int64))
         quoted = np.concatenate([np.empty(0, np.int64), *(seqs for seqs, _ in self._errors)])
         errors = _joined_errors(quoted, [part for _, part in self._errors])
         self._departed, self._answers, self._errors = [], [], []
-        return Caught(Departures(seq, stamp_ns, failed), Answers(back, back_ns, hop_limit), errors)
+        return Caught(Departures(seq, stamp_ns, failed), answers, errors)
 
     def _packets(self, flight: Flight, error: int, now_ns: int) -> tuple[NDArray[np.uint8], Ints]:
         """The packets (n, w), and how many octets of each are sent."""
@@ -124,6 +124,14 @@ class Flights:
             if key is not None:
                 sign(block, shape, key, np.array([row]))
         return block, size
+
+
+def dwell_ns_of(replies: NDArray[Any]) -> Ints:
+    """T3 - T2 of reflector records (n,), 0 where one of them is not told."""
+    t2, t3, error = (
+        replies[name].astype(replies[name].dtype.newbyteorder("=")) for name in ("t2", "t3", "error")
+    )
+    return np.where((t2 > 0) & (t3 > 0), unix_ns(t3, error) - unix_ns(t2, error), 0)
 
 
 def _joined(parts: Sequence[tuple[NDArray[Any], ...]], *dtypes: type) -> list[NDArray[Any]]:

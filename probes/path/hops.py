@@ -3,7 +3,7 @@
 Packets are columns; a packet belongs to a sweep (one flow of one link in one class) and has a hop limit and a
 size. Of each packet the first answer counts, and an answer that no packet of this table asked for counts in
 `foreign`. The round trip to a hop is the kernel's stamp of the answer less its stamp of the packet; at the
-far end it includes the reflector's dwell.
+far end also less the dwell that its reply tells, but never below zero.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class Packets:
         """MTU that a packet-too-big told, 0 = none."""
         self._sent_ns = np.empty(0, np.int64)
         self._answer_ns = np.empty(0, np.int64)
+        self._dwell_ns = np.empty(0, np.int64)
         self._address = np.empty(0, np.int64)  # places in _addresses and _labels; 0 = silent, none
         self._label = np.empty(0, np.int64)
         self._addresses: list[str] = [SILENT]
@@ -91,7 +92,7 @@ class Packets:
         self.sweep = np.concatenate([self.sweep, sweep])
         self.hop = np.concatenate([self.hop, hop])
         self.size = np.concatenate([self.size, size])
-        for name in ("fate", "info", "_sent_ns", "_answer_ns", "_address", "_label"):
+        for name in ("fate", "info", "_sent_ns", "_answer_ns", "_dwell_ns", "_address", "_label"):
             column = getattr(self, name)
             setattr(self, name, np.concatenate([column, np.zeros(len(sweep), column.dtype)]))
         return np.arange(start, len(self))
@@ -131,13 +132,17 @@ class Packets:
         ends = self.ends(first)
         known = (first >= 0) & (np.arange(first.shape[1]) <= ends[:, None])
         lengths = np.where(known.any(axis=1), first.shape[1] - 1 - known[:, ::-1].argmax(axis=1), 0)
-        rtt_us = (self._answer_ns - self._sent_ns) / NS_PER_US
-        rtt_us[(self._answer_ns == 0) | (self._sent_ns == 0) | (rtt_us < 0)] = np.nan
-        rtt_us = np.append(rtt_us, np.nan)[first]
+        rtt_us = np.append(self._rtt_us(), np.nan)[first]
         return [
             self._hops(first[at, 1 : length + 1], rtt_us[at, 1 : length + 1].tolist())
             for at, length in enumerate(lengths.tolist())
         ]
+
+    def _rtt_us(self) -> NDArray[np.float64]:
+        """Of each packet, NaN where it is not known."""
+        away_ns = self._answer_ns - self._sent_ns
+        known = (self._answer_ns > 0) & (self._sent_ns > 0) & (away_ns >= 0)
+        return np.where(known, np.maximum(away_ns - self._dwell_ns, 0) / NS_PER_US, np.nan)
 
     def _hops(self, rows: NDArray[np.int64], rtt_us: list[float]) -> Hops:
         address, label = np.append(self._address, 0)[rows], np.append(self._label, 0)[rows]
@@ -164,6 +169,7 @@ class Packets:
         fresh = self.fate[rows] == Fate.SILENT
         rows, first = rows[fresh], first[fresh]
         self.fate[rows], self._answer_ns[rows] = Fate.REACHED, replies.stamp_ns[ours][first]
+        self._dwell_ns[rows] = np.maximum(replies.dwell_ns[ours][first], 0)
         peers = [self._peers[sweep] for sweep in self.sweep[rows].tolist()]
         self._address[rows] = [self._place(peer, peer, self._addresses) for peer in peers]
 

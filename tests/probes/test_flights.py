@@ -10,11 +10,12 @@ import pytest
 
 from linkgauge.clock import Instant, SystemClock
 from probes.flight import SWEEP_SSID, Caught, Flight
-from probes.flights import Flights
+from probes.flights import Flights, dwell_ns_of
 from probes.plan_sessions import staff
 from probes.raw_name import address_of
 from probes.sender import Sender
 from probes.stamp.authentication import verify
+from probes.stamp.packet import REFLECTOR, ntp, ptp
 from probes.stamp.tlv import layout
 from tests.probes.loopback import (
     FAR4,
@@ -124,6 +125,11 @@ def test_departures_and_replies_are_told_and_count_nowhere_else(far: FarEnd, sta
     assert set(left) == set(back) == {5, 2**32 - 1, 7}
     assert all(not failed and left[seq][0] <= back[seq] for seq, (_, failed) in left.items())
     assert {limit for one in field.caught for limit in one.replies.hop_limit.tolist()} == {255}
+    dwell_ns = np.concatenate([one.replies.dwell_ns for one in field.caught])
+    assert len(dwell_ns) == 3
+    assert all(
+        0 < dwell < back[seq] - left[seq][0] for seq, dwell in zip(back, dwell_ns.tolist(), strict=True)
+    )
     assert field.sender.sessions.discarded.sum() == 0
     assert field.flights.collect() is None
     field.close()
@@ -247,3 +253,13 @@ def test_a_flight_without_a_port_is_counted_and_an_empty_one_is_nothing() -> Non
     assert field.flights.unplaced == 2
     assert field.flights.collect() is None
     field.close()
+
+
+def test_the_dwell_is_read_in_either_format_and_is_nothing_where_none_is_told() -> None:
+    at_ns = np.array([10**18, 10**18 + 2_000_000], np.int64)
+    replies = np.zeros(5, REFLECTOR)
+    replies["t2"][:2], replies["t3"][:2] = ntp(at_ns), ntp(at_ns + 3_000_000)
+    replies["t2"][2:3], replies["t3"][2:3] = ptp(at_ns[:1], 37), ptp(at_ns[:1] + 3_000_000, 37)
+    replies["error"][2] = 0x4000
+    replies["t2"][3], replies["t3"][4] = ntp(at_ns)
+    assert dwell_ns_of(replies).tolist() == [3_000_000, 3_000_000, 3_000_000, 0, 0]

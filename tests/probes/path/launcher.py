@@ -118,7 +118,7 @@ def _error(data: bytes, stamp_ns: int, control: list[tuple[int, int, bytes]]) ->
 
 def _answers(rows: list[tuple[int, int, int]]) -> Answers:
     table = np.array(rows, np.int64).reshape(-1, 3)
-    return Answers(table[:, 0], table[:, 1], table[:, 2].astype(np.uint8))
+    return Answers(table[:, 0], table[:, 1], table[:, 2].astype(np.uint8), np.zeros(len(rows), np.int64))
 
 
 def _errors(rows: list[Row]) -> Errors:

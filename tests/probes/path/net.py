@@ -75,7 +75,8 @@ def caught(
     return Caught(
         Departures(flight.seq, np.full(count, T0), np.zeros(count, np.bool_)),
         Answers(
-            column(replies, 0), T0 + column(replies, 1) * HOP_MS * MS, np.full(len(replies), 64, np.uint8)
+            column(replies, 0), T0 + column(replies, 1) * HOP_MS * MS, np.full(len(replies), 64, np.uint8),
+            np.zeros(len(replies), np.int64),
         ),
         Errors(
             column(errors, 0), T0 + column(errors, 1) * HOP_MS * MS,

@@ -34,6 +34,7 @@ def came(
     data: bytes = b"",
     extension_at: int = -1,
     failed: bool = False,
+    dwell_ms: float = 0,
 ) -> Caught:
     """sent, replies: (row, ms); errors: (row, ms, address, reason)."""
 
@@ -48,7 +49,10 @@ def came(
     block = np.tile(np.frombuffer(data, np.uint8), (count, 1))
     return Caught(
         Departures(seq(sent), ns(sent), np.full(len(sent), failed)),
-        Answers(seq(replies), ns(replies), np.full(len(replies), 64, np.uint8)),
+        Answers(
+            seq(replies), ns(replies), np.full(len(replies), 64, np.uint8),
+            np.full(len(replies), int(dwell_ms * MS), np.int64),
+        ),
         Errors(
             seq(errors), ns(errors), names, np.array([row[3] for row in errors], np.int64),
             np.zeros(count, np.int64), block, np.full(count, len(data)), np.full(count, extension_at),
@@ -69,6 +73,15 @@ def came(
 )  # fmt: skip
 def test_icmp_errors_tell_a_fate(kind: int, code: int, v6: bool, fate: Fate) -> None:
     assert fates_of(np.array([kind << 8 | code]), np.array([v6])).tolist() == [fate]
+
+
+@pytest.mark.parametrize(("dwell_ms", "rtt_us"), [(2, 3000), (0.5, 4500), (5, 0), (7, 0), (-3, 5000)])
+def test_the_round_trip_is_without_the_dwell_of_the_far_end(dwell_ms: float, rtt_us: float) -> None:
+    packets = table([FAR], (0, 1), (0, 2))
+    packets.take([came(sent=[(0, 10), (1, 10)], errors=[(0, 12, "10.0.0.1", EXCEEDED)])])
+    packets.take([came(replies=[(1, 15)], dwell_ms=dwell_ms)])
+    (hops,) = packets.hops(packets.first_answers(2))
+    assert hops.rtt_us == (2000, rtt_us)
 
 
 def test_hops_and_round_trips_of_several_sweeps() -> None:
