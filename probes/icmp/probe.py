@@ -28,7 +28,7 @@ class IcmpProber:
 
     open_door(local, token, ident): opens the socket; raises NoPermission or OSError. An address that is not
     here yet is tried again in each round, its packets are `SEND_FAILED`. unmatched: replies to no packet of
-    the round, so to one of an earlier round, or wrong in peer.
+    the round, so to one of an earlier round, or wrong in peer; ICMP errors about none of the last two.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class IcmpProber:
         self._doors: dict[str, Door] = {}
         self._targets = Targets.of([])
         self._serial = 0
+        self._before: Round | None = None
         self._lock = threading.Lock()
         self.unavailable: str | None = None
         """Why nothing can be sent at all, in one sentence; None when it can."""
@@ -56,7 +57,8 @@ class IcmpProber:
     def round(self, links: Sequence[PlanLink], timeout_ns: int) -> EchoRound:
         """One echo from link.local to link.peer for each link; takes at most `timeout_ns` after the last.
 
-        Rounds of several threads run one after the other.
+        Rounds of several threads run one after the other. What came of the packets of the round before may
+        still be corrected, in place: an ICMP error that came since makes a lost one unreachable or refused.
         """
         with self._lock:
             self._open()
@@ -65,8 +67,9 @@ class IcmpProber:
                 self._targets = Targets.of(links)
             first = self._serial
             self._serial += len(links)
-            one = Round(self._doors, self._targets, first, timeout_ns, self._clock, self._sleep)
+            one = Round(self._doors, self._targets, first, timeout_ns, self._clock, self._sleep, self._before)
             out = one.run()
+            self._before = one
             self.unmatched += one.unmatched
             self.discarded = self.unmatched + sum(map(self.count, _DISCARDED))
             return out

@@ -39,7 +39,11 @@ class Door(Protocol):
 
 
 class Round:
-    """The state of one round; row i has the serial first + i."""
+    """The state of one round; row i has the serial first + i.
+
+    before: the round before this one. Routers look for a host for about 3 s before they say that it is not
+    there, so their errors may come when a round is over: they correct it afterwards, in place.
+    """
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class Round:
         timeout_ns: int,
         clock: Clock,
         sleep: Callable[[float], None],
+        before: Round | None = None,
     ) -> None:
         self._doors, self._targets, self._first = doors, targets, first
         self._timeout_ns, self._clock, self._sleep = timeout_ns, clock, sleep
@@ -60,6 +65,7 @@ class Round:
         self._came_mono_ns, self._came_wall_ns, self._left_wall_ns = np.zeros((3, count), np.int64)
         self._sent: dict[Door, list[tuple[Ints, NDArray[np.intp]]]] = {}
         self._stamps: dict[Door, list[Returns]] = {}
+        self._before = before
         self.unmatched = 0
 
     def run(self) -> EchoRound:
@@ -74,6 +80,7 @@ class Round:
         if sum(door.dropped for door in self._doors.values()) > dropped:
             self._out.unfit[:] |= Unfit.RECEIVE_DROPPED.value
         self._judge()
+        self._before = None
         return self._out
 
     def _send(self) -> None:
@@ -136,12 +143,23 @@ class Round:
         np.add.at(out.duplicate, row[~fresh & (out.fate[row] == Fate.REPLIED)], 1)
 
     def _returned(self, door: Door, returns: Returns) -> None:
-        row, known = self._rows((returns.sequence - self._first) & 0xFFFF, returns.name)
-        told = np.where(returns.refused[known], Fate.REFUSED, Fate.UNREACHABLE)
-        waiting = self._waiting[row]
-        self._out.fate[row[waiting]] = told[waiting]
-        self._waiting[row] = False
+        strange = self._told(returns, np.ones(len(returns.sequence), np.bool_))
+        if self._before is not None:
+            strange = self._before._told(returns, strange)
+        self.unmatched += int(strange.sum())
         self._stamps.setdefault(door, []).append(returns)
+
+    def _told(self, returns: Returns, some: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Note some of the ICMP errors; says which of them are about no packet of this round."""
+        at = np.flatnonzero(some)
+        row, known = self._rows((returns.sequence[at] - self._first) & 0xFFFF, returns.name[at])
+        told = np.where(returns.refused[at[known]], Fate.REFUSED, Fate.UNREACHABLE)
+        lost = self._out.fate[row] == Fate.LOST
+        self._out.fate[row[lost]] = told[lost]
+        self._waiting[row] = False
+        strange = some.copy()
+        strange[at[known]] = False
+        return strange
 
     def _rows(self, row: Ints, name: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """(rows of those that are targets of this round at that address, which those are)."""

@@ -46,7 +46,7 @@ class Door:
         self.sent: list[tuple[str, int]] = []
         self.at_ns: list[int] = []
         self.refusing = self.dropped = self.malformed = self.foreign = 0
-        self._waiting: list[Arrivals] = []
+        self.waiting: list[Arrivals] = []
         self._read, self._write = os.pipe()
         os.write(self._write, b"x")
 
@@ -61,11 +61,11 @@ class Door:
             self.sent.append((address_of(name), number))
             wall_ns = self.clock.mono_ns + self.clock.offset_ns
             whats = self.plan.get(address_of(name), [])
-            self._waiting += [made(what, name, number, int(numbers[row]), wall_ns) for what in whats]
+            self.waiting += [made(what, name, number, int(numbers[row]), wall_ns) for what in whats]
         return numbers
 
     def receive(self) -> Arrivals | None:
-        return self._waiting.pop(0) if self._waiting else None
+        return self.waiting.pop(0) if self.waiting else None
 
     def fileno(self) -> int:
         return self._read
@@ -149,6 +149,26 @@ def test_fates(door: Door, what: list[str], fate: Fate, duplicates: int, unmatch
     assert probing.discarded == unmatched
     assert np.isnan(out.rtt_ns[0]) == (fate is not Fate.REPLIED)
     assert not out.unfit.any()
+
+
+@pytest.mark.parametrize(("what", "fate"), [("no route", Fate.UNREACHABLE), ("refusal", Fate.REFUSED)])
+def test_an_error_that_comes_after_the_round_corrects_it_until_the_next_has_ended(
+    door: Door, what: str, fate: Fate
+) -> None:
+    probing = prober(door, {"10.0.0.3": ["reply"]})
+    first = probing.round(LINKS, 50 * MS)
+    assert first.fate.tolist() == [Fate.LOST, Fate.REPLIED]
+    for name, serial in (("10.0.0.2", 0), ("10.0.0.3", 1), ("10.0.0.9", 0)):
+        door.waiting.append(made(what, raw_name(name, 0), serial, 0, 0))
+    second = probing.round(LINKS, 50 * MS)
+    assert first.fate.tolist() == [fate, Fate.REPLIED]
+    assert second.fate.tolist() == [Fate.LOST, Fate.REPLIED]
+    assert probing.unmatched == 1
+    probing.round(LINKS, 50 * MS)
+    door.waiting.append(made(what, raw_name("10.0.0.2", 0), 2, 0, 0))
+    probing.round(LINKS, 50 * MS)
+    assert second.fate.tolist() == [Fate.LOST, Fate.REPLIED]
+    assert probing.unmatched == 2
 
 
 WHAT = st.sampled_from(
