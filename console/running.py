@@ -8,9 +8,9 @@ import signal
 import threading
 import time
 
-_M_TRIM_THRESHOLD, _M_ARENA_MAX = -1, -8
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """Parameters of mallopt(3)."""
-_KEPT_BYTES = 128 << 10
+_KEPT_BYTES, _LARGE_BYTES = 128 << 10, 32 << 10
 
 
 class _Line(logging.Formatter):
@@ -39,13 +39,15 @@ def set_up_logs() -> None:
 def share_heaps() -> None:
     """Let all threads use two heaps instead of eight for each core; call it before there are threads.
 
-    Each heap keeps what was freed in it, and an agent's threads do the same work one after the other. What
-    is kept stays at glibc's first bound, which would rise with the largest array that was ever freed.
+    Each heap keeps what was freed in it, and an agent's threads do the same work one after the other. Large
+    arrays, as the end of a window needs them, are given back at once; glibc's own bounds for what is kept
+    would rise with the largest that was ever freed.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # only glibc's allocator has such heaps
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 2)
         mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def stop_event() -> threading.Event:
