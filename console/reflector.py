@@ -14,7 +14,7 @@ import typer
 from console.running import set_up_logs, stop_event
 from linkgauge.clock import SystemClock, read_clock_quality
 from linkgauge.errors import ConfigError
-from probes.stamp.policy import Policy
+from probes.stamp.policy import CAP_PPS, Policy
 from probes.standalone import StandaloneReflector, parse_allowed
 
 
@@ -40,7 +40,7 @@ def run(
     ] = None,
     rate_pps: Annotated[
         float, typer.Option(help="Packets a second that each peer address gets answered; 0: no cap.", min=0)
-    ] = 10_000,
+    ] = CAP_PPS,
     as_json: Annotated[bool, typer.Option("--json", help="Print the counters at the end as JSON.")] = False,
 ) -> None:
     """Answer STAMP packets (RFC 8762) of allowed peers until Ctrl-C; nobody else gets an answer."""

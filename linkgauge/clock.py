@@ -18,6 +18,8 @@ NS_PER_US = 1_000
 CLOSE_NS = 50_000
 """Readings of the monotonic clock around the wall clock's lie this close together, unless disturbed."""
 TRIES = 8
+DRIFT = 2_000
+"""Time over this is by how much the kernel's bound on a clock's error grows meanwhile: 500 us a second."""
 
 _STA_UNSYNC = 0x0040
 _TIME_ERROR = 5

@@ -30,9 +30,12 @@ def _address(value: object) -> object:
     if isinstance(value, ipaddress.IPv4Address | ipaddress.IPv6Address):
         return value
     try:
-        return ipaddress.ip_address(value if isinstance(value, str) else "")
+        address = ipaddress.ip_address(value if isinstance(value, str) else "")
     except ValueError:
         raise ValueError("must be an IPv4 or IPv6 address, written as text") from None
+    if isinstance(address, ipaddress.IPv6Address) and (address.scope_id or address.ipv4_mapped):
+        raise ValueError("must be an address without scope and, where it is IPv4, not written as IPv6")
+    return address
 
 
 Address = Annotated[ipaddress.IPv4Address | ipaddress.IPv6Address, BeforeValidator(_address)]

@@ -63,6 +63,8 @@ class Closings:
         last: no further window comes, so flows are told now.
         """
         sessions = self._sessions
+        if (sessions.next_seq - span.first > sessions.timing.ring).any():  # its first packets are overwritten
+            span = unfit(span, Unfit.LOOP_LAG)
         frames = [*self._correct()]
         made = report(sessions, self._groups, span)
         frames.append(made.frame)

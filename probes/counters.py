@@ -22,12 +22,21 @@ class Counters:
     ) -> None:
         self._answering, self._reflector = answering, reflector
         self._senders, self._closings = senders, closings
-        self._last = self._totals()
+        self._last, self._replies = self._totals(), self._dropped_replies()
 
     def noted(self) -> dict[str, int]:
         """Counters of Fitness since the last call."""
         last, self._last = self._last, self._totals()
         return {name: value - last[name] for name, value in self._last.items()}
+
+    def replies_dropped(self) -> int:
+        """How many replies to our own packets the kernel dropped since the last call. What it drops of the
+        packets of others is their loss, and spoils nothing of ours."""
+        last, self._replies = self._replies, self._dropped_replies()
+        return self._replies - last
+
+    def _dropped_replies(self) -> int:
+        return sum(port.socket.dropped for sender in self._senders for port in sender.ports)
 
     def _totals(self) -> dict[str, int]:
         sockets = [*self._answering.sockets, *(p.socket for s in self._senders for p in s.ports)]

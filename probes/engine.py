@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from linkgauge.clock import NS_PER_S, Clock, ClockQuality, Instant, window_start
+from linkgauge.clock import DRIFT, NS_PER_S, Clock, ClockQuality, Instant, window_start
 from linkgauge.code import Unfit
 from linkgauge.frame import Frame
 from linkgauge.wire import Plan
@@ -33,7 +33,7 @@ from probes.raw_name import address_of
 from probes.self_probe import SelfProbe, Told
 from probes.sender import Sender
 from probes.stamp.packet import AUTHENTICATED_SIZE, SIZE, error_estimate
-from probes.stamp.policy import STAMP_PORT, Policy
+from probes.stamp.policy import CAP_PPS, STAMP_PORT, Policy
 from probes.stamp.reflector import Reflector
 from probes.stamp.window import Span
 from probes.timer import be_punctual
@@ -49,7 +49,7 @@ _FLIGHT_NS = 3_000_000_000
 _UNKNOWN_ERROR_NS = 16_000_000_000
 _NO_NUMBERS = np.empty(0, np.int64)
 
-_CAP_LEAST_PPS, _CAP_TIMES = 1_000, 10
+_CAP_TIMES = 10
 
 Deliver = Callable[[dict[str, Frame], Fitness], None]
 
@@ -230,7 +230,7 @@ class Engine:
         if self._host_unfit is not None:
             self._unfit |= self._host_unfit(start_ns, start_ns + length_ns)
         noted = self._counters.noted()
-        if noted["receive_dropped"]:
+        if self._counters.replies_dropped():
             self._unfit |= Unfit.RECEIVE_DROPPED.value
         nan = float("nan")
         fitness = Fitness(
@@ -283,8 +283,9 @@ class Engine:
             quality = self._clock_quality()
         except OSError:  # a kernel that does not say how good its clock is has one that is not synchronised
             quality = ClockQuality(False, _UNKNOWN_ERROR_NS, 0)
-        self._error = error_estimate(quality.error_ns, quality.synchronised)
-        self._own_error_ns = float(quality.error_ns) if quality.synchronised else float("nan")
+        error_ns = quality.error_ns + self.plan.window_ns // DRIFT  # by the end of the window
+        self._error = error_estimate(error_ns, quality.synchronised)
+        self._own_error_ns = float(error_ns) if quality.synchronised else float("nan")
         self._tai_offset_s = quality.tai_offset_s
         for sender in self._senders:
             sender.set_error(self._error)
@@ -292,4 +293,4 @@ class Engine:
 
 def _cap_pps(plan: Plan) -> float:
     """How many packets a second each peer gets answered: many times what its own plan makes it send here."""
-    return max(_CAP_LEAST_PPS, _CAP_TIMES * len(plan.classes) * NS_PER_S / plan.stamp_interval_ns)
+    return max(CAP_PPS, _CAP_TIMES * len(plan.classes) * NS_PER_S / plan.stamp_interval_ns)

@@ -26,6 +26,8 @@ REPLY_SIZE = 192
 ERROR_SIZE = 640
 _SEND_AT_ONCE = 512
 _NEVER_NS = 1 << 62
+_MOST_BATCHES = 64
+"""Taken from one socket at a time, so that a flood does not hold the loop."""
 LONGEST_UNREAD_NS = 200_000_000
 """What has arrived is taken from the kernel so often, when packets are sent or somebody waits for it."""
 LONGEST_UNDIGESTED_NS = 500_000_000
@@ -156,7 +158,7 @@ class Sender:
             self.digest()
 
     def _empty(self, at: int, port: Port, inbox: Inbox, runs: list[tuple[int, int]], *, errors: bool) -> None:
-        while True:
+        for _ in range(_MOST_BATCHES):
             if inbox.used == inbox.rows:
                 self.digest()
             room = min(BATCH, inbox.rows - inbox.used)

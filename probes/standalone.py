@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from linkgauge.clock import Clock, ClockQuality
+from linkgauge.clock import DRIFT, Clock, ClockQuality
 from linkgauge.errors import ConfigError
 from probes.answering import Answering
 from probes.raw_name import address_of
@@ -113,7 +113,7 @@ class StandaloneReflector:
             quality = self._clock_quality()
         except OSError:  # a kernel that does not say how good its clock is has one that is not synchronised
             quality = ClockQuality(False, _UNKNOWN_ERROR_NS, 0)
-        return error_estimate(quality.error_ns, quality.synchronised)
+        return error_estimate(quality.error_ns + _QUALITY_EVERY_NS // DRIFT, quality.synchronised)
 
     def _is_peer(self, name: NDArray[np.uint8]) -> bool:
         text = address_of(name)

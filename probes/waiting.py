@@ -24,9 +24,13 @@ class Waiting:
     """For packets at `sockets`."""
 
     def __init__(self, sockets: Sequence[BatchSocket]) -> None:
+        self._all, self._alone = select.epoll(), select.epoll()  # these close themselves
         self._timer = Timer()
-        self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._all, self._alone = select.epoll(), select.epoll()
+        try:
+            self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        except OSError:
+            self._timer.close()
+            raise
         for poll in (self._all, self._alone):
             poll.register(self._timer.fileno(), select.EPOLLIN)
             poll.register(self._alarm, select.EPOLLIN)

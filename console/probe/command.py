@@ -24,6 +24,7 @@ from linkgauge.clock import SystemClock
 from linkgauge.errors import ConfigError, LinkgaugeError
 from linkgauge.wire import MAX_FLOWS
 from probes.keys import read_keys
+from probes.stamp.policy import CAP_PPS
 
 LONGEST_SIZE = 8_972
 """Octets of UDP payload in a packet of 9 000 octets, IPv4."""
@@ -84,6 +85,12 @@ def run(
         icmp=icmp,
         tcp_port=tcp_port if tcp else 0,
     )
+    wanted_pps = shot.rate_pps * len(shot.sizes) * len(shot.classes)
+    if wanted_pps > CAP_PPS:
+        raise ConfigError(
+            f"{wanted_pps:.0f} packets a second are more than a reflector answers one peer ({CAP_PPS}); "
+            "lower --rate-pps or ask for fewer sizes and classes"
+        )
     shooting = Shooting(distinct(shot), SystemClock(), key)
     stop = stop_event()
     with _progress(shot) as told:

@@ -15,7 +15,9 @@ CONFIDENCE = 0.95
 
 def is_fine(result: Result) -> bool:
     """Every packet that was to be sent was, and was answered."""
-    return all(one.answered and not (one.lost or one.refused or one.send_failed) for one in result.packets)
+    return bool(result.packets) and all(
+        one.answered and not (one.lost or one.refused or one.send_failed) for one in result.packets
+    )
 
 
 def sentences(result: Result) -> list[str]:

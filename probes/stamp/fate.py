@@ -19,6 +19,10 @@ from probes.stamp.sessions import FAILED, REFUSED, UNREACHABLE, Sessions
 
 BEFORE, AFTER = 64, 256
 """Packets before and after the window that are looked at too, of each session that lost any."""
+TOO_FAR = 48
+"""Packets that one may be overtaken by; direction is worked out from what lies within 64."""
+REFUSED_NEAR_NS = 2_000_000_000
+"""Hosts tell at least one refusal a second to each peer (net.ipv4.icmp_ratelimit)."""
 NEAR = 8
 """Packets before and after the window that are looked at of every session, for reordering at its edges."""
 
@@ -50,17 +54,20 @@ class Fates:
     extent: Ints
 
 
-def gather(sessions: Sessions, first: Ints, end: Ints, stateful: Mask, chosen: Ints) -> Fates:
+def gather(
+    sessions: Sessions, first: Ints, end: Ints, stateful: Mask, chosen: Ints, group: Ints | None = None
+) -> Fates:
     """The packets first[i] <= seq < end[i] of the sessions in `chosen`, in their order, and some around."""
     made = _look(sessions, first, end, chosen, NEAR, NEAR)
     if made.lost.any():
         losing = np.zeros(len(sessions), np.bool_)
         losing[made.session[made.lost]] = True
         wide = _look(sessions, first, end, chosen[losing[chosen]], BEFORE, AFTER)
-        _refuse_runs(wide)
+        _refuse_runs(wide, np.arange(len(sessions)) if group is None else group)
         same = made.inside & losing[made.session]
         made.refused[same], made.lost[same] = wide.refused[wide.inside], wide.lost[wide.inside]
         direction = _direction(wide, sessions.copies(), stateful)
+        direction[_overtaken_far(wide) & wide.lost & ~wide.unreachable] = Direction.UNATTRIBUTED
         made.direction[same] = direction[wide.inside]
     row = np.flatnonzero(made.seen)
     late_row, extent = reordered(made.session[row], made.seq[row], made.reply["t4_ns"][row])
@@ -93,17 +100,45 @@ def _look(sessions: Sessions, first: Ints, end: Ints, chosen: Ints, before: int,
     )  # fmt: skip
 
 
-def _refuse_runs(fates: Fates) -> None:
-    """Hosts send only few "port unreachable" a second. So of packets in a row without a reply all were
-    refused when one of them was: nobody listened meanwhile."""
+def _refuse_runs(fates: Fates, group: Ints) -> None:
+    """Hosts send only few "port unreachable" a second. So of packets of a group in a row without a reply all
+    were refused that left within REFUSED_NEAR_NS of one that was: nobody listened meanwhile.
+
+    group (sessions,): sessions with one far end. In a row: as they left, whatever their flow.
+    """
     if not fates.refused.any():
         return
-    silent = fates.lost & ~fates.unreachable | fates.refused
-    begins = np.ones(len(silent), np.bool_)
-    begins[1:] = ~silent[1:] | ~silent[:-1] | (np.diff(fates.session) != 0)
+    order = np.lexsort((fates.t1_ns, group[fates.session]))
+    owner, left_ns = group[fates.session][order], fates.t1_ns[order]
+    refused = fates.refused[order]
+    silent = fates.lost[order] & ~fates.unreachable[order] | refused
+    begins = np.ones(len(order), np.bool_)
+    begins[1:] = ~silent[1:] | ~silent[:-1] | (np.diff(owner) != 0)
     run = np.cumsum(begins)
-    refused = silent & (np.bincount(run[fates.refused], minlength=int(run[-1]) + 1) > 0)[run]
-    fates.refused[refused], fates.lost[refused] = True, False
+    near = np.zeros(len(order), np.bool_)
+    told = np.flatnonzero(refused)
+    at = np.searchsorted(told, np.arange(len(order)))
+    for side in (np.maximum(at - 1, 0), np.minimum(at, len(told) - 1)):
+        other = told[side]
+        near |= (run[other] == run) & (np.abs(left_ns[other] - left_ns) <= REFUSED_NEAR_NS)
+    turned = order[silent & near]
+    fates.refused[turned], fates.lost[turned] = True, False
+
+
+def _overtaken_far(fates: Fates) -> Mask:
+    """Packets of sessions in which some came so much too late that the numbers tell no direction.
+
+    By the order of arrival and by the reflector's numbers: a clock step upsets only the first, a restart of
+    the reflector only the second.
+    """
+    row = np.flatnonzero(fates.seen)
+    row = row[np.argsort(fates.session[row], kind="stable")]
+    session, seq, reply = fates.session[row], fates.seq[row], fates.reply[row]
+    far = np.ones(len(fates.session), np.bool_)
+    for arrival in (reply["t4_ns"], reply["number"].astype(np.int64)):
+        late, extent = reordered(session, seq, arrival)
+        far &= np.isin(fates.session, session[late[extent > TOO_FAR]])
+    return far
 
 
 def _direction(fates: Fates, copies: Ints, stateful: Mask) -> NDArray[np.int8]:

@@ -54,9 +54,10 @@ def columns(fates: Fates, group: Ints, dscp: Ints, groups: int) -> dict[str, Any
 
 
 def _hops(ttl: NDArray[np.uint8], group: Ints, groups: int) -> NDArray[np.float64]:
-    """Hops gone; a limit of 255 may also mean that it is not known."""
+    """Hops gone, from the next higher of the usual first limits; 255 may also mean that it is not known."""
     told = most_frequent(ttl, group, groups)
-    return np.where(told == _FIRST_HOP_LIMIT, np.nan, _FIRST_HOP_LIMIT - told)
+    first = np.where(told <= 64, 64, np.where(told <= 128, 128, _FIRST_HOP_LIMIT))
+    return np.where(told == _FIRST_HOP_LIMIT, np.nan, first - told)
 
 
 def most_frequent(values: NDArray[Any], group: Ints, groups: int) -> NDArray[np.float64]:

@@ -7,6 +7,8 @@ from enum import IntEnum
 
 from probes.stamp.session_table import MAX_SESSIONS
 
+CAP_PPS = 20_000
+"""A peer's cap unless another is said: more than anybody should ask for, less than would hold a processor."""
 STAMP_PORT = 862
 """Where reflectors are by default (RFC 8762 section 4.1)."""
 

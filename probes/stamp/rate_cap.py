@@ -61,7 +61,6 @@ class RateCap:
     def _fill(self, now_ns: int) -> None:
         passed_ns = now_ns - self._filled_ns if self._filled_ns is not None else 0
         if self._filled_ns is None or passed_ns < 0 or passed_ns >= _FILL_EVERY_NS:
-            np.minimum(
-                self._tokens + max(passed_ns, 0) * 1e-9 * self._rate_pps, self._burst, out=self._tokens
-            )
+            given = self._tokens[: self._used]
+            np.minimum(given + max(passed_ns, 0) * 1e-9 * self._rate_pps, self._burst, out=given)
             self._filled_ns = now_ns

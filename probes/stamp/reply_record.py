@@ -15,5 +15,6 @@ REPLY = np.dtype(
 )  # fmt: skip
 """t2, t3: stamps in the format that `error` names; number: the reflector's own; tos_out: as the packet came
 to the reflector; ttl_out, ttl_back: 255 = unknown; place: in the batch, for telling copies apart."""
-MARKED, OTHER_CLASS, T3_KERNEL = 1, 2, 4
-"""Flags of a reply: tos_out is known; not sent in the class asked for; T3 is the far kernel's stamp."""
+MARKED, OTHER_CLASS, T3_KERNEL, UNTIMED = 1, 2, 4, 8
+"""Flags of a reply: tos_out is known; not sent in the class asked for; T3 is the far kernel's stamp;
+no receive stamp came with it, t4_ns is that of T1."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from probes.stamp import departure, tlv
 from probes.stamp.packet import is_corrupt, ntp_of, reflector_columns
-from probes.stamp.reply_record import MARKED, OTHER_CLASS, REPLY
+from probes.stamp.reply_record import MARKED, OTHER_CLASS, REPLY, UNTIMED
 from probes.stamp.tlv import Layout
 
 REFUSED, UNREACHABLE, FAILED = 1, 2, 3  # what else became of a packet: `Sessions.mishap`
@@ -102,11 +102,10 @@ class Sessions:
         self._by_ssid = np.full(1 << 16, -1, np.int32)
         self._by_ssid[ends.ssid] = np.arange(n)
         self._words = np.ascontiguousarray(ends.names).view(np.uint64)
-        self._of_name = {
-            (int(s), name.tobytes()): row
-            for row, (s, name) in enumerate(zip(ends.socket, ends.names, strict=True))
-            if ends.anonymous[row]
-        }
+        self._of_name: dict[tuple[int, bytes], list[int]] = {}
+        for row, (at, name) in enumerate(zip(ends.socket.tolist(), ends.names, strict=True)):
+            self._of_name.setdefault((at, name.tobytes()), []).append(row)
+        self._any_anonymous = bool(ends.anonymous.any())
         shape = (n, timing.ring + _SPARE)
         self.told_ns = np.zeros(shape, np.int64)
         """T1 as written into the packet."""
@@ -196,12 +195,13 @@ class Sessions:
         short = got.length < (SHORTEST if self.layout.base == 44 else self.layout.base)
         corrupt = ~short & is_corrupt(packets["error"])
         row = self._row_of(socket, packets["ssid"])
-        if self._of_name:
-            row = self._row_by_name(socket, got.name, row)
+        unnamed = np.flatnonzero((row < 0) & ~short & ((packets["ssid"] == 0) | self._any_anonymous))
+        if len(unnamed):
+            row = self._row_by_name(socket, got.name, packets, row, unnamed)
         newest = self.next_seq[row] - 1
         back = (newest - packets["sender_seq"].astype(np.int64)) % (1 << 32)
         seq = newest - back
-        ours = ~short & ~corrupt & (row >= 0) & (seq >= 0) & (got.stamp_ns > 0)
+        ours = ~short & ~corrupt & (row >= 0) & (seq >= 0)
         ours &= (self._words[row] == got.name.view(np.uint64)).all(axis=1)
         gone = ours & (back >= self.timing.ring)
         ours &= back < self.timing.ring
@@ -230,11 +230,18 @@ class Sessions:
             row[self.ends.socket[row] != socket] = -1
         return row
 
-    def _row_by_name(self, socket: Ints | int, names: NDArray[np.uint8], row: Rows) -> Rows:
-        """Far ends without SSID are known by their address alone."""
+    def _row_by_name(
+        self, socket: Ints | int, names: NDArray[np.uint8], packets: NDArray[Any], row: Rows, at: Rows
+    ) -> Rows:
+        """Far ends that give no SSID back are known by their address, and by T1 where sessions share it."""
         sockets = np.broadcast_to(socket, len(row))
-        for at in np.flatnonzero(row < 0):
-            row[at] = self._of_name.get((int(sockets[at]), names[at].tobytes()), -1)
+        for one in at.tolist():
+            packet = packets[one]
+            for candidate in self._of_name.get((int(sockets[one]), names[one].tobytes()), ()):
+                newest = int(self.next_seq[candidate]) - 1
+                seq = newest - (newest - int(packet["sender_seq"])) % (1 << 32)
+                if seq >= 0 and self._told[candidate, seq & self.mask] == packet["t1"]:
+                    row[one] = candidate
         return row
 
     def _mishap(self, rows: Rows, seq: Ints, kind: NDArray[np.int8]) -> None:
@@ -247,7 +254,8 @@ class Sessions:
     ) -> None:  # fmt: skip
         made = np.zeros(len(row), REPLY)
         length = got.length[keep]
-        made["seq"], made["t4_ns"] = seq, got.stamp_ns[keep]
+        timed = got.stamp_ns[keep] > 0
+        made["seq"], made["t4_ns"] = seq, np.where(timed, got.stamp_ns[keep], self.t1_ns(row, seq)[0])
         for name in ("t2", "t3", "number", "error"):
             made[name] = packets["seq" if name == "number" else name]
         made["ttl_out"] = np.where((length > 40) & (packets["ttl"] > 0), packets["ttl"], 255)
@@ -258,6 +266,7 @@ class Sessions:
         made["tos_out"] = (dscp << 2 | ecn).astype(np.uint8)
         other = tlv.sent_otherwise(block, self.layout, length)
         made["flags"] = np.where(dscp >= 0, MARKED, 0) | np.where(other, OTHER_CLASS, 0)
+        made["flags"] |= np.where(timed, 0, UNTIMED).astype(np.uint8)
         slot = seq & self.mask
         fresh = self.reply["seq"][row, slot] != seq
         first = np.flatnonzero(fresh)

@@ -18,7 +18,7 @@ from linkgauge.clock import NS_PER_US
 from probes import delays
 from probes.stamp.fate import Fates
 from probes.stamp.packet import error_ns, is_ptp, unix_ns
-from probes.stamp.reply_record import T3_KERNEL
+from probes.stamp.reply_record import T3_KERNEL, UNTIMED
 from probes.stamp.sessions import Sessions
 
 Ints = NDArray[np.int64]
@@ -37,9 +37,11 @@ def columns(
     forward, backward = (t2 - t1).astype(np.float64), (reply["t4_ns"] - t3).astype(np.float64)
     exact_t1 = _as_good_as_it_gets(session, fates.kernel_t1[use])
     exact_t3 = _as_good_as_it_gets(session, (reply["flags"] & T3_KERNEL) != 0)
-    set_back = t3 < t2  # the far clock was, meanwhile: its stamps say nothing
-    forward[set_back | ~exact_t1] = np.nan
-    backward[set_back | ~exact_t3] = np.nan
+    untimed = (reply["flags"] & UNTIMED) != 0
+    backward[untimed] = np.nan
+    impossible = (t3 < t2) | (forward + backward < 0)  # the far clock was set meanwhile, or its stamps lie
+    forward[impossible | ~exact_t1] = np.nan
+    backward[impossible | ~exact_t3] = np.nan
     rtt = forward + backward
     round_trip = delays.ordered(rtt, group, groups)
     told = delays.statistics(round_trip)
@@ -70,9 +72,11 @@ def round_trips(fates: Fates, tai_offset_s: int) -> tuple[Ints, Reals]:
     reply = fates.reply[use]
     t2, t3 = _reflector_times(reply, tai_offset_s)
     session = fates.session[use]
-    sane = (t3 >= t2) & _as_good_as_it_gets(session, fates.kernel_t1[use])
+    sane = (t3 >= t2) & ((reply["flags"] & UNTIMED) == 0)
+    sane &= _as_good_as_it_gets(session, fates.kernel_t1[use])
     sane &= _as_good_as_it_gets(session, (reply["flags"] & T3_KERNEL) != 0)
     rtt = (reply["t4_ns"] - fates.t1_ns[use] - (t3 - t2)).astype(np.float64)
+    sane &= rtt >= 0
     return session[sane], rtt[sane]
 
 

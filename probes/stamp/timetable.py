@@ -43,10 +43,6 @@ class Wheel:
         """Monotonic time of the tick of that number, from 0."""
         return start_ns + tick * self.cycle_ns // self.slots
 
-    def tick_at(self, mono_ns: int, start_ns: int) -> int:
-        """The first tick that is due at or after this time."""
-        return max(0, -(-(mono_ns - start_ns) * self.slots // self.cycle_ns))
-
     def next_used(self, tick: int) -> int:
         """The first tick from this one on whose slot has sessions; `tick` itself when there are none."""
         for later in range(tick, tick + self.slots):

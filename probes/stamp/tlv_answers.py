@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ class Batch:
     tos_out: NDArray[np.uint8]
     slots: NDArray[np.intp]
     number: NDArray[np.int64]
-    keys: list[bytes]
+    keys: list[bytes] = field(repr=False)
     error: int
     door: Door
 

@@ -81,7 +81,7 @@ def report(
     g = len(groups)
     chosen = np.arange(len(sessions)) if of is None else np.flatnonzero(of[groups.of])
     chosen = chosen[np.argsort(groups.of[chosen], kind="stable")]
-    fates = fate.gather(sessions, span.first, span.end, groups.stateful, chosen)
+    fates = fate.gather(sessions, span.first, span.end, groups.stateful, chosen, groups.of)
     group = groups.of[fates.session]
     columns: dict[str, Any] = dict(_counts(fates, group, g))
     columns |= fate.duplicates(sessions, span.first, span.end, groups.of, groups.stateful, g)

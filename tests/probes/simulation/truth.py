@@ -13,6 +13,7 @@ from tests.probes.simulation.play import PORT_UNREACHABLE, PROHIBITED
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 NEVER_NS = 1 << 62
+NEAR_NS = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def truth(played: Played) -> Truth:
     late = seen & (t4_ns - played.t1_ns > TIMEOUT_NS)
     refused = ~seen & np.isin(played.told_off, PORT_UNREACHABLE)
     prohibited = ~seen & np.isin(played.told_off, PROHIBITED)
-    refused = _in_refused_runs(course, refused, ~seen & ~played.failed & ~prohibited)
+    refused = _in_refused_runs(played, refused, ~seen & ~played.failed & ~prohibited)
     lost = ~seen & ~refused & ~played.failed
     return Truth(
         course, at_ns, played.t1_ns, played.stamped, t4_ns, of_first(replies.t2_ns),
@@ -95,16 +96,22 @@ def truth(played: Played) -> Truth:
     )  # fmt: skip
 
 
-def _in_refused_runs(course: Course, refused: Mask, silent: Mask) -> Mask:
-    """Packets without a reply, in a row of such packets of their session of which one was refused."""
-    shape = (course.ticks, course.sessions)
-    made = refused.reshape(shape).copy()
-    mute = silent.reshape(shape)
-    for step in (range(1, course.ticks), range(course.ticks - 2, -1, -1)):
-        for tick in step:
-            made[tick] |= made[tick - step.step] & mute[tick]
-    told: Mask = made.ravel()
-    return told
+def _in_refused_runs(played: Played, refused: Mask, silent: Mask) -> Mask:
+    """Packets without a reply that left at most NEAR_NS from a refused one, with only such packets of their
+    group between."""
+    made, group_of = refused.copy(), played.course.group_of
+    order = np.lexsort((played.t1_ns, group_of))
+    for way in (order, order[::-1]):
+        since_ns, group = -NEVER_NS, -1
+        columns = (way, group_of[way], played.t1_ns[way], silent[way], refused[way])
+        for packet, own, t1_ns, mute, told in zip(*(each.tolist() for each in columns), strict=True):
+            if not mute or own != group:
+                since_ns, group = -NEVER_NS, own
+            if told:
+                since_ns = t1_ns
+            elif mute and abs(t1_ns - since_ns) <= NEAR_NS:
+                made[packet] = True
+    return made
 
 
 def _between(course: Course, life: Ints) -> Mask:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from probes.raw_name import raw_name
 from probes.stamp.packet import SENDER, SENDER_AUTHENTICATED, ntp, octets, unix_ns
-from probes.stamp.reply_record import MARKED, OTHER_CLASS
+from probes.stamp.reply_record import MARKED, OTHER_CLASS, UNTIMED
 from probes.stamp.sessions import FAILED, REFUSED, UNREACHABLE, Discard, Sessions, Timing
 from tests.probes.stamp.table import FIRST_SSID, INTERVAL, MS, T0, Reply, is_in, send, table, take
 
@@ -58,13 +58,12 @@ def test_a_reply_not_sent_in_the_class_asked_for_says_so() -> None:
         (Reply(0, 1, octets=0), Discard.SHORT),
         (Reply(0, 1, error=0x8000), Discard.CORRUPT),
         (Reply(0, 1, ssid=9), Discard.UNMATCHED),
-        (Reply(0, 1, ssid=0), Discard.UNMATCHED),
+        (Reply(0, 1, ssid=0, name=STRANGER), Discard.UNMATCHED),
         (Reply(0, 1, t1=5), Discard.UNMATCHED),
         (Reply(0, 1, name=STRANGER), Discard.UNMATCHED),
         (Reply(0, 1, name=raw_name("10.0.0.1", 863)), Discard.UNMATCHED),
         (Reply(0, 3), Discard.UNMATCHED),  # it was never sent
         (Reply(0, 1, ssid=FIRST_SSID + 1), Discard.UNMATCHED),  # the session of another peer
-        (Reply(0, 1, stamped=False), Discard.UNMATCHED),  # when it came is not known
     ],
 )
 def test_what_is_no_reply_of_ours_is_counted_by_reason_and_changes_nothing(
@@ -121,10 +120,18 @@ def test_a_far_end_without_ssid_is_known_by_its_address() -> None:
     sessions = table(3, anonymous=[1])
     send(sessions, 2)
     take(sessions, Reply(1, 0, ssid=0, told=None), Reply(0, 0, ssid=0), Reply(1, 1, ssid=0, name=STRANGER))
-    assert [is_in(sessions, 1, 0), is_in(sessions, 0, 0), is_in(sessions, 1, 1)] == [True, False, False]
-    assert discarded(sessions) == {Discard.UNMATCHED: 2}
+    assert [is_in(sessions, 1, 0), is_in(sessions, 0, 0), is_in(sessions, 1, 1)] == [True, True, False]
+    assert discarded(sessions) == {Discard.UNMATCHED: 1}
     take(sessions, Reply(1, 1, ssid=0), socket=1)
     assert not is_in(sessions, 1, 1)
+
+
+def test_a_reply_without_a_receive_stamp_is_a_reply_without_a_time() -> None:
+    sessions = table()
+    send(sessions, 1)
+    take(sessions, Reply(0, 0, stamped=False))
+    assert is_in(sessions, 0, 0)
+    assert int(sessions.reply[0, 0]["flags"]) & UNTIMED
 
 
 def test_copies_within_a_batch_and_later_leave_the_first_reply_as_it_is() -> None:

@@ -109,16 +109,6 @@ def test_due_times_are_exact_over_a_million_ticks(shape: tuple[int, int], interv
     assert made.due_ns(cycles * made.slots, START_NS) == START_NS + cycles * made.cycle_ns
 
 
-@given(shapes, intervals, st.integers(-(10**9), 10**13))
-def test_the_tick_at_a_time_is_the_first_that_is_due_then(
-    shape: tuple[int, int], interval_ns: int, after_ns: int
-) -> None:
-    made = laid(*shape, interval_ns)
-    tick = made.tick_at(START_NS + after_ns, START_NS)
-    assert made.due_ns(tick, START_NS) >= START_NS + after_ns
-    assert tick == 0 or made.due_ns(tick - 1, START_NS) < START_NS + after_ns
-
-
 @given(shapes, intervals, st.integers(0, 10**6))
 def test_the_next_used_tick_is_the_first_with_sessions(
     shape: tuple[int, int], interval_ns: int, tick: int
