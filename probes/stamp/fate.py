@@ -90,9 +90,12 @@ def _look(sessions: Sessions, first: Ints, end: Ints, chosen: Ints, before: int,
     seen = reply["seq"] == seq
     t1_ns, kernel_t1 = sessions.t1_ns(session, seq)
     late = seen & (reply["t4_ns"] - t1_ns > sessions.timing.timeout_ns)
-    kind = np.where(sessions.mishap_seq[session, slot] == seq, sessions.mishap[session, slot], 0)
-    refused, unreachable = ((kind == what) & ~seen for what in (REFUSED, UNREACHABLE))
-    failed = (kind == FAILED) & ~seen
+    kind = np.zeros(len(seq), np.int8)
+    if not seen.all():
+        odd = np.flatnonzero(~seen)
+        at = (session[odd], slot[odd])
+        kind[odd] = np.where(sessions.mishap_seq[at] == seq[odd], sessions.mishap[at], 0)
+    refused, unreachable, failed = (kind == what for what in (REFUSED, UNREACHABLE, FAILED))
     lost = ~(seen | refused | failed)
     return Fates(
         session, seq, inside, reply, t1_ns, kernel_t1, seen, late, refused, unreachable, failed, lost,
