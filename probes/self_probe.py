@@ -22,7 +22,8 @@ from probes.stamp.packet import SIZE
 from probes.stamp.window import Span
 
 ADDRESS = "127.0.0.1"
-INTERVAL_NS = 200_000_000
+INTERVAL_NS = 1_000_000_000
+"""Between its packets; each costs two wakings of the loop. Two a window at least."""
 MOST_US = 1_000.0
 """A median round trip above this over loopback: the host is too busy to measure a network."""
 MOST_LOST_RATIO = 0.05
@@ -47,7 +48,7 @@ class SelfProbe:
     def __init__(self, plan: Plan, port: int, start_mono_ns: int) -> None:
         own = msgspec.structs.replace(
             plan, links=[PlanLink("self>self@loopback", ADDRESS, ADDRESS)], classes=[0], flows=1,
-            stamp_interval_ns=INTERVAL_NS, poisson=False, authenticated=False, size_bytes=0,
+            stamp_interval_ns=min(INTERVAL_NS, plan.window_ns // 2), poisson=False, authenticated=False, size_bytes=0,
             transmit_stamps="on",
         )  # fmt: skip
         staffed = staff(own, {}, start_mono_ns, Flights(port, SIZE, {}), {ADDRESS: port})

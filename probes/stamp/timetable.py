@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 PACKETS_PER_TICK = 100
 """As many packets as are aimed at in one batch."""
-SHORTEST_TICK_NS, LONGEST_TICK_NS = 2_000_000, 20_000_000
+SHORTEST_TICK_NS, LONGEST_TICK_NS = 2_000_000, 50_000_000
 LONGEST_TRAIN = 256
 _GATHER_NS = 5_000_000
 
