@@ -48,8 +48,8 @@ class SelfProbe:
     def __init__(self, plan: Plan, port: int, start_mono_ns: int) -> None:
         own = msgspec.structs.replace(
             plan, links=[PlanLink("self>self@loopback", ADDRESS, ADDRESS)], classes=[0], flows=1,
-            stamp_interval_ns=min(INTERVAL_NS, plan.window_ns // 2), poisson=False, authenticated=False, size_bytes=0,
-            transmit_stamps="on",
+            stamp_interval_ns=min(INTERVAL_NS, plan.window_ns // 2), poisson=False, authenticated=False,
+            size_bytes=0, transmit_stamps="on",
         )  # fmt: skip
         staffed = staff(own, {}, start_mono_ns, Flights(port, SIZE, {}), {ADDRESS: port})
         self.sender = staffed.sender
