@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _switch(value: object) -> object:
+    """YAML reads a bare on and off as true and false."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
 class Model(BaseModel):
@@ -27,7 +32,7 @@ class StampProbing(Model):
     authenticated: bool = False
     size_bytes: int = Field(0, ge=0, le=8972)
     """Of the UDP payload; 0: as small as it goes."""
-    transmit_stamps: Literal["auto", "on", "off"] = "auto"
+    transmit_stamps: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = "auto"
 
 
 class EchoProbing(Model):

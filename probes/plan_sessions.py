@@ -33,6 +33,8 @@ from probes.stamp.window import Groups
 
 CHEAP_STAMPS_PPS = 20_000
 """Transmit stamps are on by default up to this many packets a second."""
+MOST_ROWS = 32_768
+"""Datagrams that are kept until they are taken into the table: while a window is reported they must wait."""
 MOST_SESSIONS = 60_000
 """SSIDs are 16 bits."""
 LATEST_SHARE = 4
@@ -103,7 +105,7 @@ def staff(
     start_mono_ns += secrets.randbelow(laid.tick_ns)  # or all agents would send at the same moments
     sender = Sender(
         sessions, ports, laid, start_mono_ns, latest_ns,
-        rows=int(min(max(512, rate_pps), 8192)),
+        rows=int(min(max(512, rate_pps), MOST_ROWS)),
         flights=flights,
         poisson=_poisson(plan, len(ordered), interval_ns, start_mono_ns),
         check=_check(sessions, ordered, keys) if plan.authenticated else None,

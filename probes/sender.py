@@ -26,6 +26,7 @@ REPLY_SIZE = 192
 ERROR_SIZE = 640
 _SEND_AT_ONCE = 512
 _NEVER_NS = 1 << 62
+_MOST_ERRORS = 8_192
 _MOST_BATCHES = 64
 """Taken from one socket at a time, so that a flood does not hold the loop."""
 LONGEST_UNREAD_NS = 200_000_000
@@ -62,7 +63,7 @@ class Sender:
         self._runs = _runs(wheel, ports)
         self._tick = wheel.next_used(0)
         self._inbox = Inbox(rows, REPLY_SIZE, CONTROL_SIZE)
-        self._errors = Inbox(max(rows, 512), ERROR_SIZE, ERROR_CONTROL_SIZE)
+        self._errors = Inbox(min(max(rows, 512), _MOST_ERRORS), ERROR_SIZE, ERROR_CONTROL_SIZE)
         self._inbox_runs: list[tuple[int, int]] = []
         self._error_runs: list[tuple[int, int]] = []
         self._read_mono_ns = self._digested_mono_ns = self._hurried_until_ns = 0

@@ -50,7 +50,8 @@ def _fate(one: Packets) -> str:
     if not one.answered:
         return (
             f"no reply to {one.sent} packets: nobody listens there, this host is not among its peers, "
-            "or something on the way drops them"
+            "its key is another (or it wants none), or something on the way drops them; "
+            "its counters refused_* tell"
         )
     failed = f"; {one.send_failed} could not be sent" if one.send_failed else ""
     refused = f"; {one.refused} were refused by ICMP" if one.refused else ""
@@ -74,7 +75,10 @@ def _bounds(lost: int, sent: int) -> tuple[float, float]:
 
 def _directions(one: Packets) -> str:
     parts = [(one.lost_forward, "out"), (one.lost_backward, "back"), (one.lost_unattributed, "somewhere")]
-    return ", ".join(f"{count} {where}" for count, where in parts if count)
+    told = ", ".join(f"{count} {where}" for count, where in parts if count)
+    if one.lost_backward and not one.lost_forward:  # a far end that repeats our numbers looks the same
+        told += "; if the far end does not count its replies: --stateless"
+    return told
 
 
 def _sizes(packets: list[Packets]) -> Iterator[str]:
@@ -126,7 +130,8 @@ def _flows(result: Result) -> Iterator[str]:
             ports = [one.port for one, bad in zip(mine, found.is_bad.tolist(), strict=True) if bad]
             yield (
                 f"{found.bad[0]} of {len(mine)} flows lose {_percent(float(found.bad_loss_ratio[0]))}, the "
-                f"others do not: one of several equal paths is bad (source ports {_some(ports)})"
+                f"others do not: one of several equal paths is bad, or the far end caps what it answers "
+                f"(source ports {_some(ports)})"
             )
 
 

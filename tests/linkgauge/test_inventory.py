@@ -241,6 +241,14 @@ def test_bad_file(tmp_path: Path, old: str, new: str, faults: list[str]) -> None
     assert list(caught.value.faults) == [f"{tmp_path}/inventory.yaml: {fault}" for fault in faults]
 
 
+@pytest.mark.parametrize(
+    ("written", "told"), [("on", "on"), ("off", "off"), ("auto", "auto"), ('"on"', "on")]
+)
+def test_a_switch_is_written_as_the_readme_spells_it(tmp_path: Path, written: str, told: str) -> None:
+    text = f"{GOOD}\nprobing: {{stamp: {{transmit_stamps: {written}}}}}\n"
+    assert read(tmp_path, text).probing.stamp.transmit_stamps == told
+
+
 def test_all_faults_at_once(tmp_path: Path) -> None:
     text = GOOD.replace("name: j2", "name: j1").replace("site: guiyang", "site: x").replace(
         "tier: metro", "tier: y"
