@@ -18,6 +18,7 @@ from probes import turn_taker
 from probes.execution import Execution, Probers, Station
 from probes.notice import Notice
 from probes.plan_cache import PlanCache, PlanFetcher
+from probes.presence import absent
 from probes.reporter import Reporter
 from probes.schedule import Schedule
 from probes.turn_taker import ThroughputTester, TurnTaker
@@ -108,9 +109,14 @@ class Agent:
             except LinkgaugeError as err:
                 _log.warning("%s", err)
             self._apply(answer)
-        elif self._plan is not None and (self._execution is None or not self._execution.alive):
+        elif self._plan is not None and self._is_to_begin_anew(self._plan):
             self._apply(self._plan)
         return self._plan is not None
+
+    def _is_to_begin_anew(self, plan: Plan) -> bool:
+        """A bug ended it, it could not be begun, or an address that it does without has come."""
+        execution = self._execution
+        return execution is None or not execution.alive or absent(execution.absent) != execution.absent
 
     def _apply(self, plan: Plan) -> None:
         self._close_plan()

@@ -19,6 +19,7 @@ from linkgauge.frame import Frame, concat
 from linkgauge.model import Probe
 from linkgauge.schema import WINDOW
 from linkgauge.wire import Plan, PlanLink
+from probes import presence
 from probes.discards import Count
 from probes.echo import EchoRound
 from probes.engine import Engine
@@ -28,6 +29,7 @@ from probes.keyless import keyless_frame, keyless_links, sentence
 from probes.launcher import Launcher
 from probes.noted import Fitness
 from probes.path.probe import Counts
+from probes.presence import absent
 from probes.reporter import Reporter
 from probes.schedule import Schedule
 
@@ -125,14 +127,21 @@ class Execution:
         self._jobs: list[str] = []
         self._closing: list[Callable[[], None]] = []
         self._windows: deque[Frame] = deque(maxlen=_UNSEEN)
+        self.absent = absent(plan.locals)
+        """Addresses of the plan that this host does not have; the links from the others are measured."""
+        if len(self.absent) == len(plan.locals):
+            self.absent = ()  # nothing is left to measure: let it fail, and be tried again
         self._keyless = keyless_links(plan, station.keys)
-        measured = replace(plan, links=[link for link in plan.links if link not in self._keyless])
+        away = [link for link in plan.links if link.local in self.absent and link not in self._keyless]
+        self._unsent = [*self._keyless, *away]
+        here = replace(plan, locals=[ip for ip in plan.locals if ip not in self.absent])
+        measured = replace(here, links=[link for link in plan.links if link not in self._unsent])
         launcher = Launcher()
         wanted = measured.path_interval_ns and measured.links
         self._path = probers.path(measured, launcher) if wanted else None
         self._engine = launcher.engine = self._make_engine(measured, station, under_test)
         try:
-            self._responder = probers.responder(plan) if plan.tcp_port else None
+            self._responder = probers.responder(here) if plan.tcp_port else None
         except BaseException:
             self.stop()
             raise
@@ -147,6 +156,9 @@ class Execution:
         plan = self._plan
         if self._keyless:
             _log.warning("%s", sentence(self._keyless))
+        if self.absent:
+            away = sum(link.local in self.absent for link in plan.links)
+            _log.warning("%s", presence.sentence(self.absent, away))
         self._engine.start()
         if self._responder is not None:
             self._closing.append(self._responder.stop)
@@ -243,9 +255,9 @@ class Execution:
         windows = frames.get(WINDOW.name)
         if windows is not None:
             self._windows.append(windows.take(windows.count("revision") == 0))
-        if self._keyless:
+        if self._unsent:
             unsent = keyless_frame(
-                self._plan, self._keyless, fitness.start_ns, fitness.length_ns, fitness.unfit
+                self._plan, self._unsent, fitness.start_ns, fitness.length_ns, fitness.unfit
             )
             frames = {**frames, WINDOW.name: concat(WINDOW, [windows, unsent] if windows else [unsent])}
         self._reporter.deliver(frames, fitness)
