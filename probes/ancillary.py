@@ -76,8 +76,7 @@ def parse(control: NDArray[np.uint8], lengths: NDArray[Any], errors: bool = Fals
     rows = np.arange(count)
     while len(rows):
         first = rows[0]
-        layout = _layout(control[first], int(lengths[first]))
-        heads = [word for offset, _, _ in layout for word in (offset // 8 - 2, offset // 8 - 1)]
+        layout, heads = _layout(control[first], int(lengths[first]))
         same = lengths[rows] == lengths[first]
         if heads:
             same &= (words[rows][:, heads] == words[first, heads]).all(axis=1)
@@ -88,18 +87,23 @@ def parse(control: NDArray[np.uint8], lengths: NDArray[Any], errors: bool = Fals
     return columns
 
 
-def _layout(row: NDArray[np.uint8], length: int) -> list[tuple[int, int, int]]:
-    """(data offset, level, type) of each control message."""
+def _layout(row: NDArray[np.uint8], length: int) -> tuple[list[tuple[int, int, int]], list[int]]:
+    """(data offset, level, type) of each control message, and the words that this was read from.
+
+    The header that ends a row early counts among those words: rows of equal length may go on after it.
+    """
     layout: list[tuple[int, int, int]] = []
+    heads: list[int] = []
     at = 0
     raw = row[:length].tobytes()
     while at + CONTROL_HEADER.size <= len(raw):
         size, level, kind = CONTROL_HEADER.unpack_from(raw, at)
+        heads += [at // 8, at // 8 + 1]
         if size < CONTROL_HEADER.size or at + size > len(raw):
             break
         layout.append((at + CONTROL_HEADER.size, level, kind))
         at += -(-size // 8) * 8
-    return layout
+    return layout, heads
 
 
 def _take(

@@ -15,8 +15,9 @@ from tests.influxd import influxd, influxd_with_password
 __all__ = ["influxd", "influxd_with_password"]
 
 # A busy machine is no fault of the code; a printed blob makes a failure findable again.
-hypothesis.settings.register_profile("linkgauge", deadline=None, print_blob=True)
-hypothesis.settings.load_profile("linkgauge")
+hypothesis.settings.register_profile("linkgauge", deadline=None, print_blob=True, derandomize=True)
+hypothesis.settings.register_profile("soak", deadline=None, print_blob=True, max_examples=2_000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "linkgauge"))
 
 _NET_ADMIN, _SYS_ADMIN = 1 << 12, 1 << 21
 

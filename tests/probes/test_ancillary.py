@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from probes import ancillary
@@ -94,6 +94,7 @@ def test_errors_are_not_looked_for_where_there_are_none() -> None:
 
 
 @given(st.lists(st.sampled_from([STAMP, TTL, TOS, OTHER, OVERFLOW, REPORT]), max_size=3), st.integers(0, 40))
+@example([STAMP, STAMP], 40)
 def test_a_message_that_was_cut_off_ends_the_row(parts: list[bytes], cut: int) -> None:
     whole = b"".join(parts)
     columns = parse(whole[: max(0, len(whole) - cut)], STAMP + TTL)
