@@ -29,8 +29,9 @@ from benchmarks.machine import Goal, at_most, median, note, quick, show
 from benchmarks.world import World, cpu_s, resident_mb, resident_peak_mb, running, world
 from lab import namespace
 from linkgauge.clock import NS_PER_S, seconds
+from linkgauge.plan import Plan, PlanLink, encode_plan
 from linkgauge.probing import Probing
-from linkgauge.wire import Plan, PlanLink, decode, encode_plan
+from linkgauge.wire import decode
 
 LINKS, RATE_PPS = 200, 10
 WINDOW_NS = 10 * NS_PER_S

@@ -22,8 +22,8 @@ from benchmarks.machine import ROOT
 from benchmarks.world import World, running
 from linkgauge.clock import NS_PER_S, SystemClock, read_clock_quality
 from linkgauge.frame import Frame
+from linkgauge.plan import PLAN_VERSION, Plan, PlanLink
 from linkgauge.table import Kind
-from linkgauge.wire import VERSION, Plan, PlanLink
 from probes.engine import Engine
 from probes.noted import Fitness
 
@@ -69,7 +69,7 @@ def plan_of(job: Job) -> Plan:
     """The plan of such an agent; ICMP, TCP and throughput are off."""
     links = [PlanLink(f"a>b{at}@bench", job.local, peer) for at, peer in enumerate(job.peers)]
     return Plan(
-        version=VERSION, agent="a", window_ns=job.window_ns, links=links, peers=[], locals=[],
+        version=PLAN_VERSION, agent="a", window_ns=job.window_ns, links=links, peers=[], locals=[],
         stamp_interval_ns=job.interval_ns, stamp_timeout_ns=job.timeout_ns, stamp_port=job.port,
         classes=[0], icmp_interval_ns=0, icmp_timeout_ns=0, tcp_interval_ns=0, tcp_timeout_ns=0, tcp_port=0,
         throughput_port=0, throughput_duration_ns=0, cycle_ns=0, turns=[],

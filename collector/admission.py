@@ -17,9 +17,10 @@ from linkgauge.code import EventKind
 from linkgauge.errors import ConfigError, LinkgaugeError
 from linkgauge.frame import Frame
 from linkgauge.model import Link, Probe
+from linkgauge.plan import MAX_FLOWS
 from linkgauge.schema import AGENT_TABLES
 from linkgauge.table import Kind
-from linkgauge.wire import MAX_FLOWS, Batch
+from linkgauge.wire import Batch
 
 FUTURE_NS = 60 * NS_PER_S
 """How far an agent's clock may be ahead."""

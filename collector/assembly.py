@@ -22,14 +22,11 @@ from collector.metrics import Metrics
 from collector.own_report import OwnReport
 from collector.plan_book import PlanBook
 from collector.recent import LEAST_FLOWS_NS
-from collector.settings import InfluxSettings, Settings
-from collector.sinks.archive import Archive
+from collector.settings import Settings
 from collector.sinks.archive_reader import ArchiveReader
-from collector.sinks.dead_letters import DeadLetters
-from collector.sinks.influx import InfluxSink
-from collector.sinks.influx_transport import InfluxAddress, connect
-from collector.sinks.link_tags import Tags, link_tags
-from collector.sinks.pump import Pump, Rhythm
+from collector.sinks.pump import Pump
+from collector.standing import Standing
+from collector.stores import open_journal, pumps_of
 from collector.tokens import Tokens
 from linkgauge.clock import NS_PER_S, Clock, SystemClock, seconds
 from linkgauge.errors import StoreError, WireError
@@ -93,9 +90,9 @@ def build(
     """
     clock = clock or SystemClock()
     tokens, metrics = Tokens.load(settings.tokens), Metrics()
-    inventory, journal = book.inventory(), _journal(settings)
+    inventory, journal = book.inventory(), open_journal(settings)
     live = LiveState(book.inventory, book.cycle_ns)
-    pumps = _pumps(settings, book, journal, clock, metrics)
+    pumps = pumps_of(settings, book, journal, clock, metrics)
     names = tuple(pump.name for pump in pumps)
     journal.register(names)
     period_ns, window_ns = seconds(inventory.period_s), seconds(inventory.window_s)
@@ -111,40 +108,10 @@ def build(
     judging = JudgingLoop(
         clock, live, judge, publish, again, book.specs, metrics, window_ns, delay_ns, period_ns
     )  # fmt: skip
-    state = _Standing(settings, book, tokens, journal, intake, metrics, pumps, judging, clock)
+    state = Standing(settings, book, tokens, journal, intake, metrics, pumps, judging, clock)
     state.watch()
     parts = Parts(tokens, book, intake, live, clock, metrics, alerts, state.status, state.fault)
     return Collector(settings, create_app(parts), journal, live, intake, metrics, pumps, judging)
-
-
-def _journal(settings: Settings) -> Journal:
-    return Journal(
-        settings.data_dir / "journal.sqlite",
-        settings.journal.max_mb * 1024 * 1024,
-        seconds(settings.journal.keep_days * 86_400),
-    )
-
-
-def _pumps(
-    settings: Settings, book: PlanBook, journal: Journal, clock: Clock, metrics: Metrics
-) -> tuple[Pump, ...]:
-    tags = link_tags(book.inventory)
-    dead = DeadLetters(settings.data_dir / "dead-letters.jsonl")
-    archive = Archive(settings.archive_path, journal.identity, journal.cursor("archive"), tags)
-    rhythm = Rhythm(flush_s=settings.archive.flush_s)
-    pumps = [Pump(archive, journal, dead, clock, metrics, rhythm, journal.trim)]
-    if settings.influxdb is not None:
-        sink = _influx(settings.influxdb, tags)
-        pumps.append(Pump(sink, journal, dead, clock, metrics, Rhythm(max_batches=64), journal.trim))
-    return tuple(pumps)
-
-
-def _influx(settings: InfluxSettings, tags: Tags) -> InfluxSink:
-    address = InfluxAddress(
-        settings.url, settings.database, settings.user, settings.password(),
-        settings.org, settings.bucket, settings.token(),
-    )  # fmt: skip
-    return InfluxSink(lambda: connect(address), tags)
 
 
 def _waker(pumps: Sequence[Pump]) -> Callable[[], None]:
@@ -173,67 +140,3 @@ def _replay(live: LiveState, archive: ArchiveReader, journal: Journal, now_ns: i
             with contextlib.suppress(WireError):  # the pump counts it and keeps it as a dead letter
                 live.take(decode(entry.body), entry.received_ns)
         after = entries[-1].seq
-
-
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """How the collector stands: /v1/status, /healthz and the gauges of /metrics."""
-
-    settings: Settings
-    book: PlanBook
-    tokens: Tokens
-    journal: Journal
-    intake: Intake
-    metrics: Metrics
-    pumps: tuple[Pump, ...]
-    judging: JudgingLoop
-    clock: Clock
-
-    def status(self) -> dict[str, Any]:
-        return {
-            "name": self.settings.name,
-            "journal": {
-                "identity": self.journal.identity,
-                "octets": self.journal.octets,
-                "dropped": self.journal.dropped,
-                "fault": self.intake.fault,
-            },
-            "sinks": {pump.name: self._sink(pump) for pump in self.pumps},
-            "inventory": {"links": len(self.book.specs()), "fault": self.book.fault},
-            "tokens": {"fault": self.tokens.fault},
-            "counters": self.metrics.values(),
-        }
-
-    def fault(self) -> str | None:
-        if self.intake.fault:
-            return self.intake.fault
-        dead = [alive for alive in (self.judging.alive, *(pump.alive for pump in self.pumps)) if not alive]
-        return f"{len(dead)} of the collector's threads do not run; restart it" if dead else None
-
-    def watch(self) -> None:
-        watch = self.metrics.watch
-        watch("journal_octets", "Size of the bodies in the journal.", "part", self._octets)
-        watch("journal_dropped", "Batches lost to the journal's bound.", "part", self._dropped)
-        watch("sink_backlog", "Batches that a sink has not taken.", "sink", self._backlog)
-        watch("sink_troubled", "1: the sink takes nothing just now.", "sink", self._troubled)
-        watch("file_failures", "Versions of a file of ours that were refused.", "file", self._failures)
-
-    def _sink(self, pump: Pump) -> dict[str, Any]:
-        batches, oldest_ns = self.journal.backlog(pump.name)
-        lag_s = 0.0 if oldest_ns is None else (self.clock.now().wall_ns - oldest_ns) / NS_PER_S
-        return {"backlog_batches": batches, "lag_s": lag_s, "trouble": pump.trouble, "alive": pump.alive}
-
-    def _octets(self) -> list[tuple[str, float]]:
-        return [("bodies", self.journal.octets)]
-
-    def _dropped(self) -> list[tuple[str, float]]:
-        return [("bodies", self.journal.dropped)]
-
-    def _backlog(self) -> list[tuple[str, float]]:
-        return [(pump.name, self.journal.backlog(pump.name)[0]) for pump in self.pumps]
-
-    def _troubled(self) -> list[tuple[str, float]]:
-        return [(pump.name, float(pump.trouble is not None)) for pump in self.pumps]
-
-    def _failures(self) -> list[tuple[str, float]]:
-        return [("inventory", self.book.failures), ("tokens", self.tokens.failures)]

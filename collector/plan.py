@@ -17,7 +17,7 @@ from linkgauge.clock import NS_PER_S, seconds
 from linkgauge.errors import ConfigError
 from linkgauge.inventory import Inventory
 from linkgauge.model import Link
-from linkgauge.wire import VERSION, Plan, PlanLink, Turn, encode_plan
+from linkgauge.plan import PLAN_VERSION, Plan, PlanLink, Turn, encode_plan
 
 COVERAGE = 0.95
 GUARD_RATIO = 0.2
@@ -78,7 +78,7 @@ def plan_for(inventory: Inventory, node_name: str, times: Timetable | None = Non
     stamp, icmp, tcp, throughput = probing.stamp, probing.icmp, probing.tcp, probing.throughput
     tls, path = probing.tls, probing.path
     return Plan(
-        version=VERSION,
+        version=PLAN_VERSION,
         agent=node_name,
         window_ns=seconds(inventory.window_s),
         links=[

@@ -11,7 +11,7 @@ from collector.watched_file import WatchedFile
 from linkgauge.errors import ConfigError
 from linkgauge.inventory import Inventory, load
 from linkgauge.model import LinkSpec
-from linkgauge.wire import encode_plan
+from linkgauge.plan import encode_plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 Secrets stand in files of their own (mode 0600) or in the environment, never in the settings:
 
-    LINKGAUGE_INFLUXDB_PASSWORD, LINKGAUGE_INFLUXDB_TOKEN, LINKGAUGE_WEBHOOK_<NAME>_TOKEN
+    LINKGAUGE_INFLUXDB_PASSWORD, LINKGAUGE_INFLUXDB_TOKEN, LINKGAUGE_WEBHOOK_<NAME>_TOKEN,
+    LINKGAUGE_PEER_TOKEN
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, model_validator
@@ -58,15 +59,24 @@ Url = Annotated[str, AfterValidator(_url)]
 
 
 class Tls(Model):
-    """Certificate chain and private key, PEM."""
+    """Certificate chain and private key, PEM; read again when they change.
+
+    client_ca: authorities whose client certificates are taken; with it a client without one is refused.
+    """
 
     certificate: Path
     key: Path
+    client_ca: Path | None = None
 
 
 class ArchiveSettings(Model):
+    """compact_after_s: age of files before they are put together; keep_days: None = for good."""
+
     flush_s: float = Field(60, gt=0, le=3600)
     path: Path | None = None
+    compact_after_s: float = Field(7200, ge=0)
+    keep_days: int | None = Field(None, ge=1)
+    keep_free_mb: int = Field(512, ge=0)
 
 
 class InfluxSettings(Model):
@@ -79,6 +89,19 @@ class InfluxSettings(Model):
     org: str | None = None
     bucket: str | None = None
     token_file: Path | None = None
+    ca_file: Path | None = None
+    rollups: bool = True
+    keep_days: int = Field(30, ge=1)
+    keep_5m_days: int = Field(180, ge=1)
+    keep_1h_days: int = Field(1095, ge=1)
+    max_series: int = Field(1_000_000, ge=1000)
+
+    @property
+    def databases(self) -> tuple[tuple[str, int], ...]:
+        """(name, days kept) of the raw, the 5-minute and the 1-hour database or bucket."""
+        name = self.bucket or self.database
+        days = (self.keep_days, self.keep_5m_days, self.keep_1h_days)
+        return tuple(zip((name, f"{name}_5m", f"{name}_1h"), days, strict=True))
 
     def password(self) -> SecretStr | None:
         return read_secret("influxdb_password", self.password_file)
@@ -97,10 +120,39 @@ class Webhook(Model):
 
 
 class JournalSettings(Model):
-    """max_mb: bodies kept at most; keep_days: how long a second copy of a batch is known as one."""
+    """max_mb: bodies kept at most; keep_days: how long a second copy of a batch is known as one.
+
+    body_days: how long a body may wait for a store; keep_free_mb: what the disk keeps free.
+    """
 
     max_mb: int = Field(2048, ge=1)
     keep_days: float = Field(9, gt=0, le=400)
+    body_days: float = Field(30, gt=0, le=400)
+    keep_free_mb: int = Field(256, ge=0)
+
+
+class Limits(Model):
+    """What one agent, and all together, may ask before anything is parsed."""
+
+    requests_per_s: float = Field(100, gt=0)
+    burst: int = Field(500, ge=1)
+    body_timeout_s: float = Field(30, gt=0)
+
+
+class Peer(Model):
+    """Another collector that gets every batch that agents bring here, and the other way round.
+
+    token_file: the token that it issued to this one (`linkgauge token --peer`).
+    """
+
+    url: Url
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def token(self) -> SecretStr | None:
+        return read_secret("peer_token", self.token_file)
 
 
 class Settings(Model):
@@ -117,6 +169,12 @@ class Settings(Model):
     webhooks: tuple[Webhook, ...] = ()
     max_body_bytes: int = Field(MAX_BODY_BYTES, ge=1024, le=MAX_BODY_BYTES)
     journal: JournalSettings = JournalSettings()
+    limits: Limits = Limits()
+    peer: Peer | None = None
+    standby: bool = False
+    """A standby alerts and writes verdicts only while its peer does not answer."""
+    read_access: Literal["open", "token"] | None = None
+    """None: open where `listen` is loopback, else by token."""
     _file: Path = PrivateAttr(Path("collector.yaml"))
 
     @model_validator(mode="after")
@@ -137,6 +195,14 @@ class Settings(Model):
     def file(self) -> Path:
         """The file that these settings are from, for sentences that name it."""
         return self._file
+
+    @property
+    def reads_are_open(self) -> bool:
+        """Whether the read API asks for no token."""
+        if self.read_access is not None:
+            return self.read_access == "open"
+        host, _ = host_and_port(self.listen)
+        return host in ("localhost", "::1") or host.startswith("127.")
 
     @property
     def archive_path(self) -> Path:

@@ -14,7 +14,7 @@ from console.running import set_up_logs, share_heaps, stop_event
 from console.single import only_one
 from linkgauge.clock import Clock, SystemClock, read_clock_quality, seconds
 from linkgauge.model import Probe
-from linkgauge.wire import Plan
+from linkgauge.plan import Plan
 from probes.agent import Agent, Kit
 from probes.collector_client import CollectorClient
 from probes.execution import Probers, Station

@@ -38,9 +38,12 @@ class _Late(TyperGroup):
 
 
 def made(name: str) -> Any:
-    """The command of that name, its module imported."""
+    """The command of that name, its module imported: its `app` where it has several, else its `run`."""
+    module = importlib.import_module(COMMANDS[name][0])
+    if hasattr(module, "app"):
+        return typer.main.get_command(module.app)
     single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    single.command(name)(importlib.import_module(COMMANDS[name][0]).run)
+    single.command(name)(module.run)
     return typer.main.get_command(single)
 
 

@@ -11,86 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from linkgauge.table import Table, count, histogram, real, text
+from linkgauge.own_tables import COLLECTOR, HEALTH
+from linkgauge.rollup_tables import WINDOW_1H, WINDOW_5M
+from linkgauge.table import Table, count, real, text
+from linkgauge.window_table import WINDOW
+
+__all__ = [
+    "AGENT_TABLES", "CERTIFICATE", "COLLECTOR", "EVENT", "FLOW", "HEALTH", "LINK_TAGS", "PATH", "RAW_TABLES",
+    "ROLLUPS", "STATE", "TABLES", "THROUGHPUT", "WINDOW", "WINDOW_1H", "WINDOW_5M",
+]  # fmt: skip
 
 LINK_TAGS = (
     "link", "src", "dst", "src_site", "dst_site", "src_region", "dst_region", "network", "tier",
 )  # fmt: skip
 """Tags of every link measurement; `probe` and `class` follow where a table has them as keys."""
-
-_LOSS, _DELAY = "link_loss", "link_delay"
-
-WINDOW = Table(
-    "window",
-    ("link", "probe", "class"),
-    (
-        count("sent", _LOSS, "Packets handed to the kernel."),
-        count("replied", _LOSS, "Packets with a reply inside the timeout."),
-        count("late", _LOSS, "Packets with a reply after the timeout; not lost."),
-        count("lost_forward", _LOSS, "Packets that the reflector did not get."),
-        count("lost_backward", _LOSS, "Packets whose reply did not come back."),
-        count("lost_unattributed", _LOSS, "Packets lost in a direction that cannot be told."),
-        count(
-            "duplicate",
-            _LOSS,
-            "Replies beyond the first to one packet; only a stateful far end tells which of the next two.",
-        ),
-        count("duplicate_forward", _LOSS, "Of these: the reflector got the packet again."),
-        count("duplicate_backward", _LOSS, "Of these: one reply came more than once."),
-        count("reordered", _LOSS, "Replies overtaken by a later packet's (RFC 4737 section 3)."),
-        count("reorder_extent_max", _LOSS, "Largest reordering extent, packets (RFC 4737 section 4.2)."),
-        count("refused", _LOSS, "Packets to a host on which nobody listens; neither carried nor lost."),
-        count("unreachable", _LOSS, "Of the lost: packets that somebody on the way said he cannot deliver."),
-        count("send_failed", _LOSS, "Packets that the kernel would not send; not part of sent."),
-        count("unresolved", _LOSS, "Packets to a name without an address; not part of sent."),
-        count("missed", _LOSS, "Slots in which the agent came too late to send; not part of sent."),
-        count("unfit", _LOSS, "0: the agent was fit to measure; else the sum of the Unfit bits."),
-        count("under_test", _LOSS, "1: a throughput test ran at this node in this window."),
-        count("revision", _LOSS, "How often this window was reported anew because late replies came."),
-        count(
-            "marks", _LOSS, "Replies that told with which marks the packet arrived (RFC 8972 section 4.4)."
-        ),
-        count("remarked_forward", _LOSS, "Of marks: packets that arrived with another DSCP."),
-        count("bleached_forward", _LOSS, "Of marks: packets that arrived with ECT removed."),
-        count("ce_forward", _LOSS, "Of marks: packets that arrived marked Congestion Experienced."),
-        count("remarked_backward", _LOSS, "Replies that came with another DSCP than they were sent with."),
-        count("bleached_backward", _LOSS, "Replies that came with ECT removed."),
-        count("ce_backward", _LOSS, "Replies that came marked Congestion Experienced."),
-        real(
-            "loss_forward_ratio",
-            _LOSS,
-            "lost_forward / (sent - refused), 0..1; NaN when the direction is unknown.",
-        ),
-        real("loss_backward_ratio", _LOSS, "lost_backward / packets that the reflector got, 0..1."),
-        real("loss_ratio", _LOSS, "Everything lost / (sent - refused), 0..1."),
-        real("rtt_min_us", _DELAY, "Round trip less reflector dwell: smallest."),
-        real("rtt_mean_us", _DELAY, "Round trip: mean."),
-        real("rtt_p50_us", _DELAY, "Round trip: median."),
-        real("rtt_p95_us", _DELAY, "Round trip: 95th percentile, from 59 samples on."),
-        real("rtt_p99_us", _DELAY, "Round trip: 99th percentile, from 299 samples on."),
-        real("rtt_p999_us", _DELAY, "Round trip: 99.9th percentile, from 2 995 samples on."),
-        real("rtt_max_us", _DELAY, "Round trip: largest."),
-        real("pdv_us", _DELAY, "Packet delay variation: highest known percentile - min (RFC 5481)."),
-        real("jitter_us", _DELAY, "RFC 3550 jitter of the round trip at the end of the window."),
-        real("forward_min_us", _DELAY, "One way out: smallest; NaN when the clocks do not allow it."),
-        real("forward_p50_us", _DELAY, "One way out: median."),
-        real("backward_min_us", _DELAY, "One way back: smallest."),
-        real("backward_p50_us", _DELAY, "One way back: median."),
-        real("one_way_error_us", _DELAY, "Bound on the error of the one-way values (both Error Estimates)."),
-        real("dwell_p50_us", _DELAY, "Time between the reflector's two stamps: median."),
-        count("one_way_negative", _LOSS, "Packets with a negative one-way value: the clocks are apart."),
-        count("sent_stamped", _LOSS, "Replied packets whose T1 is the kernel's transmit stamp."),
-        count("reply_stamped", _LOSS, "Replied packets whose T3 is the far kernel's transmit stamp."),
-        real("class_gap_us", _DELAY, "Median round trip less that of the link's first class."),
-        real("hops_forward", _DELAY, "Hops out, by the hop limit as it arrived: 255 - seen, most frequent."),
-        real("hops_backward", _DELAY, "Hops back."),
-        real("dscp_forward", _LOSS, "DSCP with which most packets arrived at the far end."),
-        real("dscp_backward", _LOSS, "DSCP with which most replies came back."),
-        histogram("rtt_ns", "Round trip, ns."),
-        histogram("forward_ns", "One way out, ns; signed, unsynchronised clocks included."),
-        histogram("backward_ns", "One way back, ns; signed, unsynchronised clocks included."),
-    ),
-)
 
 FLOW = Table(
     "flow",
@@ -169,61 +103,6 @@ THROUGHPUT = Table(
     ),
 )
 
-_AGENT = "agent_health"
-
-HEALTH = Table(
-    "health",
-    ("agent",),
-    (
-        count("fit", _AGENT, "1: fit to measure in this window."),
-        count("unfit", _AGENT, "Why it was not: the sum of the Unfit bits."),
-        real("loop_lag_max_us", _AGENT, "Longest delay of the probe loop behind its timetable."),
-        count("receive_dropped", _AGENT, "Datagrams dropped by full receive queues."),
-        count("malformed", _AGENT, "Datagrams that were no valid packet."),
-        count("unmatched", _AGENT, "Replies that belong to no packet sent."),
-        count("too_late", _AGENT, "Replies that came after their window could still be corrected."),
-        count(
-            "echo_discarded",
-            _AGENT,
-            "Of ICMP and TLS: answers to no packet of a round, malformed, or dropped by a full queue.",
-        ),
-        count(
-            "path_discarded", _AGENT, "Of sweeps: answers to none that is under way, malformed extensions."
-        ),
-        count(
-            "path_postponed",
-            _AGENT,
-            "Sweeps put off to the next round; changes, MTUs and shifts of delay without a clear result.",
-        ),
-        count("send_retried", _AGENT, "Times that the kernel's send buffer was full for a moment."),
-        count("missed", _AGENT, "Slots of the timetable in which the agent came too late to send."),
-        count("reflected", _AGENT, "Packets answered as reflector."),
-        count("reflect_refused", _AGENT, "Packets not answered; the sum of the next six."),
-        count(
-            "refused_peer",
-            _AGENT,
-            "Not answered: no peer of the plan, or a reflector's own packet.",
-        ),
-        count("refused_malformed", _AGENT, "Not answered: too short, too long, or corrupt."),
-        count("refused_authentication", _AGENT, "Not answered: the HMAC is wrong or the mode differs."),
-        count("refused_replay", _AGENT, "Not answered: an authenticated number that came before."),
-        count("refused_rate", _AGENT, "Not answered: the peer sends more than it may."),
-        count("refused_table", _AGENT, "Not answered: no room for another session."),
-        count("clock_synchronised", _AGENT, "1: an outside source steers the wall clock."),
-        real("clock_error_us", _AGENT, "Bound on the wall clock's error."),
-        count("outbox_batches", _AGENT, "Batches that wait for the collector."),
-        count("outbox_dropped", _AGENT, "Batches dropped unsent since the outbox was made."),
-        real("plan_age_s", _AGENT, "Time since the collector last confirmed the plan."),
-        real("cpu_s", _AGENT, "Processor time of the agent in this window."),
-        real("cpu_steal_ratio", _AGENT, "Share of the host's processor time that its hypervisor took, 0..1."),
-        real("cpu_throttled_s", _AGENT, "Time in which the agent's control group was held back."),
-        real("suspended_s", _AGENT, "Time in which the machine was suspended."),
-        real("self_rtt_p50_us", _AGENT, "Round trip of the probe to itself over loopback: median."),
-        real("self_rtt_max_us", _AGENT, "The same: largest."),
-        count("self_lost", _AGENT, "Probes to itself that did not come back."),
-    ),
-)
-
 _STATE = "link_state"
 
 STATE = Table(
@@ -267,27 +146,17 @@ STATE = Table(
     ),
 )
 
-_COLLECTOR = "collector_health"
-
-COLLECTOR = Table(
-    "collector",
-    ("collector",),
-    (
-        count("batches_accepted", _COLLECTOR, "Batches journalled since the start."),
-        count("batches_duplicate", _COLLECTOR, "Batches that were already in the journal."),
-        count("batches_refused", _COLLECTOR, "Batches refused, all reasons."),
-        count("journal_batches", _COLLECTOR, "Batches in the journal that some sink has not taken."),
-        real("archive_lag_s", _COLLECTOR, "Age of the oldest batch that the archive has not taken."),
-        real("influx_lag_s", _COLLECTOR, "Age of the oldest batch that InfluxDB has not taken."),
-        count("rows_rejected", _COLLECTOR, "Rows that a store refused, kept as dead letters."),
-    ),
-)
-
-TABLES: Mapping[str, Table] = MappingProxyType(
+RAW_TABLES: Mapping[str, Table] = MappingProxyType(
     {
         table.name: table
         for table in (WINDOW, FLOW, PATH, EVENT, CERTIFICATE, THROUGHPUT, HEALTH, STATE, COLLECTOR)
     }
+)
+"""What is reported and judged; in InfluxDB it stands in the raw database."""
+ROLLUPS: Mapping[str, Table] = MappingProxyType({"5m": WINDOW_5M, "1h": WINDOW_1H})
+"""Roll-ups by the ending of their database."""
+TABLES: Mapping[str, Table] = MappingProxyType(
+    {**RAW_TABLES, **{table.name: table for table in ROLLUPS.values()}}
 )
 AGENT_TABLES = ("window", "flow", "path", "event", "certificate", "throughput", "health")
 """The tables that an agent may report; the others are the collector's own."""

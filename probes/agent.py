@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import LinkgaugeError
 from linkgauge.model import Probe
-from linkgauge.wire import Plan
+from linkgauge.plan import Plan
 from probes import turn_taker
 from probes.execution import Execution, Probers, Station
 from probes.notice import Notice

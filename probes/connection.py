@@ -8,7 +8,7 @@ import socket
 import struct
 
 from linkgauge.clock import NS_PER_US
-from linkgauge.wire import PlanLink
+from linkgauge.plan import PlanLink
 from probes.echo import Fate
 from probes.icmp import error_queue
 from probes.icmp.packet import REFUSALS

@@ -21,7 +21,7 @@ import numpy as np
 from linkgauge.clock import DRIFT, NS_PER_S, Clock, ClockQuality, Instant, window_start
 from linkgauge.code import Unfit
 from linkgauge.frame import Frame
-from linkgauge.wire import Plan
+from linkgauge.plan import Plan
 from probes.answering import Answering
 from probes.closing import FLOW_NS, Closings
 from probes.counters import Counters

@@ -17,8 +17,8 @@ from msgspec.structs import replace
 from linkgauge.clock import NS_PER_S, Clock, ClockQuality
 from linkgauge.frame import Frame, concat
 from linkgauge.model import Probe
+from linkgauge.plan import Plan, PlanLink
 from linkgauge.schema import WINDOW
-from linkgauge.wire import Plan, PlanLink
 from probes import presence
 from probes.discards import Count
 from probes.echo import EchoRound

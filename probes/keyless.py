@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from linkgauge.frame import Frame
 from linkgauge.model import Probe
+from linkgauge.plan import Plan, PlanLink
 from linkgauge.schema import WINDOW
-from linkgauge.wire import Plan, PlanLink
 
 
 def keyless_links(plan: Plan, keys: Mapping[str, bytes]) -> list[PlanLink]:

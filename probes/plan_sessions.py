@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkgauge.errors import ConfigError
-from linkgauge.wire import Plan, PlanLink
+from linkgauge.plan import Plan, PlanLink
 from probes.arrival import Received
 from probes.flights import Flights
 from probes.message import Outgoing

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkgauge.code import Unfit
-from linkgauge.wire import Plan, PlanLink
+from linkgauge.plan import Plan, PlanLink
 from probes.closing import Closings
 from probes.flights import Flights
 from probes.plan_sessions import staff

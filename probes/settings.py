@@ -32,15 +32,20 @@ Name = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
 
 
 class OutboxSettings(Model):
+    """catch_up_per_s: old batches sent in a second after an outage, besides those of now."""
+
     max_mb: int = Field(512, ge=1)
     keep_days: float = Field(7, gt=0)
+    keep_free_mb: int = Field(16, ge=0)
+    catch_up_per_s: float = Field(50, gt=0)
 
 
 class AgentSettings(Model):
     """node: this host's name in the inventory. collectors: addresses in order of preference.
 
     token_file: the agent's token, readable by its owner only; the environment variable LINKGAUGE_TOKEN
-    goes before it. keys_file: HMAC keys of authenticated STAMP by peer address (probes.keys).
+    goes before it. certificate, key: of the agent, where the collector asks for one.
+    keys_file: HMAC keys of authenticated STAMP by peer address (probes.keys).
     bind_ports: local address -> UDP port that the reflector binds there, not the plan's.
     """
 
@@ -48,6 +53,8 @@ class AgentSettings(Model):
     collectors: list[Annotated[str, Field(pattern=r"^https?://[^\s]+$")]] = Field(min_length=1)
     token_file: Path | None = None
     ca_file: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
     keys_file: Path | None = None
     data_dir: Path
     bind_ports: dict[Address, Port] = Field(default_factory=dict)
@@ -59,14 +66,9 @@ def load(path: Path) -> AgentSettings:
     """Read agent.yaml; raises ConfigError with every fault."""
     settings = read_yaml(path, AgentSettings)
     here = path.resolve().parent
-    return settings.model_copy(
-        update={
-            "data_dir": here / settings.data_dir,
-            "token_file": here / settings.token_file if settings.token_file else None,
-            "ca_file": here / settings.ca_file if settings.ca_file else None,
-            "keys_file": here / settings.keys_file if settings.keys_file else None,
-        }
-    )
+    named = ("token_file", "ca_file", "certificate", "key", "keys_file")
+    files = {name: here / path for name in named if (path := getattr(settings, name)) is not None}
+    return settings.model_copy(update={"data_dir": here / settings.data_dir, **files})
 
 
 def keys(settings: AgentSettings) -> Mapping[str, bytes]:

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Sequence
 
 from linkgauge.clock import NS_PER_S, Clock, SystemClock
-from linkgauge.wire import PlanLink
+from linkgauge.plan import PlanLink
 from probes import connection
 from probes.echo import EchoRound, Fate
 

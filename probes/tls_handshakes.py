@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from linkgauge.clock import NS_PER_S, Clock, Instant
-from linkgauge.wire import PlanLink
+from linkgauge.plan import PlanLink
 from probes import ancillary, connection, socket_option
 from probes.echo import EchoRound, Fate
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.code import Outcome
 from linkgauge.frame import Frame
-from linkgauge.wire import Plan
+from linkgauge.plan import Plan
 from probes.schedule import Schedule
 from probes.throughput.report import Report
 from probes.throughput.turns import Due, next_turn

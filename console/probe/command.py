@@ -22,7 +22,7 @@ from console.probe.view import show
 from console.running import stop_event
 from linkgauge.clock import SystemClock
 from linkgauge.errors import ConfigError, LinkgaugeError
-from linkgauge.wire import MAX_FLOWS
+from linkgauge.plan import MAX_FLOWS
 from probes.keys import read_keys
 from probes.stamp.policy import CAP_PPS
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from linkgauge.clock import NS_PER_S, seconds
-from linkgauge.wire import VERSION, Plan, PlanLink
+from linkgauge.plan import Plan, PlanLink
+from linkgauge.wire import VERSION
 
 WINDOW_S = 0.25
 """About as long as a window is: the shorter, the sooner the run begins."""
@@ -21,7 +22,7 @@ class Shot:
     """count: packets of each size and class. rate_pps: of each size and class.
 
     sizes: octets of the UDP payload, 0 = as small as it goes. classes: DSCPs. flows: source ports that the
-    packets of a class are spread over. reflector: as in linkgauge.wire.PlanLink. tcp_port: 0 = no TCP.
+    packets of a class are spread over. reflector: as in linkgauge.plan.PlanLink. tcp_port: 0 = no TCP.
     """
 
     peer: str

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from linkgauge.clock import NS_PER_S, Clock, SystemClock
-from linkgauge.wire import PlanLink
+from linkgauge.plan import PlanLink
 from probes.echo import EchoRound
 from probes.icmp.echo_socket import EchoSocket, NoPermission
 from probes.icmp.round import Door, Round

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from linkgauge.wire import PlanLink
+from linkgauge.plan import PlanLink
 from probes.raw_name import NAME_SIZE, raw_name
 
 _ADDRESS = slice(4, 24)

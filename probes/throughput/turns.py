@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from linkgauge.wire import Plan, Turn
+from linkgauge.plan import Plan, Turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pytest
 from collector.sinks.archive_reader import ArchiveReader
 from collector.tokens import issue
 from linkgauge.clock import NS_PER_S
-from linkgauge.wire import decode_plan
+from linkgauge.plan import decode_plan
 from tests.collector.running import LINKS, Running, now_ns, report, running
 from tests.collector.world import body, until, windows
 

@@ -13,7 +13,7 @@ from collector.plan import COVERAGE, etag, flows_for, plan_for, timetable
 from collector.plan_book import PlanBook
 from linkgauge.errors import ConfigError
 from linkgauge.inventory import Inventory, InventoryFile, build
-from linkgauge.wire import MAX_FLOWS, decode_plan
+from linkgauge.plan import MAX_FLOWS, decode_plan
 from tests.collector.world import INVENTORY, inventory, write_inventory
 
 S = 10**9

@@ -10,7 +10,7 @@ import pytest
 from dashboards.overview import overview
 from dashboards.panel import Json
 from linkgauge.model import Verdict
-from linkgauge.schema import LINK_TAGS, TABLES
+from linkgauge.schema import LINK_TAGS, RAW_TABLES
 from tests.dashboards.grafana import panels, queries
 
 BOARD = overview()
@@ -18,7 +18,7 @@ PANELS = panels(BOARD)
 EVERY_PANEL = pytest.mark.parametrize("panel", PANELS, ids=[panel["title"] for panel in PANELS])
 QUERIES = list(queries(BOARD))
 EVERY_QUERY = pytest.mark.parametrize(("name", "query"), QUERIES, ids=[name for name, _ in QUERIES])
-MEASUREMENTS = {name: table for table in TABLES.values() for name in table.measurements}
+MEASUREMENTS = {name: table for table in RAW_TABLES.values() for name in table.measurements}
 VARIABLES = [variable["name"] for variable in BOARD["templating"]["list"]]
 
 

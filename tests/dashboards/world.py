@@ -10,7 +10,7 @@ from linkgauge.clock import NS_PER_S
 from linkgauge.frame import Frame
 from linkgauge.inventory import Inventory, InventoryFile, build
 from linkgauge.model import Link
-from linkgauge.schema import HEALTH, STATE, TABLES
+from linkgauge.schema import HEALTH, RAW_TABLES, STATE
 from linkgauge.table import Kind, Table
 
 WINDOW_NS = 10 * NS_PER_S
@@ -51,7 +51,7 @@ def frames(first_ns: int) -> dict[str, Frame]:
         "health": [{"agent": node} for node in inventory().nodes],
         "collector": [{"collector": "collector"}],
     }
-    return {table.name: _frame(table, keys[table.name], starts) for table in TABLES.values()}
+    return {table.name: _frame(table, keys[table.name], starts) for table in RAW_TABLES.values()}
 
 
 def verdict(link: str) -> int:

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from linkgauge.code import Outcome, Unfit
-from linkgauge.schema import AGENT_TABLES, LINK_TAGS, TABLES
+from linkgauge.schema import AGENT_TABLES, LINK_TAGS, RAW_TABLES, ROLLUPS, TABLES, WINDOW
 from linkgauge.table import Field, Kind, Table
 
 UNIT = re.compile(r".*_(ns|us|s|bps|ratio|bytes)")
@@ -42,12 +42,13 @@ def test_a_field_says_what_it_is_and_where_it_lands(table: Table, field: Field) 
 
 
 def test_measurement_and_field_are_unique_over_all_tables() -> None:
-    landed = Counter((field.measurement, field.name) for _, field in FIELDS if field.measurement)
+    fields = [field for table in RAW_TABLES.values() for field in table.fields]
+    landed = Counter((field.measurement, field.name) for field in fields if field.measurement)
     assert [pair for pair, times in landed.items() if times > 1] == []
 
 
 def test_a_measurement_belongs_to_one_table() -> None:
-    owners = Counter(name for table in TABLES.values() for name in table.measurements)
+    owners = Counter(name for table in RAW_TABLES.values() for name in table.measurements)
     assert [name for name, tables in owners.items() if tables > 1] == []
 
 
@@ -75,8 +76,18 @@ def test_measurements_are_those_of_the_fields(table: Table) -> None:
 
 def test_tables_by_name() -> None:
     assert all(name == table.name for name, table in TABLES.items())
-    assert set(TABLES) - set(AGENT_TABLES) == {"state", "collector"}
-    assert len(set(AGENT_TABLES)) == len(AGENT_TABLES) == len(TABLES) - 2
+    assert set(RAW_TABLES) - set(AGENT_TABLES) == {"state", "collector"}
+    assert len(set(AGENT_TABLES)) == len(AGENT_TABLES) == len(RAW_TABLES) - 2
+    assert set(TABLES) - set(RAW_TABLES) == {"window_5m", "window_1h"}
+
+
+@pytest.mark.parametrize("table", ROLLUPS.values(), ids=ROLLUPS)
+def test_a_roll_up_has_the_fields_of_its_windows_where_they_stood(table: Table) -> None:
+    windows = {field.name: field for field in WINDOW.fields}
+    own = [field.name for field in table.fields if field.name not in windows]
+    assert own == ["windows", "windows_unfit", "windows_under_test"]
+    assert all(windows.get(field.name, field) == field for field in table.fields)
+    assert table.keys == WINDOW.keys
 
 
 def test_codes_are_those_that_the_help_tells() -> None:

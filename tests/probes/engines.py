@@ -8,8 +8,8 @@ import numpy as np
 
 from linkgauge.clock import SystemClock, read_clock_quality
 from linkgauge.frame import Frame, concat
+from linkgauge.plan import Plan
 from linkgauge.schema import WINDOW
-from linkgauge.wire import Plan
 from probes.engine import Engine
 from probes.flight import Caught
 from probes.noted import Fitness

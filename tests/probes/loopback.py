@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from linkgauge.clock import NS_PER_S, SystemClock
-from linkgauge.wire import VERSION, Plan, PlanLink
+from linkgauge.plan import PLAN_VERSION, Plan, PlanLink
 from probes.answering import Answering
 from probes.arrival import Received
 from probes.raw_name import raw_name
@@ -59,7 +59,7 @@ def stamp_plan(port: int, peers: Sequence[str] = (FAR4,), home: str = HOME4, **c
     """A link from `home` to each peer, 10 ms between packets, windows of a second."""
     links = [PlanLink(f"n1>n{at}@net", home, peer) for at, peer in enumerate(peers, 2)]
     made = Plan(
-        VERSION, "n1", NS_PER_S, links, list(peers), [home], 10 * MS, 300 * MS, port, [0],
+        PLAN_VERSION, "n1", NS_PER_S, links, list(peers), [home], 10 * MS, 300 * MS, port, [0],
         0, 0, 0, 0, 0, 0, 0, 0, [],
     )  # fmt: skip
     return msgspec.structs.replace(made, **changed)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ICMP = "from probes.icmp.probe import IcmpProber as make"
 _CHILD = """
 import json, math, sys
-from linkgauge.wire import PlanLink
+from linkgauge.plan import PlanLink
 {make}
 links = [PlanLink(*words) for words in json.loads(sys.argv[1])]
 prober = make(sorted({{link.local for link in links}}))

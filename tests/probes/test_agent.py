@@ -18,8 +18,9 @@ from urllib3.exceptions import ProtocolError
 from linkgauge.clock import NS_PER_S, SystemClock, read_clock_quality, seconds
 from linkgauge.code import Outcome
 from linkgauge.frame import Frame
+from linkgauge.plan import Plan, PlanLink, Turn, encode_plan
 from linkgauge.schema import CERTIFICATE, EVENT, PATH
-from linkgauge.wire import Plan, PlanLink, Turn, decode, encode_plan
+from linkgauge.wire import decode
 from probes.agent import Agent, Kit
 from probes.collector_client import CollectorClient
 from probes.echo import EchoRound, Fate

@@ -15,8 +15,8 @@ from linkgauge.clock import NS_PER_S, ClockQuality, Instant, SystemClock
 from linkgauge.code import Unfit
 from linkgauge.errors import ConfigError
 from linkgauge.frame import concat
+from linkgauge.plan import Plan, PlanLink
 from linkgauge.schema import WINDOW
-from linkgauge.wire import Plan, PlanLink
 from probes.flight import Flight
 from tests.probes.engines import A, B, Sink, engine, reports
 from tests.probes.loopback import MS, free_port, stamp_plan, until

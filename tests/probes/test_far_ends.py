@@ -10,7 +10,7 @@ import pytest
 
 from linkgauge.clock import NS_PER_S, Instant, SystemClock
 from linkgauge.frame import Frame
-from linkgauge.wire import PlanLink
+from linkgauge.plan import PlanLink
 from probes.flights import Flights
 from probes.plan_sessions import Staffed, staff
 from probes.stamp.policy import Policy

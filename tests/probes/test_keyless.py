@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from linkgauge.wire import PlanLink
+from linkgauge.plan import PlanLink
 from probes.keyless import keyless_frame, keyless_links, sentence
 from tests.probes.plans import S, plan
 

@@ -10,7 +10,7 @@ import urllib3
 from urllib3.exceptions import ProtocolError
 
 from linkgauge.errors import StoreError
-from linkgauge.wire import VERSION, encode_plan
+from linkgauge.plan import PLAN_VERSION, encode_plan
 from probes.collector_client import CollectorClient
 from probes.plan_cache import Answer, PlanCache, PlanFetcher
 from tests.probes.fake_clock import T0_NS, FakeClock
@@ -37,7 +37,7 @@ def test_what_is_stored_is_loaded(tmp_path: Path) -> None:
         (b"", "plan cannot be read"),
         (encode_plan(plan())[:-1], "plan cannot be read"),
         (encode_plan(plan("n2")), "plan is for agent 'n2', this is 'n1'"),
-        (encode_plan(plan()).replace(b'"version":%d' % VERSION, b'"version":9'), "plan has version 9"),
+        (encode_plan(plan()).replace(b'"version":%d' % PLAN_VERSION, b'"version":9'), "plan has version 9"),
     ],
 )
 def test_a_plan_that_cannot_serve_is_moved_aside(

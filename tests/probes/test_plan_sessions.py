@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from linkgauge.errors import ConfigError
-from linkgauge.wire import Plan, PlanLink
+from linkgauge.plan import Plan, PlanLink
 from probes.flights import Flights
 from probes.plan_sessions import CHEAP_STAMPS_PPS, Staffed, staff
 from probes.raw_name import address_of

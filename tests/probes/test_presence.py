@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from linkgauge.wire import PlanLink
+from linkgauge.plan import PlanLink
 from probes.presence import absent
 from tests.probes.test_agent import HOME, PEER, Bench, bench, quick, wait_for
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from linkgauge.clock import NS_PER_S, Instant, SystemClock
-from linkgauge.wire import Plan
+from linkgauge.plan import Plan
 from probes.flights import Flights
 from probes.plan_sessions import staff
 from probes.sender import LONGEST_UNDIGESTED_NS, LONGEST_UNREAD_NS, Sender

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from linkgauge.errors import ConfigError
-from linkgauge.wire import PlanLink
+from linkgauge.plan import PlanLink
 from probes.echo import EchoRound, Fate
 from probes.tcp import TcpProber
 from probes.tcp_responder import TcpResponder

@@ -18,7 +18,7 @@ import pytest
 from linkgauge.clock import Instant, SystemClock
 from linkgauge.errors import ConfigError
 from linkgauge.frame import Frame
-from linkgauge.wire import PlanLink
+from linkgauge.plan import PlanLink
 from probes.echo import EchoRound, Fate
 from probes.tls import TRUSTED_FOR_NS, TlsProber
 from probes.tls_handshakes import MOST
@@ -254,7 +254,7 @@ def test_filters_refuse_what_finds_no_way_is_lost(router: Router) -> None:
 _LOSSY = """
 import subprocess, sys
 from pathlib import Path
-from linkgauge.wire import PlanLink
+from linkgauge.plan import PlanLink
 from probes.tls import TlsProber
 from tests.probes.authority import Issued
 from tests.probes.tls_server import TlsServer

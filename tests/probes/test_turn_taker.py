@@ -10,7 +10,7 @@ import pytest
 from linkgauge.clock import Instant, SystemClock
 from linkgauge.code import Outcome
 from linkgauge.frame import Frame
-from linkgauge.wire import Turn
+from linkgauge.plan import Turn
 from probes.schedule import Schedule
 from probes.throughput.report import Report
 from probes.turn_taker import LATEST_NS, THREAD, TurnTaker

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.probe.shot import Shot
-from linkgauge.wire import decode_plan, encode_plan
+from linkgauge.plan import decode_plan, encode_plan
 
 SHOT = Shot("10.0.0.2", "10.0.0.1")
 

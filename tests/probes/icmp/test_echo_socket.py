@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from linkgauge.wire import PlanLink
+from linkgauge.plan import PlanLink
 from probes.echo import Fate
 from probes.icmp.echo_socket import EchoSocket, NoPermission
 from probes.icmp.probe import IcmpProber
@@ -167,7 +167,7 @@ def test_second_copies_are_duplicates(router: Router, home: str, peer: str, fami
 
 _UNPRIVILEGED = """
 import sys
-from linkgauge.wire import PlanLink
+from linkgauge.plan import PlanLink
 from probes.icmp.probe import IcmpProber
 home = sys.argv[1]
 peers = [f"127.0.{row // 200}.{row % 200 + 1}" if home != "::1" else home for row in range(1000)]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from linkgauge.clock import Instant
 from linkgauge.code import Unfit
-from linkgauge.wire import PlanLink
+from linkgauge.plan import PlanLink
 from probes.echo import Fate
 from probes.icmp.arrivals import Arrivals, Replies, Returns
 from probes.icmp.echo_socket import NoPermission

@@ -16,8 +16,8 @@ import numpy as np
 
 from linkgauge.clock import SystemClock, read_clock_quality
 from linkgauge.frame import Frame
+from linkgauge.plan import decode_plan
 from linkgauge.table import Kind
-from linkgauge.wire import decode_plan
 from probes.engine import Engine
 from probes.noted import Fitness
 

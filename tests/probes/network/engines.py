@@ -12,8 +12,8 @@ import numpy as np
 
 from linkgauge.clock import SystemClock, read_clock_quality
 from linkgauge.frame import Frame, concat
+from linkgauge.plan import Plan, PlanLink
 from linkgauge.schema import WINDOW
-from linkgauge.wire import Plan, PlanLink
 from probes.engine import Engine
 from probes.noted import Fitness
 from tests.probes.network.cable import FAMILIES, PORT, Cable, address, link

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import namespace
-from linkgauge.wire import Plan, encode_plan
+from linkgauge.plan import Plan, encode_plan
 from tests.probes.network.cable import Cable
 
 ROOT = Path(__file__).resolve().parents[3]

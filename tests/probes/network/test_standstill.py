@@ -14,7 +14,7 @@ from itertools import pairwise
 import pytest
 
 from linkgauge.clock import SystemClock, read_clock_quality
-from linkgauge.wire import Plan
+from linkgauge.plan import Plan
 from probes.standalone import StandaloneReflector, parse_allowed
 from tests.probes.network.cable import DEVICE, FAMILIES, PORT, Cable, joined, link
 from tests.probes.network.engines import Sink, engine, plan_of

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from linkgauge.wire import Plan, PlanLink
+from linkgauge.plan import Plan, PlanLink
 from probes.flight import Answers, Caught, Departures, Errors, Flight
 from probes.path.way import SILENT
 from probes.raw_name import NAME_SIZE, raw_name

@@ -6,8 +6,8 @@ import msgspec
 
 from linkgauge.clock import Instant, SystemClock
 from linkgauge.frame import Frame
+from linkgauge.plan import Plan
 from linkgauge.schema import WINDOW
-from linkgauge.wire import Plan
 from probes.path.probe import PathProber
 from tests.probes.path.net import MS, Net
 

@@ -11,8 +11,8 @@ import pytest
 from lab import namespace
 from linkgauge.clock import SystemClock, read_clock_quality
 from linkgauge.frame import Frame
+from linkgauge.plan import Plan, PlanLink
 from linkgauge.schema import WINDOW
-from linkgauge.wire import Plan, PlanLink
 from probes.engine import Engine
 from probes.flight import Flight
 from probes.path.probe import PathProber

@@ -15,8 +15,8 @@ import pytest
 from lab import namespace
 from linkgauge.clock import SystemClock
 from linkgauge.frame import Frame
+from linkgauge.plan import PlanLink
 from linkgauge.schema import WINDOW
-from linkgauge.wire import PlanLink
 from probes.flight import Flight
 from probes.path import exchange
 from probes.path.probe import PathProber

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linkgauge.wire import Turn
+from linkgauge.plan import Turn
 from probes.throughput.turns import Due, next_turn
 from tests.probes.plans import plan
 
