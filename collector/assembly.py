@@ -31,8 +31,9 @@ from collector.tokens import Tokens
 from linkgauge.clock import NS_PER_S, Clock, SystemClock, seconds
 from linkgauge.errors import StoreError, WireError
 from linkgauge.frame import Frame
+from linkgauge.packing import unpack
 from linkgauge.schema import FLOW, HEALTH, STATE, THROUGHPUT, WINDOW
-from linkgauge.wire import decode
+from linkgauge.wire import MAX_BODY_BYTES, decode
 
 log = logging.getLogger(__name__)
 DRAIN_S = 10.0
@@ -138,5 +139,5 @@ def _replay(live: LiveState, archive: ArchiveReader, journal: Journal, now_ns: i
     while entries := journal.read(after, 64, 64 * 1024 * 1024):
         for entry in entries:
             with contextlib.suppress(WireError):  # the pump counts it and keeps it as a dead letter
-                live.take(decode(entry.body), entry.received_ns)
+                live.take(decode(unpack(entry.body, MAX_BODY_BYTES)), entry.received_ns)
         after = entries[-1].seq

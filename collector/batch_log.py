@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+PEER = "peer"
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One journalled batch. `seq` only grows; `body` is the encoded batch (linkgauge.wire)."""
+    """One journalled batch. `seq` only grows; `body` is the encoded batch, packed or not (linkgauge.packing).
+
+    via: PEER when another collector brought it, else empty.
+    """
 
     seq: int
     agent: str
@@ -17,6 +22,7 @@ class Entry:
     created_ns: int
     received_ns: int
     body: bytes
+    via: str = ""
 
 
 class BatchLog(Protocol):

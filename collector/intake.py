@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import zlib
 from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
@@ -12,10 +11,12 @@ from collector.event_line import event_line
 from collector.metrics import Metrics
 from linkgauge.clock import Clock
 from linkgauge.errors import StoreError, WireError
+from linkgauge.packing import pack, unpack
 from linkgauge.wire import Batch, decode, encode
 
 log = logging.getLogger(__name__)
-_GZIP = 16 + zlib.MAX_WBITS
+ENCODINGS = ("zstd", "gzip", "identity", "")
+"""Values of Content-Encoding that are taken; what is in the body is told by the body."""
 RETRY_S = 10
 _STATUS = {"too_large": 413, "version": 409}
 Observer = Callable[[Batch, int], None]
@@ -50,15 +51,13 @@ class Intake:
 
     def accept(self, agent: str, encoding: str, data: bytes) -> bool:
         """Take what `agent` sent; returns after the commit. True: it was a second copy. Raises Refusal."""
-        body = self._plain(encoding, data)
         try:
-            batch = decode(body)
+            batch = decode(self._unpacked(encoding, data))
         except WireError as err:
             raise Refusal(err.reason, str(err), _STATUS.get(err.reason, 400)) from None
         received_ns = self._clock.now().wall_ns
         admitted = admit(batch, agent, self._links(), received_ns)
-        if not admitted.whole:
-            body = encode(admitted.batch)
+        body = data if admitted.whole else pack(encode(admitted.batch))
         added = self._keep(admitted.batch, received_ns, body)
         if added:
             self._count(admitted)
@@ -69,25 +68,13 @@ class Intake:
 
     def keep_own(self, batch: Batch) -> None:
         """Journal what the collector itself reports; raises Refusal when the journal cannot."""
-        self._keep(batch, self._clock.now().wall_ns, encode(batch))
+        self._keep(batch, self._clock.now().wall_ns, pack(encode(batch)))
 
-    def _plain(self, encoding: str, data: bytes) -> bytes:
-        if encoding in ("", "identity"):
-            return data
-        if encoding != "gzip":
-            raise Refusal(
-                "encoding", f"Content-Encoding {encoding[:40]!r} is not read; send gzip or none", 415
-            )
-        unpack = zlib.decompressobj(_GZIP)
-        try:
-            body = unpack.decompress(data, self.max_body_bytes + 1)
-        except zlib.error as err:
-            raise Refusal("malformed", f"the body is no gzip data ({err})", 400) from None
-        if len(body) > self.max_body_bytes:
-            raise Refusal("too_large", f"the batch unpacks to more than {self.max_body_bytes} octets", 413)
-        if not unpack.eof:
-            raise Refusal("truncated", "the gzip data end too soon; send the batch again", 400)
-        return body
+    def _unpacked(self, encoding: str, data: bytes) -> bytes:
+        if encoding not in ENCODINGS:
+            read = ", ".join(filter(None, ENCODINGS))
+            raise Refusal("encoding", f"Content-Encoding {encoding[:40]!r} is not read; send {read}", 415)
+        return unpack(data, self.max_body_bytes)
 
     def _keep(self, batch: Batch, received_ns: int, body: bytes) -> bool:
         try:

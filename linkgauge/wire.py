@@ -11,7 +11,7 @@ thought of later is then 0, unknown or empty.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import msgspec
 import numpy as np
@@ -75,8 +75,8 @@ def encode(batch: Batch) -> bytes:
     )
 
 
-def decode(body: bytes) -> Batch:
-    """Check and unpack a batch.
+def decode(body: bytes, only: Container[str] | None = None) -> Batch:
+    """Check and unpack a batch. only: names of the tables that are wanted, None = all.
 
     Raises WireError with reason malformed, version, too_large or bad_value, and a sentence naming the part.
     """
@@ -92,7 +92,13 @@ def decode(body: bytes) -> Batch:
         raise WireError("bad_value", "batch has no usable agent, boot and number")
     if not 0 < wire.created_ns < 2**62:
         raise WireError("bad_value", f"batch was created at {wire.created_ns} ns, which is no time")
-    return Batch(wire.agent, wire.boot, wire.number, wire.created_ns, _frames(wire.tables, wire.version))
+    return Batch(
+        wire.agent, wire.boot, wire.number, wire.created_ns, _frames(_wanted(wire.tables, only), wire.version)
+    )
+
+
+def _wanted(tables: Mapping[str, WireTable], only: Container[str] | None) -> Mapping[str, WireTable]:
+    return tables if only is None else {name: table for name, table in tables.items() if name in only}
 
 
 def _version_or_malformed(body: bytes, err: Exception) -> WireError:

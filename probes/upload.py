@@ -7,7 +7,6 @@ that the collector will never take becomes a dead letter, so that it stops no ot
 
 from __future__ import annotations
 
-import gzip
 import logging
 import random
 import threading
@@ -18,6 +17,7 @@ from urllib3.exceptions import HTTPError
 
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.errors import StoreError
+from linkgauge.packing import pack
 from linkgauge.wire import CONTENT_TYPE
 from probes.collector_client import TIMEOUT_S, CollectorClient, retry_after_s, why, words_of
 from probes.notice import Notice
@@ -29,7 +29,7 @@ HELD_S = 30.0
 _LONGEST_RETRY_AFTER_S = 300.0
 _IDLE_S = 5.0
 _STORE_S = 5.0
-_HEADERS = {"Content-Type": CONTENT_TYPE, "Content-Encoding": "gzip"}
+_HEADERS = {"Content-Type": CONTENT_TYPE, "Content-Encoding": "zstd"}
 _PERMANENT = (400, 413)
 _HELD = (401, 403, 409)
 _log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Uploader:
         return wait_s
 
     def _send(self, row: Row) -> float:
-        body = gzip.compress(row.body, 1, mtime=0)
+        body = pack(row.body)
         try:
             response = self._client.post("/v1/batches", body, _HEADERS, self._timeout_s())
         except HTTPError as err:

@@ -33,7 +33,7 @@ OUTSIDE = {
 """Modules that reach sockets, clocks, processes or chance; a pure file takes values instead."""
 
 PURE = [
-    *(f"linkgauge/{name}.py" for name in ("plan", "own_tables", "rollup_tables", "window_table")),
+    *(f"linkgauge/{name}.py" for name in ("plan", "packing", "own_tables", "rollup_tables", "window_table")),
     *(f"linkgauge/{name}.py" for name in ("model", "schema", "frame", "histogram", "wire", "compute_id")),
     "probes/stamp/*.py",
     *(f"probes/path/{name}.py" for name in ("book", "event", "extension", "fingerprint", "hops", "mtu")),

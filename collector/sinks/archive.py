@@ -54,6 +54,10 @@ class Archive:
     def name(self) -> str:
         return NAME
 
+    @property
+    def tables(self) -> None:
+        return None
+
     def write(self, entries: Sequence[Delivery]) -> None:
         file_name = f"{self._identity}-{entries[0].seq}-{entries[-1].seq}.parquet"
         tables = dict.fromkeys(name for entry in entries for name in entry.frames)

@@ -34,6 +34,10 @@ class InfluxSink:
     def name(self) -> str:
         return self._name
 
+    @property
+    def tables(self) -> None:
+        return None
+
     def write(self, entries: Sequence[Delivery]) -> None:
         refused: list[tuple[str, str]] = []
         self._splits = SPLITS

@@ -19,7 +19,8 @@ from collector.sinks.dead_letters import DeadLetters, as_text
 from collector.sinks.sink import Delivery, RowsRejected, Sink
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.errors import SinkBusy, SinkHeld, SinkRejected, StoreError, WireError
-from linkgauge.wire import decode
+from linkgauge.packing import unpack
+from linkgauge.wire import MAX_BODY_BYTES, decode
 
 log = logging.getLogger(__name__)
 
@@ -146,11 +147,14 @@ class Pump:
 
     def _take(self, entry: Entry) -> None:
         try:
-            frames = decode(entry.body).frames
+            frames = decode(unpack(entry.body, MAX_BODY_BYTES), self._sink.tables).frames
         except WireError as err:
             self._letters.append((as_text(entry.body), f"journal entry {entry.seq}: {err}"))
         else:
-            self._gathered.append(Delivery(entry.seq, entry.agent, entry.boot, entry.number, frames))
+            made = Delivery(
+                entry.seq, entry.agent, entry.boot, entry.number, frames, entry.body, entry.via
+            )  # fmt: skip
+            self._gathered.append(made)
         self._upto, self._octets = entry.seq, self._octets + len(entry.body)
 
     @property

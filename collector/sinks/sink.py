@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,13 +12,18 @@ from linkgauge.frame import Frame
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One journalled batch, decoded. `frames` by table name."""
+    """One journalled batch, decoded. `frames` by table name, of the tables that the sink wants.
+
+    body: the batch as it stands in the journal; via: who brought it, as in the journal.
+    """
 
     seq: int
     agent: str
     boot: str
     number: int
     frames: Mapping[str, Frame]
+    body: bytes = b""
+    via: str = ""
 
     @property
     def rows(self) -> int:
@@ -42,6 +47,10 @@ class Sink(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def tables(self) -> Container[str] | None:
+        """Names of the tables that it wants, None = all."""
 
     def write(self, entries: Sequence[Delivery]) -> None: ...
 

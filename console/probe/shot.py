@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from linkgauge.clock import NS_PER_S, seconds
-from linkgauge.plan import Plan, PlanLink
-from linkgauge.wire import VERSION
+from linkgauge.plan import PLAN_VERSION, Plan, PlanLink
 
 WINDOW_S = 0.25
 """About as long as a window is: the shorter, the sooner the run begins."""
@@ -75,7 +74,7 @@ class Shot:
     def plan(self) -> Plan:
         """The plan that sends everything but the other probes."""
         return Plan(
-            version=VERSION,
+            version=PLAN_VERSION,
             agent="here",
             window_ns=self.window_ns,
             links=[

@@ -12,6 +12,7 @@ from collector.admission import Refusal
 from collector.intake import Intake
 from collector.metrics import REASONS, Metrics
 from linkgauge.errors import StoreError
+from linkgauge.packing import unpack
 from linkgauge.wire import MAX_ROWS, VERSION, Batch, decode
 from tests.collector.world import NOW_NS, StillClock, batch, body, health, windows
 
@@ -65,7 +66,7 @@ def test_a_batch_is_kept_shown_and_counted_once() -> None:
     world = World()
     assert not world.intake.accept("j1", "gzip", gzip.compress(GOOD))
     assert world.intake.accept("j1", "", GOOD)
-    assert world.shelf.kept == {("j1", "boot1", 1): GOOD}
+    assert {key: unpack(kept, MOST) for key, kept in world.shelf.kept.items()} == {("j1", "boot1", 1): GOOD}
     assert [(seen.number, at) for seen, at in world.seen] == [(1, NOW_NS)]
     counts = [
         world.metrics.total(name) for name in ("batches_accepted", "batches_duplicate", "rows_accepted")
@@ -76,7 +77,7 @@ def test_a_batch_is_kept_shown_and_counted_once() -> None:
 def test_what_is_kept_lacks_the_rows_left_out() -> None:
     world = World()
     world.intake.accept("j1", "", body("j1", 1, windows(["j1>j2@backbone", "j1>x@backbone"])))
-    kept = decode(world.shelf.kept["j1", "boot1", 1])
+    kept = decode(unpack(world.shelf.kept["j1", "boot1", 1], MOST))
     assert kept.frames["window"].rows == 1
     assert world.metrics.total("rows_left_out") == 1
 
@@ -114,7 +115,6 @@ def test_a_gzip_bomb_is_stopped_at_the_bound() -> None:
 
 def test_odd_encodings_are_refused() -> None:
     assert World().refusal(GOOD, "br").status == 415
-    assert World().refusal(GOOD, "gzip").reason == "malformed"
     assert World().refusal(zlib.compress(GOOD), "gzip").reason == "malformed"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
 import threading
 import time
@@ -15,6 +14,7 @@ import urllib3
 from urllib3.exceptions import DecodeError, ProtocolError, TimeoutError
 
 from linkgauge.clock import SystemClock
+from linkgauge.packing import unpack
 from probes.collector_client import CollectorClient
 from probes.outbox import Outbox, State
 from probes.upload import HELD_S, Uploader
@@ -32,7 +32,7 @@ class Collector:
         self.seen: list[tuple[str | None, bytes]] = []
 
     def __call__(self, asked: Asked) -> urllib3.BaseHTTPResponse:
-        self.seen.append((asked.url.host, gzip.decompress(asked.body or b"")))
+        self.seen.append((asked.url.host, unpack(asked.body or b"", 1 << 24)))
         assert asked.url.path == "/v1/batches"
         assert asked.headers["Content-Type"] == "application/vnd.linkgauge.batch"
         step = self.script.pop(0) if self.script else 200
@@ -159,7 +159,7 @@ class Server:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 if server.status == 200:
-                    server.bodies.append(gzip.decompress(body))
+                    server.bodies.append(unpack(body, 1 << 24))
                 self.send_response(server.status)
                 self.send_header("content-length", "0")
                 self.end_headers()

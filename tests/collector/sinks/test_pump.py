@@ -24,6 +24,8 @@ from tests.collector.world import StillClock, body, health, until
 class Scripted:
     """A store that answers as told, then takes everything."""
 
+    tables = None
+
     def __init__(self, answers: Sequence[Exception | None] = (), name: str = "scripted") -> None:
         self.answers = list(answers)
         self.taken: list[int] = []
