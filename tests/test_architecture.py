@@ -47,6 +47,7 @@ PURE = [
     *(f"alerts/{name}.py" for name in ("rule", "evaluate", "grafana")),
     *(f"collector/{name}.py" for name in ("plan", "admission")),
     "collector/sinks/line_protocol.py",
+    *(f"collector/rollup/{name}.py" for name in ("merge", "merged")),
     *(f"lab/{name}.py" for name in ("topology", "delay_line")),
     *(f"console/{name}.py" for name in ("reasons", "unfit")),
     *(f"console/probe/{name}.py" for name in ("shot", "result", "judgement")),
