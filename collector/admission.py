@@ -92,29 +92,30 @@ def _check_frame(name: str, frame: Frame, agent: str, now_ns: int) -> None:
     ahead_ns = int((frame.count("start_ns") + frame.count("length_ns")).max()) - now_ns
     if ahead_ns > FUTURE_NS:
         raise _future(agent, ahead_ns)
-    if "agent" in frame.table.keys and (others := set(frame.text("agent")) - {agent}):
+    if "agent" in frame.table.keys and (others := set(frame.words("agent").words) - {agent}):
         raise Refusal("wrong_agent", f"{agent} may not report the health of {sorted(others)[0][:80]!r}", 403)
     for key, allowed in _KEYS.items():
-        if key in frame.table.keys and (odd := set(frame.text(key)) - allowed):
+        if key in frame.table.keys and (odd := set(frame.words(key).words) - allowed):
             raise Refusal("bad_value", f"table {name} has a {key} {sorted(odd)[0][:40]!r}, unknown here", 400)
     for field in frame.table.fields:
-        if field.kind is Kind.TEXT and any(len(text) > MAX_TEXT for text in frame.text(field.name)):
+        if field.kind is Kind.TEXT and any(len(word) > MAX_TEXT for word in frame.words(field.name).words):
             raise Refusal("bad_value", f"table {name} has a {field.name} above {MAX_TEXT} characters", 400)
 
 
 def _known(frame: Frame, agent: str, links: Container[str]) -> NDArray[np.bool_]:
     """Mask of the rows whose link is expected; refuses links that are none or start elsewhere."""
-    column = frame.text("link").tolist()
-    expected = {}
-    for text in set(column):
-        try:
-            source = Link.parse(text).src
-        except ConfigError as err:
-            raise Refusal("bad_value", str(err)[:200], 400) from None
-        if source != agent:
-            raise Refusal("wrong_agent", f"{agent} may not report {text}, which starts elsewhere", 403)
-        expected[text] = text in links
-    return np.array([expected[text] for text in column], np.bool_)
+    return frame.words("link").mask(lambda text: _expected(text, agent, links))
+
+
+def _expected(text: str, agent: str, links: Container[str]) -> bool:
+    known = text in links  # then it is a link
+    try:
+        source = text.partition(">")[0] if known else Link.parse(text).src
+    except ConfigError as err:
+        raise Refusal("bad_value", str(err)[:200], 400) from None
+    if source != agent:
+        raise Refusal("wrong_agent", f"{agent} may not report {text}, which starts elsewhere", 403)
+    return known
 
 
 def _future(agent: str, ahead_ns: int) -> Refusal:

@@ -1,7 +1,8 @@
 """Rows of one table as columns: the value that travels from the agent to every store.
 
 TEXT columns are object arrays of str, COUNT int64, REAL float64 (NaN = unknown), HISTOGRAM columns are
-`Histograms`. All columns of a frame have the same number of rows; arrays are read-only.
+`Histograms`. All columns of a frame have the same number of rows; arrays are read-only. Inside, a TEXT column
+may stand as `Words`, as it came by the wire; its array is made when it is first asked for.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from linkgauge.histogram import Histogram
 from linkgauge.table import Kind, Table
+from linkgauge.words import Words, join
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,34 @@ class Histograms:
 Column = NDArray[Any] | Histograms
 
 
+class Columns(Mapping[str, Column]):
+    """Columns by name, of which TEXT ones may be given as `Words`; whoever looks sees arrays."""
+
+    __slots__ = ("_given", "_texts")
+
+    def __init__(self, given: Mapping[str, Column | Words]) -> None:
+        self._given, self._texts = given, dict[str, NDArray[np.object_]]()
+
+    def __getitem__(self, name: str) -> Column:
+        column = self._given[name]
+        if not isinstance(column, Words):
+            return column
+        texts = self._texts.get(name)
+        if texts is None:
+            texts = self._texts[name] = column.texts()
+        return texts
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+    def given(self, name: str) -> Column | Words:
+        """The column as it is held."""
+        return self._given[name]
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """`rows` rows of `table`; `columns` has every column of the table, in the table's order."""
@@ -90,6 +120,11 @@ class Frame:
         """A TEXT column: (rows,) object array of str."""
         return self._array(name)
 
+    def words(self, name: str) -> Words:
+        """A TEXT column as distinct words and which of them each row has; cheap where it came by the wire."""
+        held = self._held(name)
+        return held if isinstance(held, Words) else Words.of(self.text(name))
+
     def count(self, name: str) -> NDArray[np.int64]:
         """A COUNT column: (rows,) int64."""
         return self._array(name)
@@ -108,11 +143,14 @@ class Frame:
     def take(self, rows: NDArray[Any]) -> Frame:
         """The rows named by a mask (rows,) bool or an index array, in that order."""
         index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
-        columns = {
-            name: column.take(index) if isinstance(column, Histograms) else _frozen(column[index])
-            for name, column in self.columns.items()
-        }
-        return Frame(self.table, columns, len(index))
+        columns: dict[str, Column | Words] = {}
+        for name in self.columns:
+            held = self._held(name)
+            columns[name] = held.take(index) if isinstance(held, Histograms | Words) else _frozen(held[index])
+        return Frame(self.table, Columns(columns), len(index))
+
+    def _held(self, name: str) -> Column | Words:
+        return self.columns.given(name) if isinstance(self.columns, Columns) else self.columns[name]
 
     def _array(self, name: str) -> NDArray[Any]:
         column = self.columns[name]
@@ -125,13 +163,16 @@ def concat(table: Table, frames: Sequence[Frame]) -> Frame:
     """All rows of all frames of one table, in order; an empty frame when there are none."""
     if not frames:
         return Frame.of(table, {key: [] for key in (*table.keys, "start_ns")})
-    columns: dict[str, Column] = {}
+    columns: dict[str, Column | Words] = {}
     for field in table.columns:
-        if field.kind is Kind.HISTOGRAM:
+        held = [frame._held(field.name) for frame in frames]
+        if field.kind is Kind.TEXT and all(isinstance(column, Words) for column in held):
+            columns[field.name] = join([column for column in held if isinstance(column, Words)])
+        elif field.kind is Kind.HISTOGRAM:
             columns[field.name] = _concat_histograms([frame.histograms(field.name) for frame in frames])
         else:
             columns[field.name] = _frozen(np.concatenate([frame._array(field.name) for frame in frames]))
-    return Frame(table, columns, sum(frame.rows for frame in frames))
+    return Frame(table, Columns(columns), sum(frame.rows for frame in frames))
 
 
 def _concat_histograms(parts: Sequence[Histograms]) -> Histograms:

@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkgauge.errors import WireError
-from linkgauge.frame import Column, Frame, Histograms
+from linkgauge.frame import Column, Columns, Frame, Histograms
 from linkgauge.histogram import MAX_BUCKET
 from linkgauge.schema import TABLES
 from linkgauge.table import Field, Kind, Table
+from linkgauge.words import Words
 
 VERSION = 3
 OLDEST = 1
@@ -120,16 +121,17 @@ def _wrong_version(version: int) -> WireError:
 def _pack(frame: Frame) -> WireTable:
     columns: dict[str, bytes] = {}
     words: dict[str, list[str]] = {}
-    for name, column in frame.columns.items():
+    for field in frame.table.columns:
+        name = field.name
+        if field.kind is Kind.TEXT:
+            texts = frame.words(name)
+            words[name], columns[name] = list(texts.words), texts.codes.astype("<u4").tobytes()
+            continue
+        column = frame.columns[name]
         if isinstance(column, Histograms):
             columns[f"{name}.length"] = np.diff(column.offsets).astype("<u2").tobytes()
             columns[f"{name}.bucket"] = column.bucket.astype("<i2").tobytes()
             columns[f"{name}.count"] = column.count.astype("<u4").tobytes()
-        elif column.dtype == np.object_:
-            distinct = list(dict.fromkeys(column.tolist()))
-            index = {word: at for at, word in enumerate(distinct)}
-            words[name] = distinct
-            columns[name] = np.array([index[word] for word in column], "<u4").tobytes()
         else:
             columns[name] = column.astype(column.dtype.newbyteorder("<")).tobytes()
     return WireTable(frame.rows, columns, words)
@@ -155,24 +157,24 @@ def _unpack(table: Table, packed: WireTable, older: bool) -> Frame:
         assert isinstance(times, np.ndarray)
         if times.min() <= 0 or times.max() >= 2**62:
             raise WireError("bad_value", f"table {table.name} has a {name} that is no time")
-    return Frame.of(table, columns, packed.rows) if later else Frame(table, columns, packed.rows)
+    if later:  # what they lack is filled in by what builds from arrays
+        return Frame.of(table, Columns(columns), packed.rows)
+    return Frame(table, Columns(columns), packed.rows)
 
 
 def _absent(field: Field, packed: WireTable) -> bool:
     return (f"{field.name}.length" if field.kind is Kind.HISTOGRAM else field.name) not in packed.columns
 
 
-def _column(table: Table, field: Field, packed: WireTable) -> Column:
+def _column(table: Table, field: Field, packed: WireTable) -> Column | Words:
     if field.kind is Kind.HISTOGRAM:
         return _histograms(table, field.name, packed)
     if field.kind is Kind.TEXT:
-        index = _numbers(table, packed, field.name, "<u4", packed.rows)
-        words = packed.words.get(field.name, [])
-        if index.max() >= len(words):
-            raise WireError("malformed", f"column {table.name}.{field.name} points past its words")
-        chosen: NDArray[np.object_] = np.array(words, np.object_)[index]
-        chosen.setflags(write=False)
-        return chosen
+        codes = _numbers(table, packed, field.name, "<u4", packed.rows).astype(np.uint32)
+        try:
+            return Words.checked(codes, packed.words.get(field.name, []))
+        except IndexError:
+            raise WireError("malformed", f"column {table.name}.{field.name} points past its words") from None
     if field.kind is Kind.COUNT:
         counts = _numbers(table, packed, field.name, "<i8", packed.rows)
         if counts.min() < 0:
