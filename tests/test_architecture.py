@@ -34,13 +34,14 @@ OUTSIDE = {
 
 PURE = [
     *(f"linkgauge/{name}.py" for name in ("plan", "packing", "own_tables", "rollup_tables", "window_table")),
-    *(f"linkgauge/{name}.py" for name in ("model", "schema", "frame", "histogram", "wire", "compute_id")),
+    *(f"linkgauge/{name}.py" for name in ("model", "schema", "frame", "words", "histogram", "wire", "compute_id")),
     "probes/stamp/*.py",
     *(f"probes/path/{name}.py" for name in ("book", "event", "extension", "fingerprint", "hops", "mtu")),
     *(f"probes/path/{name}.py" for name in ("rota", "row", "shift", "sizes", "sweep", "watch", "way")),
     "probes/delays.py",
     *(f"probes/icmp/{name}.py" for name in ("packet", "arrivals", "targets")),
-    *(f"probes/{name}.py" for name in ("certificate", "keyless", "noted")),
+    *(f"probes/{name}.py" for name in ("certificate", "keyless", "noted", "pace", "route")),
+    "linkgauge/answer.py",
     "probes/throughput/report.py",
     "probes/throughput/turns.py",
     "quality/*.py",
