@@ -1,12 +1,11 @@
 """The collector's HTTP interface.
 
-    POST /v1/batches   an agent's batch (its token); answered after the journal's commit
+    POST /v1/batches   an agent's batch (its token, or a peer's); answered after the journal's commit
     GET  /v1/plan      the plan of the agent whose token it is; ETag, 304
-    GET  /v1/links, /v1/links/{link}, /v1/agents, /v1/status, /v1/alerts
-    GET  /healthz, /metrics, /docs
+    GET  /v1/links, /v1/links/{link}, /v1/agents, /v1/status, /v1/alerts, /metrics, /docs   a reader's token
+    GET  /healthz      anybody; the reason why not healthy is told to readers only
 
-Every error is ``{"reason": word, "error": sentence}``. The read endpoints ask for no token in this version:
-listen on loopback (the default) or put a proxy with its own log-in in front.
+Every error is ``{"reason": word, "error": sentence}``. Who may ask for what: collector/access.py.
 """
 
 from __future__ import annotations
@@ -16,17 +15,18 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from collector.access import Access
 from collector.admission import Refusal
 from collector.intake import RETRY_S, Intake
 from collector.live import LiveState
 from collector.metrics import Metrics
+from collector.page import page
 from collector.plan_book import PlanBook
-from collector.tokens import Tokens
 from linkgauge.clock import Clock
 from linkgauge.errors import ConfigError
 
@@ -39,7 +39,7 @@ BUSIEST = 32
 class Parts:
     """What the interface shows. status: the JSON of /v1/status. fault: why not healthy, None when healthy."""
 
-    tokens: Tokens
+    access: Access
     book: PlanBook
     intake: Intake
     live: LiveState
@@ -52,12 +52,23 @@ class Parts:
 
 def create_app(parts: Parts) -> FastAPI:
     """The application; its handlers only hand on to the parts."""
-    app = FastAPI(title="linkgauge collector", version="1", description=__doc__)
+    app = FastAPI(
+        title="linkgauge collector",
+        version="1",
+        description=__doc__ or "",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.add_exception_handler(Refusal, _refused(parts))
     app.add_exception_handler(HTTPException, _http_error)
     _add_agent_routes(app, parts)
-    _add_read_routes(app, parts)
-    _add_own_routes(app, parts)
+    reading = APIRouter(dependencies=[Depends(_reader(parts.access))])
+    _add_read_routes(reading, parts)
+    _add_own_routes(reading, parts)
+    _add_pages(reading, app)
+    app.include_router(reading)
+    _add_health(app, parts)
     return app
 
 
@@ -67,7 +78,7 @@ def _add_agent_routes(app: FastAPI, parts: Parts) -> None:
     @app.post("/v1/batches", summary="Report a batch of windows")
     async def post_batch(request: Request) -> dict[str, bool]:
         nonlocal working
-        agent = _agent(parts.tokens, request)
+        agent = parts.access.bringer(_shown(request)).name
         if working >= BUSIEST:
             raise Refusal("busy", "the collector has too many batches in work; send it again", 503)
         working += 1
@@ -81,7 +92,7 @@ def _add_agent_routes(app: FastAPI, parts: Parts) -> None:
 
     @app.get("/v1/plan", summary="The plan of the agent whose token this is")
     def get_plan(request: Request) -> Response:
-        agent = _agent(parts.tokens, request)
+        agent = parts.access.agent(_shown(request))
         try:
             body, tag = parts.book.plan(agent)
         except ConfigError as err:
@@ -93,7 +104,7 @@ def _add_agent_routes(app: FastAPI, parts: Parts) -> None:
         return Response(body, media_type="application/json", headers=headers)
 
 
-def _add_read_routes(app: FastAPI, parts: Parts) -> None:
+def _add_read_routes(app: APIRouter, parts: Parts) -> None:
     @app.get("/v1/links", summary="Every expected link, its verdict and last numbers")
     def get_links(site: str = "", network: str = "", verdict: str = "") -> list[dict[str, Any]]:
         return [
@@ -120,27 +131,49 @@ def _add_read_routes(app: FastAPI, parts: Parts) -> None:
         return parts.alerts()
 
 
-def _add_own_routes(app: FastAPI, parts: Parts) -> None:
+def _add_own_routes(app: APIRouter, parts: Parts) -> None:
     @app.get("/v1/status", summary="Journal, sinks and counters of the collector")
     def get_status() -> dict[str, Any]:
         return parts.status()
-
-    @app.get("/healthz", summary="200 when the collector works, else 503 with the reason")
-    def get_health() -> Response:
-        fault = parts.fault()
-        return PlainTextResponse(fault or "ok", 503 if fault else 200)
 
     @app.get("/metrics", summary="The collector's own metrics, Prometheus text")
     def get_metrics() -> Response:
         return Response(parts.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _agent(tokens: Tokens, request: Request) -> str:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    agent = tokens.agent_of(token.strip()) if scheme.lower() == "bearer" else None
-    if agent is None:
-        raise Refusal("token", "no agent has this token; issue one with `linkgauge token` and give it", 401)
-    return agent
+def _add_pages(router: APIRouter, app: FastAPI) -> None:
+    @router.get("/openapi.json", summary="This interface, for programs")
+    def get_openapi() -> dict[str, Any]:
+        return app.openapi()
+
+    @router.get("/docs", summary="This interface, for people", response_class=HTMLResponse)
+    def get_docs() -> str:
+        return page(app.openapi())
+
+
+def _add_health(app: FastAPI, parts: Parts) -> None:
+    @app.get("/healthz", summary="200 when the collector works, else 503; the reason is told to readers")
+    def get_health(request: Request) -> Response:
+        fault = parts.fault()
+        if fault is None:
+            return PlainTextResponse("ok")
+        try:
+            parts.access.reader(_shown(request))
+        except Refusal:
+            fault = "the collector does not work as it should; a reader's token shows why"
+        return PlainTextResponse(fault, 503)
+
+
+def _reader(access: Access) -> Callable[[Request], None]:
+    def check(request: Request) -> None:
+        access.reader(_shown(request))
+
+    return check
+
+
+def _shown(request: Request) -> str:
+    """The header that tells who asks."""
+    return request.headers.get("Authorization", "")
 
 
 async def _body(request: Request, most: int) -> bytes:

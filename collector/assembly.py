@@ -12,6 +12,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from collector.access import Access
 from collector.api import Parts, create_app
 from collector.event_line import event_line
 from collector.intake import Intake
@@ -111,7 +112,8 @@ def build(
     )  # fmt: skip
     state = Standing(settings, book, tokens, journal, intake, metrics, pumps, judging, clock)
     state.watch()
-    parts = Parts(tokens, book, intake, live, clock, metrics, alerts, state.status, state.fault)
+    access = Access(tokens, settings.reads_are_open, lambda: book.inventory().nodes)
+    parts = Parts(access, book, intake, live, clock, metrics, alerts, state.status, state.fault)
     return Collector(settings, create_app(parts), journal, live, intake, metrics, pumps, judging)
 
 

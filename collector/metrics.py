@@ -9,8 +9,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector as Source
 
 REASONS = (
-    "token", "wrong_agent", "wrong_table", "malformed", "version", "bad_value", "too_large", "future",
-    "encoding", "truncated", "store", "busy",
+    "token", "scope", "unknown_agent", "rate", "busy", "slow", "too_large", "encoding", "malformed",
+    "truncated", "version", "bad_value", "wrong_agent", "wrong_table", "future", "store",
 )  # fmt: skip
 """Why a batch is refused; each has its counter from the start, so absent and zero differ."""
 LEFT_OUT = ("unknown_link", "too_old")

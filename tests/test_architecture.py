@@ -46,7 +46,7 @@ PURE = [
     "probes/throughput/turns.py",
     "quality/*.py",
     *(f"alerts/{name}.py" for name in ("rule", "evaluate", "grafana")),
-    *(f"collector/{name}.py" for name in ("plan", "admission")),
+    *(f"collector/{name}.py" for name in ("plan", "admission", "page")),
     "collector/sinks/line_protocol.py",
     *(f"collector/rollup/{name}.py" for name in ("merge", "merged")),
     *(f"lab/{name}.py" for name in ("topology", "delay_line")),

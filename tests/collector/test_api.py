@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -48,7 +49,10 @@ def test_status_metrics_health_alerts_and_docs(running: Running) -> None:
     assert 'linkgauge_collector_sink_backlog{sink="archive"}' in text
     assert (running.client.get("/healthz").status_code, running.client.get("/healthz").text) == (200, "ok")
     assert running.client.get("/v1/alerts").json() == []
-    assert running.client.get("/docs").status_code == 200
+    page = running.client.get("/docs")
+    assert page.status_code == 200
+    assert "POST /v1/batches" in page.text
+    assert "<script" not in page.text
     assert "/v1/batches" in running.client.get("/openapi.json").json()["paths"]
 
 
@@ -135,3 +139,50 @@ def test_a_full_journal_answers_507_and_recovers(running: Running) -> None:
     journal._db.execute("PRAGMA max_page_count=1000000")
     assert running.post(report(99)).status_code == 200
     assert running.client.get("/healthz").status_code == 200
+
+
+READS = (
+    "/v1/links",
+    "/v1/links/x",
+    "/v1/agents",
+    "/v1/alerts",
+    "/v1/status",
+    "/metrics",
+    "/docs",
+    "/openapi.json",
+)
+
+
+def test_reads_need_the_token_of_a_reader_where_they_are_not_open(tmp_path: Path) -> None:
+    with Running(tmp_path, "read_access: token\n") as running:
+        reader = {"Authorization": f"Bearer {issue(running.settings.tokens, 'wall', 'reader')}"}
+        agent = {"Authorization": f"Bearer {running.token}"}
+        for path in READS:
+            stranger = running.client.get(path)
+            assert (stranger.status_code, stranger.json()["reason"]) == (401, "token")
+            assert stranger.headers["WWW-Authenticate"] == "Bearer"
+            assert running.client.get(path, headers=agent).status_code == 403
+            assert running.client.get(path, headers=reader).status_code == (
+                404 if path.endswith("/x") else 200
+            )
+        assert running.client.get("/healthz").text == "ok"
+        running.collector.intake.fault = "the disk at /secret/place is full"
+        assert "/secret" not in running.client.get("/healthz").text
+        assert "/secret/place" in running.client.get("/healthz", headers=reader).text
+        assert running.client.get("/v1/plan", headers=reader).status_code == 403
+        assert running.post(report(1)).status_code == 200
+        assert running.post(report(2), token=reader["Authorization"].split()[1]).status_code == 403
+
+
+def test_a_token_is_rotated_without_a_gap_and_a_removed_node_is_told(running: Running) -> None:
+    old = running.token
+    new = issue(running.settings.tokens, "j1")
+    assert [running.post(report(n), token=t).status_code for n, t in ((1, old), (2, new), (3, old))] == [
+        200
+    ] * 3
+    newest = issue(running.settings.tokens, "j1", only=True)
+    assert [running.post(report(4), token=t).status_code for t in (old, new, newest)] == [401, 401, 200]
+    gone = issue(running.settings.tokens, "x1")
+    reply = running.post(report(1), token=gone)
+    assert (reply.status_code, reply.json()["reason"]) == (403, "unknown_agent")
+    assert "x1 is not in the inventory" in reply.json()["error"]

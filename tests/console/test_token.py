@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from collector.tokens import Tokens
+from collector.tokens import Holder, Tokens
 from console.main import app
 from linkgauge.errors import ConfigError
 
 
+def told(*words: str) -> Any:
+    result = CliRunner().invoke(app, ["token", *words, "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.output)
+
+
 def test_printed_and_valid(tmp_path: Path) -> None:
     tokens = tmp_path / "tokens.yaml"
-    result = CliRunner().invoke(app, ["token", "a1", "--tokens", str(tokens), "--json"])
-    assert result.exit_code == 0
-    token = json.loads(result.output)["token"]
-    assert Tokens.load(tokens).agent_of(token) == "a1"
+    token = told("a1", "--tokens", str(tokens))["token"]
+    assert Tokens.load(tokens).holder(token) == Holder("agent", "a1")
     assert token not in tokens.read_text()
 
 
@@ -31,23 +36,49 @@ def test_written_for_its_owner_only_and_not_printed(tmp_path: Path) -> None:
     assert result.exit_code == 0
     token = out.read_text().strip()
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
-    assert Tokens.load(tokens).agent_of(token) == "a1"
+    assert Tokens.load(tokens).holder(token) == Holder("agent", "a1")
     assert token not in result.output
 
 
-def test_a_new_token_ends_the_old_one(tmp_path: Path) -> None:
-    tokens = tmp_path / "tokens.yaml"
-    made = [
-        json.loads(CliRunner().invoke(app, ["token", "a1", "--tokens", str(tokens), "--json"]).output)[
-            "token"
-        ]
-        for _ in range(2)
+def test_a_new_token_leaves_one_old_token_valid_until_only_ends_it(tmp_path: Path) -> None:
+    at = ("--tokens", str(tmp_path / "tokens.yaml"))
+    made = [told("a1", *at)["token"] for _ in range(3)]
+    tokens = Tokens.load(tmp_path / "tokens.yaml")
+    assert [tokens.holder(token) is not None for token in made] == [False, True, True]
+    last = told("a1", "--only", *at)["token"]
+    assert [tokens.holder(token) is not None for token in (*made, last)] == [False, False, False, True]
+
+
+def test_readers_and_peers_are_listed_and_ended(tmp_path: Path) -> None:
+    at = ("--tokens", str(tmp_path / "tokens.yaml"))
+    reader, peer = told("--reader", "board", *at), told("--peer", "guiyang", *at)
+    told("a1", *at), told("a1", *at)
+    tokens = Tokens.load(tmp_path / "tokens.yaml")
+    assert tokens.holder(reader["token"]) == Holder("reader", "board")
+    assert tokens.holder(peer["token"]) == Holder("peer", "guiyang")
+    assert told("--list", *at)["holders"] == [
+        {"scope": "agent", "name": "a1", "tokens": 2},
+        {"scope": "reader", "name": "board", "tokens": 1},
+        {"scope": "peer", "name": "guiyang", "tokens": 1},
     ]
-    assert [Tokens.load(tokens).agent_of(token) for token in made] == [None, "a1"]
+    text = CliRunner().invoke(app, ["token", "--list", *at]).output
+    assert "agent   a1  2 tokens" in text
+    assert told("--reader", "board", "--end", *at) == {"reader": "board", "ended": True}
+    assert tokens.holder(reader["token"]) is None
 
 
-def test_a_name_that_no_node_can_have(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'A1' is no node name"):
-        CliRunner().invoke(
-            app, ["token", "A1", "--tokens", str(tmp_path / "tokens.yaml")], catch_exceptions=False
-        )
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["A1"], "'A1' is no node name"),
+        (["--reader", "A 1"], "'A 1' is no reader name"),
+        ([], "name one holder"),
+        (["a1", "--peer", "b"], "name one holder"),
+        (["a1", "--end"], "agent a1 has no token"),
+        (["--list"], "there is no such file"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence(tmp_path: Path, words: list[str], sentence: str) -> None:
+    at = ["--tokens", str(tmp_path / "tokens.yaml")]
+    with pytest.raises(ConfigError, match=sentence):
+        CliRunner().invoke(app, ["token", *words, *at], catch_exceptions=False)
