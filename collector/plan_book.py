@@ -1,25 +1,43 @@
-"""The inventory in force and the plans made of it; a changed file is taken up without a restart."""
+"""The inventory in force and the plans made of it; a changed file is taken up without a restart.
+
+A plan made of a changed file says when it is to take over: TAKE_OVER_S after the file was read. By then every
+agent that asks as often as it should has it, so both ends of a new link begin together, and nobody counts as
+lost what the far end did not expect yet.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from collector.plan import Timetable, etag, plan_for, timetable
-from collector.watched_file import WatchedFile
+from msgspec.structs import replace
+
+from collector.event_line import event_line
+from collector.plan import Planner, etag
+from linkgauge.clock import seconds
 from linkgauge.errors import ConfigError
 from linkgauge.inventory import Inventory, load
 from linkgauge.model import LinkSpec
 from linkgauge.plan import encode_plan
 
+TAKE_OVER_S = 50.0
+PATIENCE_S = 0.5
+"""How long the first who asks after a change waits for the new edition: a small file is read by then."""
+log = logging.getLogger(__name__)
+_Stamp = tuple[int, int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class _Edition:
-    inventory: Inventory
-    times: Timetable
+    planner: Planner
     specs: Sequence[LinkSpec]
     links: frozenset[str]
+    takes_over_ns: int
     plans: dict[str, tuple[bytes, str]] = field(default_factory=dict)
 
 
@@ -27,54 +45,92 @@ class PlanBook:
     """Reads the inventory again when its file changes; a faulty new file keeps the old one in force.
 
     So does one with another window_s, period_s or probing.stamp.timeout_s than at the start: the parts that
-    judge were built for those.
+    judge were built for those. A large file is read by a thread of its own while the former
+    edition is served.
 
     Raises ConfigError when the first reading fails. `failures` and `fault` tell of later ones. Thread safe.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._began: Inventory | None = None
-        self._file = WatchedFile(path, self._edition)
+    def __init__(
+        self, path: Path, wall_ns: Callable[[], int] = time.time_ns, patience_s: float = PATIENCE_S
+    ) -> None:
+        self._path, self._wall_ns, self._patience_s = path, wall_ns, patience_s
+        self._lock = threading.Lock()
+        self._reader: threading.Thread | None = None
+        self._stamp = _stamp(path)
+        self._edition = self._read(None)
+        self._began = self._edition.planner.inventory
+        self.failures = 0
+        """Versions of the file that could not be taken."""
+        self.fault: str | None = None
+        """Why the newest version of the file was not taken, None when it was."""
 
     def inventory(self) -> Inventory:
-        return self._file.value().inventory
+        return self._newest().planner.inventory
 
     def specs(self) -> Sequence[LinkSpec]:
         """Every link that is expected to be measured."""
-        return self._file.value().specs
+        return self._newest().specs
 
     def links(self) -> frozenset[str]:
         """Text forms of the expected links."""
-        return self._file.value().links
+        return self._newest().links
 
     def cycle_ns(self) -> int:
         """From a link's throughput test to its next, ns; 0 when there are none."""
-        return self._file.value().times.cycle_ns
+        return self._newest().planner.times.cycle_ns
 
     def plan(self, node: str) -> tuple[bytes, str]:
         """Encoded plan of a node and its entity tag; raises ConfigError for a node that is not there."""
-        edition = self._file.value()
+        edition = self._newest()
         if node not in edition.plans:
-            plan = plan_for(edition.inventory, node, edition.times)
-            edition.plans[node] = encode_plan(plan), etag(plan)
+            plan = edition.planner.plan(node)
+            tag = etag(encode_plan(plan))  # of what is to be done, not of when: it outlives a restart
+            edition.plans[node] = encode_plan(replace(plan, takes_over_ns=edition.takes_over_ns)), tag
         return edition.plans[node]
 
-    @property
-    def failures(self) -> int:
-        """Versions of the file that could not be taken."""
-        return self._file.failures
+    def _newest(self) -> _Edition:
+        """The newest edition that could be read; begins to read the file when it is another one."""
+        if _stamp(self._path) == self._stamp:
+            return self._edition
+        with self._lock:
+            stamp = _stamp(self._path)
+            if stamp == self._stamp or (self._reader is not None and self._reader.is_alive()):
+                return self._edition
+            self._stamp = stamp
+            reader = self._reader = threading.Thread(target=self._reread, name="inventory", daemon=True)
+            reader.start()
+        reader.join(self._patience_s)
+        return self._edition
 
-    @property
-    def fault(self) -> str | None:
-        """Why the newest version of the file was not taken, None when it was."""
-        return self._file.fault
+    def _reread(self) -> None:
+        try:
+            self._edition = self._read(self._began)
+        except ConfigError as err:
+            self.failures += 1
+            self.fault = str(err)
+            log.error(event_line("file_refused", file=self._path, error=err, kept="the former version"))
+        else:
+            self.fault = None
+            log.info(event_line("file_reread", file=self._path))
 
-    def _edition(self, path: Path) -> _Edition:
-        edition = _edition(path)
-        if self._began is None:
-            self._began = edition.inventory
-        _check_lengths(path, _lengths_s(self._began), _lengths_s(edition.inventory))
-        return edition
+    def _read(self, began: Inventory | None) -> _Edition:
+        inventory = load(self._path)
+        if began is not None:
+            _check_lengths(self._path, _lengths_s(began), _lengths_s(inventory))
+        specs = tuple(inventory.links.values())
+        links = frozenset(map(str, inventory.links))
+        planner = Planner(inventory)
+        return _Edition(planner, specs, links, self._wall_ns() + seconds(TAKE_OVER_S))
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    """Another one when the file is another one."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _lengths_s(inventory: Inventory) -> dict[str, float]:
@@ -91,9 +147,3 @@ def _check_lengths(path: Path, began: Mapping[str, float], found: Mapping[str, f
         if found[key] != old:
             change = f"{key} has changed from {old:g} to {found[key]:g}"
             raise ConfigError(f"{path}: {change}; restart the collector to use it")
-
-
-def _edition(path: Path) -> _Edition:
-    inventory = load(path)
-    specs = tuple(inventory.links.values())
-    return _Edition(inventory, timetable(inventory), specs, frozenset(str(spec.link) for spec in specs))

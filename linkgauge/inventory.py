@@ -7,17 +7,21 @@ The file is read by pydantic models that refuse unknown keys; `load` turns it in
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
+from linkgauge import mesh
 from linkgauge.compute_id import ComputeId
 from linkgauge.errors import ConfigError
+from linkgauge.inventory_faults import faults_of
+from linkgauge.link_tags import LinkTags
 from linkgauge.model import DEFAULT_TIERS, Link, LinkSpec, Network, NetworkKind, Node, Site, Tier
 from linkgauge.probing import Model, Probing
 from linkgauge.yaml_file import read_yaml
@@ -59,7 +63,10 @@ class NetworkEntry(Model):
     name: Name
     kind: Literal["backbone", "private", "exchange"]
     promised_bps: int = Field(0, ge=0)
-    mesh: Literal["full", "listed"] = "full"
+    mesh: Literal["full", "listed", "thinned"] = "full"
+    """Which pairs of nodes are links: all, those listed, or those of `linkgauge.mesh` and those listed."""
+    representatives: int = Field(2, ge=2, le=8)
+    """Nodes that stand for a site in each pair of sites, where the mesh is thinned."""
 
 
 class NodeEntry(Model):
@@ -92,7 +99,7 @@ class InventoryFile(Model):
 class Inventory:
     """The checked inventory. Mappings are by name, in file order.
 
-    window_s: length of a window; period_s: how long back a verdict looks.
+    window_s: length of a window; period_s: how long back a verdict looks. meshes: networks as in the file.
     """
 
     window_s: int
@@ -103,14 +110,16 @@ class Inventory:
     nodes: Mapping[str, Node]
     probing: Probing
     listed: Mapping[Link, LinkEntry]
-    full_mesh: frozenset[str]
+    meshes: Mapping[str, NetworkEntry]
 
     @cached_property
     def links(self) -> Mapping[Link, LinkSpec]:
         """Every link that is expected to be measured, ordered by network, src, dst as in the file."""
-        links = list(self._expected())
-        expected = set(links)
-        return {link: self._spec(link, link.reverse in expected) for link in links}
+        return {
+            link: self._spec(link, mirrored)
+            for network in self.networks
+            for link, mirrored in self._expected(network)
+        }
 
     @property
     def judged_class(self) -> str:
@@ -122,13 +131,32 @@ class Inventory:
         """The nodes on a network, in file order."""
         return [node for node in self.nodes.values() if network in node.addresses]
 
-    def _expected(self) -> Iterator[Link]:
-        for network in self.networks:
-            if network in self.full_mesh:
-                names = [node.name for node in self.members(network)]
-                yield from (Link(src, dst, network) for src, dst in permutations(names, 2))
-            else:
-                yield from (link for link in self.listed if link.network == network)
+    def _expected(self, network: str) -> Iterator[tuple[Link, bool]]:
+        """Links of a network, and whether the reverse is one as well."""
+        listed = [link for link in self.listed if link.network == network]
+        if self.meshes[network].mesh == "listed":
+            there = set(listed)
+            yield from ((link, link.reverse in there) for link in listed)
+            return
+        names = [node.name for node in self.members(network)]
+        number = {name: at for at, name in enumerate(names)}
+        pairs = self._pairs(network, number)
+        of_mesh = pairs[:, 0] * len(names) + pairs[:, 1]
+        asked = np.array([number[link.src] * len(names) + number[link.dst] for link in listed], np.int64)
+        wanted = np.unique(np.concatenate([of_mesh, asked]))
+        src, dst = np.divmod(wanted, len(names)) if len(names) else (wanted, wanted)
+        mirrored = np.isin(dst * len(names) + src, wanted)
+        for one, other, both in zip(src.tolist(), dst.tolist(), mirrored.tolist(), strict=True):
+            yield Link(names[one], names[other], network), both
+
+    def _pairs(self, network: str, number: Mapping[str, int]) -> NDArray[np.int64]:
+        """Ordered pairs of the mesh by the members' numbers."""
+        if self.meshes[network].mesh == "full":
+            return mesh.full(range(len(number)))
+        sites: dict[str, dict[str, int]] = {}
+        for name, at in number.items():
+            sites.setdefault(self.nodes[name].site, {})[name] = at
+        return mesh.thinned(network, sites, self.meshes[network].representatives)
 
     def _spec(self, link: Link, mirrored: bool) -> LinkSpec:
         entry = self.listed.get(link)
@@ -137,18 +165,7 @@ class Inventory:
         promised_bps = self.networks[link.network].promised_bps
         if entry and entry.promised_bps is not None:
             promised_bps = entry.promised_bps
-        tags = {
-            "link": str(link),
-            "src": link.src,
-            "dst": link.dst,
-            "src_site": src.name,
-            "dst_site": dst.name,
-            "src_region": src.region,
-            "dst_region": dst.region,
-            "network": link.network,
-            "tier": tier.name,
-        }
-        return LinkSpec(link, tier, promised_bps, mirrored, tags)
+        return LinkSpec(link, tier, promised_bps, mirrored, LinkTags(link, src, dst, tier))
 
 
 def default_tier(src: Site, dst: Site) -> str:
@@ -165,7 +182,7 @@ def load(path: Path) -> Inventory:
 
 def build(file: InventoryFile, name: str) -> Inventory:
     """Check what the file says across its parts; raises ConfigError whose sentences start with `name`."""
-    faults = list(_faults(file))
+    faults = list(faults_of(file))
     if faults:
         raise ConfigError(*(f"{name}: {fault}" for fault in faults))
     tiers = {key: Tier(key, t.delay_us, t.delay_quantile, t.loss_ratio) for key, t in file.tiers.items()}
@@ -178,7 +195,7 @@ def build(file: InventoryFile, name: str) -> Inventory:
         nodes={n.name: _node(n) for n in file.nodes},
         probing=file.probing,
         listed={Link.parse(entry.link): entry for entry in file.links},
-        full_mesh=frozenset(n.name for n in file.networks if n.mesh == "full"),
+        meshes={n.name: n for n in file.networks},
     )
 
 
@@ -186,81 +203,3 @@ def _node(entry: NodeEntry) -> Node:
     addresses = {network: str(address) for network, address in entry.addresses.items()}
     identifier = ComputeId.parse(entry.compute_id) if entry.compute_id else None
     return Node(entry.name, entry.site, addresses, identifier, entry.reflector)
-
-
-def _faults(file: InventoryFile) -> Iterator[str]:
-    classes = file.probing.stamp.classes
-    if len(set(classes)) < len(classes):
-        yield "probing.stamp.classes: a class stands twice; remove one"
-    for at, node in enumerate(file.nodes if file.probing.stamp.authenticated else ()):
-        if node.reflector == "twamp-light":
-            mend = "set probing.stamp.authenticated to false"
-            yield f"nodes[{at}].reflector: TWAMP-Light cannot be authenticated; {mend}"
-    if file.period_s < file.window_s:
-        yield f"period_s: {file.period_s} is shorter than one window of {file.window_s}; make it longer"
-    yield from _twice("sites", (s.name for s in file.sites), "site")
-    yield from _twice("networks", (n.name for n in file.networks), "network")
-    yield from _twice("nodes", (n.name for n in file.nodes), "node")
-    yield from _twice("links", (entry.link for entry in file.links), "link")
-    yield from _node_faults(file)
-    yield from _address_faults(file.nodes)
-    yield from _link_faults(file)
-
-
-def _twice(where: str, names: Iterable[str], noun: str) -> Iterator[str]:
-    first: dict[str, int] = {}
-    for at, name in enumerate(names):
-        if name in first:
-            yield f"{where}[{at}]: {noun} {name} is already at {where}[{first[name]}]; remove or rename one"
-        first.setdefault(name, at)
-
-
-def _node_faults(file: InventoryFile) -> Iterator[str]:
-    sites, networks = {s.name for s in file.sites}, {n.name for n in file.networks}
-    for at, node in enumerate(file.nodes):
-        if node.site not in sites:
-            yield f"nodes[{at}].site: {node.site} is not among sites; add it there or correct the name"
-        for network in node.addresses:
-            if network not in networks:
-                yield f"nodes[{at}].addresses.{network}: there is no such network; add it to networks"
-        if node.compute_id is not None:
-            try:
-                ComputeId.parse(node.compute_id)
-            except ConfigError as err:
-                yield f"nodes[{at}].compute_id: {err}"
-
-
-def _address_faults(nodes: Iterable[NodeEntry]) -> Iterator[str]:
-    owner: dict[str, str] = {}
-    for at, node in enumerate(nodes):
-        for network, address in node.addresses.items():
-            where = f"nodes[{at}].addresses.{network}"
-            if address.is_unspecified or address.is_multicast:
-                yield f"{where}: {address} is no host's address; give the address that the node has there"
-            if str(address) in owner:
-                yield f"{where}: {address} is already {owner[str(address)]}; each address may stand once"
-            owner.setdefault(str(address), f"that of node {node.name} on {network}")
-
-
-def _link_faults(file: InventoryFile) -> Iterator[str]:
-    networks = {n.name for n in file.networks}
-    on: dict[str, set[str]] = {}
-    for node in file.nodes:  # a name that stands twice is told once, elsewhere
-        on.setdefault(node.name, set()).update(node.addresses)
-    tiers = {**DEFAULT_TIERS, **file.tiers}
-    for at, entry in enumerate(file.links):
-        where = f"links[{at}]"
-        try:
-            link = Link.parse(entry.link)
-        except ConfigError as err:
-            yield f"{where}.link: {err}"
-            continue
-        if link.network not in networks:
-            yield f"{where}.link: there is no network {link.network}; add it to networks"
-        for name in (link.src, link.dst):
-            if name not in on:
-                yield f"{where}.link: there is no node {name}; add it to nodes"
-            elif link.network in networks and link.network not in on[name]:
-                yield f"{where}.link: node {name} is not on network {link.network}; give it an address there"
-        if entry.tier is not None and entry.tier not in tiers:
-            yield f"{where}.tier: there is no tier {entry.tier}; it may be one of {', '.join(tiers)}"

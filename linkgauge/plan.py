@@ -6,7 +6,8 @@ import msgspec
 
 from linkgauge.errors import WireError
 
-PLAN_VERSION = 2
+PLAN_VERSION = 3
+_READ = (2, 3)
 MAX_FLOWS = 256
 REFLECTORS = ("stateful", "stateless", "twamp-light")
 TRANSMIT_STAMPS = ("auto", "on", "off")
@@ -47,7 +48,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stamp_interval_ns: between two packets of one link and class, whatever the number of flows; flow k of a
     link leaves from a source port of its own. classes: DSCPs that STAMP is sent with, the first is the one
     that is judged. size_bytes: of the UDP payload, 0 = as small as it goes. transmit_stamps: "auto", "on",
-    "off". throughput_limit_bps: what the sender of a test keeps to, 0 = no limit.
+    "off". throughput_limit_bps: what the sender of a test keeps to, 0 = no limit. takes_over_ns: Unix time
+    from which the plan is to be in force where another one is, so that both ends of a link change together.
     """
 
     version: int
@@ -81,6 +83,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_interval_ns: int = 0
     tls_timeout_ns: int = 0
     tls_port: int = 0
+    takes_over_ns: int = 0
 
 
 def encode_plan(plan: Plan) -> bytes:
@@ -94,7 +97,7 @@ def decode_plan(body: bytes) -> Plan:
         plan = msgspec.json.decode(body, type=Plan)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
         raise WireError("malformed", f"plan cannot be read: {err}") from None
-    if plan.version != PLAN_VERSION:
+    if plan.version not in _READ:
         raise WireError("version", f"plan has version {plan.version}, this reads {PLAN_VERSION}; upgrade one")
     if plan.window_ns <= 0 or plan.stamp_interval_ns <= 0 or plan.stamp_timeout_ns <= 0:
         raise WireError("bad_value", "plan has a window, interval or timeout that is not above zero")

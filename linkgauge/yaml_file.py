@@ -11,12 +11,20 @@ from pydantic import BaseModel, ValidationError
 from linkgauge.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
+_DEEPEST = 64
+"""Levels of mappings and lists in a file of ours, with plenty to spare."""
 
 
-class _NoRepeat(yaml.SafeLoader):
+class _NoRepeat(yaml.CSafeLoader):
     """A key that stands twice in one mapping is a fault; YAML readers silently take the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
+        written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if len(set(written)) < len(written):
+            self._refuse_repeats(node)
+        return super().construct_mapping(node, deep)
+
+    def _refuse_repeats(self, node: yaml.MappingNode) -> None:
         seen: set[object] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
@@ -26,7 +34,6 @@ class _NoRepeat(yaml.SafeLoader):
                 )
             if isinstance(key, str):
                 seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 def read_yaml(path: Path, model: type[M]) -> M:
@@ -38,6 +45,7 @@ def read_yaml(path: Path, model: type[M]) -> M:
     except (OSError, UnicodeDecodeError) as err:
         raise ConfigError(f"{path}: cannot be read ({err}); it must be a readable UTF-8 text file") from None
     try:
+        _check_depth(path, text)
         data = yaml.load(text, Loader=_NoRepeat)
     except yaml.MarkedYAMLError as err:
         line = f"line {err.problem_mark.line + 1}: " if err.problem_mark else ""
@@ -48,6 +56,20 @@ def read_yaml(path: Path, model: type[M]) -> M:
         # what PyYAML's own constructors raise at a value such as 2024-13-45 or 0x_
         raise ConfigError(f"{path}: not valid YAML: a value cannot be read ({err}); quote it") from None
     return check(data if data is not None else {}, model, str(path))
+
+
+def _check_depth(path: Path, text: str) -> None:
+    """The reader in C calls itself for each level and would end the process where there are very many."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                raise ConfigError(
+                    f"{path}: not valid YAML: more than {_DEEPEST} levels; correct its brackets"
+                )
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def check(data: object, model: type[M], name: str) -> M:

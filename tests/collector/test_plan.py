@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.plan import COVERAGE, etag, flows_for, plan_for, timetable
+from collector.plan import COVERAGE, etag, flows_for, plan_for
 from collector.plan_book import PlanBook
+from collector.timetable import timetable
 from linkgauge.errors import ConfigError
 from linkgauge.inventory import Inventory, InventoryFile, build
-from linkgauge.plan import MAX_FLOWS, decode_plan
+from linkgauge.plan import MAX_FLOWS, decode_plan, encode_plan
 from tests.collector.world import INVENTORY, inventory, write_inventory
 
 S = 10**9
@@ -138,8 +139,8 @@ def test_a_node_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
 
 def test_the_tag_changes_with_the_plan(tmp_path: Path) -> None:
     found = inventory(tmp_path)
-    one, two = plan_for(found, "j1"), plan_for(found, "j2")
-    assert etag(one) == etag(plan_for(inventory(tmp_path), "j1"))
+    one, two = (encode_plan(plan_for(found, node)) for node in ("j1", "j2"))
+    assert etag(one) == etag(encode_plan(plan_for(inventory(tmp_path), "j1")))
     assert etag(one) != etag(two)
     assert etag(one)[0] == etag(one)[-1] == '"'
 
@@ -166,7 +167,7 @@ def test_a_broken_new_file_keeps_the_old_plan(tmp_path: Path, caplog: pytest.Log
     assert str(path) in book.fault
     assert sum("file_refused" in line.getMessage() for line in caplog.records) == 1
     write_inventory(tmp_path)
-    assert book.plan("j1") == before
+    assert book.plan("j1")[1] == before[1]
     assert book.fault is None
 
 

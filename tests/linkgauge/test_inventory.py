@@ -222,7 +222,7 @@ BAD: list[tuple[str, str, str, list[str]]] = [
         "not YAML",
         "version: 1\n",
         "version: [1\n",
-        ["line 2: not valid YAML: expected ',' or ']', but got ':'"],
+        ["line 2: not valid YAML: did not find expected ',' or ']'"],
     ),
 ]  # fmt: skip
 

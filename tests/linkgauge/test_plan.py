@@ -20,6 +20,7 @@ def test_plan_round_trip() -> None:
     body = encode_plan(PLAN)
     assert decode_plan(body) == PLAN
     assert encode_plan(decode_plan(body)) == body
+    assert decode_plan(body.replace(b'"version":%d' % PLAN_VERSION, b'"version":2')).agent == "j1"
     assert body.startswith(b'{"version":%d,"agent":"j1"' % PLAN_VERSION)
 
 

@@ -22,7 +22,7 @@ class Example(BaseModel):
 ODD_VALUES = [
     "2024-13-45", "0x_", "1" * 5000, "0x" + "f" * 5000, "!!int x", "!!float x", "!!timestamp x", "!!bool x",
     "!!python/object:os.system {}", "*nobody", "&a [*a]", "{[1]: 2}", "{{a: 1}: 2}", "[" * 3000,
-    '"\\ud800"', "\0", ".inf", "{a: 1, a: 1}",
+    "[" * 300_000, "\n" + "- " * 300_000, '"\\ud800"', "\0", ".inf", "{a: 1, a: 1}",
 ]  # fmt: skip
 
 
