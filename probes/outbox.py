@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from linkgauge.clock import Clock, SystemClock
 from linkgauge.errors import StoreError
-from probes.aside import move_aside
+from linkgauge.aside import move_aside
 from probes.outbox_file import open_file
 
 LEDGER_ROWS = 100_000

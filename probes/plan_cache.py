@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError
 from linkgauge.clock import Clock
 from linkgauge.errors import StoreError, WireError
 from linkgauge.plan import Plan, decode_plan, encode_plan
-from probes.aside import move_aside
+from linkgauge.aside import move_aside
 from probes.collector_client import CollectorClient, why, words_of
 from probes.notice import Notice
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from probes.aside import move_aside
+from linkgauge.aside import move_aside
 
 
 def test_all_parts_move_and_an_earlier_one_is_not_overwritten(tmp_path: Path) -> None:

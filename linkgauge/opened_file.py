@@ -1,0 +1,168 @@
+"""A SQLite file of ours while it is open: a connection that writes, one that reads, and where they lie."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+
+from linkgauge.wal import commits_after
+
+_BUSY_S = 5.0
+_LOG_BYTES = 64 * 1024 * 1024
+"""Size to which the log is cut when it begins again."""
+
+
+class Damage(sqlite3.DatabaseError):
+    """What the file holds was not written by us, or not as it is."""
+
+
+def code_of(err: BaseException) -> int:
+    """SQLite's extended result code, 0 for what is Python's own."""
+    return int(getattr(err, "sqlite_errorcode", 0) or 0)
+
+
+class OpenedFile:
+    """The file at `path`, made when it is missing, with all of `schema` in it, readable by its owner only.
+
+    look_through: read every page. Raises sqlite3.Error, Damage among them, and OSError where the file or its
+    folder cannot be made.
+    """
+
+    def __init__(self, path: Path, schema: str, look_through: bool) -> None:
+        self._path = path
+        _make_private(path)
+        self.writer = _connect(path)
+        try:
+            self._prepare(schema, look_through)
+            self.reader = _connect(path)
+            try:
+                self.reader.execute("PRAGMA query_only = ON")
+            except sqlite3.Error:
+                self.reader.close()
+                raise
+        except BaseException:
+            self.writer.close()
+            raise
+        self._places: tuple[tuple[int, int] | None, ...] = ()
+        self._log_octets = 0
+
+    def settle(self) -> None:
+        """All parts of the file are there now: remember where."""
+        self._places = tuple(_place(part) for part in self._parts)
+        self.note_size()
+
+    def note_size(self) -> None:
+        """Remember how long the log is."""
+        self._log_octets = _size(self._parts[1])
+
+    def in_place(self) -> bool:
+        """Whether all parts are where they were; raises Damage when the log was cut short."""
+        if tuple(_place(part) for part in self._parts) != self._places:
+            return False
+        if _size(self._parts[1]) < self._log_octets and not self.save_log():
+            raise Damage("its log was cut short")  # else it was begun again, and is sound
+        return True
+
+    def is_itself(self) -> bool:
+        """Whether the file itself is where it was, whatever became of the log."""
+        return _place(self._parts[0]) == self._places[0]
+
+    def log_left(self) -> bool:
+        """Whether a log lies beside where the file was."""
+        return any(part.exists() for part in self._parts[1:])
+
+    def save_log(self) -> bool:
+        """Bring what the log has into the file; False when that fails."""
+        try:
+            busy = self.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.Error:
+            return False
+        self.note_size()
+        return not busy
+
+    def unused(self) -> int:
+        """Octets in the file that hold nothing."""
+        query = "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size"
+        return int(self.writer.execute(query).fetchone()[0])
+
+    def close(self) -> None:
+        for db in (self.reader, self.writer):
+            with contextlib.suppress(sqlite3.Error):
+                db.close()
+
+    @property
+    def _parts(self) -> tuple[Path, ...]:
+        return self._path, Path(f"{self._path}-wal"), Path(f"{self._path}-shm")
+
+    def _prepare(self, schema: str, look_through: bool) -> None:
+        db = self.writer
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # takes up the log
+        if look_through:
+            frames = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
+            if commits_after(self._parts[1], max(frames, 0)) > 1:
+                raise Damage("its log is wrong in its middle")
+            fault = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if fault != "ok":
+                raise Damage(str(fault).replace("\n", " ")[:200])
+        db.executescript(f"BEGIN IMMEDIATE;{schema};COMMIT")
+        missing = _columns(schema) - _columns_of(db)
+        if missing:
+            raise Damage(f"it has no column {'.'.join(sorted(missing)[0])}")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+
+
+def _columns(schema: str) -> set[tuple[str, str]]:
+    model = sqlite3.connect(":memory:")
+    try:
+        model.executescript(schema)
+        return _columns_of(model)
+    finally:
+        model.close()
+
+
+def _columns_of(db: sqlite3.Connection) -> set[tuple[str, str]]:
+    query = (
+        "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c "
+        "WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%'"
+    )
+    return {(str(table), str(column)) for table, column in db.execute(query)}
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _size(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return os.stat(path).st_size
+    return 0
+
+
+def _make_private(path: Path) -> None:
+    """Make the file before SQLite does, for its owner only: -wal and -shm get the file's mode."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        for part in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+            with contextlib.suppress(OSError):  # SQLite says why the file cannot be used
+                if part.is_file():
+                    part.chmod(0o600)
+        return
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,245 @@
+"""One SQLite file of ours: durable, private, looked after. Outbox, journal and book are kept in such files.
+
+What is promised, for what `transact` was told to do, once it has returned:
+
+- A process that is killed at any instruction, or that crashes: all of it is there, and nothing of what had
+  not returned is there by half (write-ahead log; a commit is one piece).
+- Power loss: the same, as far as fsync keeps its word: the log is synced before `transact` returns
+  (synchronous=FULL), and the folder when the file is made. A disk that says "written" too early can lose the
+  newest commits; never the order of them, and never a half of one.
+- A full or read-only disk, a lock held by another process: StoreError, nothing of it is kept, what was there
+  stays.
+- Damage: found at open (every page is looked through, the log's commits are counted) and in mid-run (SQLite
+  finds a page or the log wrong; the file was deleted or replaced). The damaged file is moved aside and kept,
+  said once, counted in `damaged`, and a new one begun, on which the work is done again. What was in the old
+  one is not in the new one.
+
+Not promised: damage that leaves a page well formed is not seen here (bodies carry a checksum of their own,
+linkgauge.packing); commits at the end of a log that somebody cuts off while no process has the file open are
+gone unsaid, for that looks like a crash in mid-commit.
+
+Files are made with mode 0600. Reads run beside a write and never hold it up. Several processes may use a
+file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from linkgauge.aside import move_aside
+from linkgauge.clock import Clock, SystemClock
+from linkgauge.errors import StoreError
+from linkgauge.opened_file import Damage as Damage
+from linkgauge.opened_file import OpenedFile, code_of
+
+ENDINGS = ("", "-wal", "-shm")
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_DAMAGED_EXTENDED = (
+    sqlite3.SQLITE_IOERR_SHORT_READ,
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE,
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
+    sqlite3.SQLITE_CONSTRAINT_ROWID,
+)
+"""A log cut short; keys that we never give twice."""
+_HARMLESS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+"""The connection goes on as before."""
+_ELSEWHERE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM)
+"""The disk's faults: the file is opened again, but need not be looked through again."""
+_MENDS = {
+    sqlite3.SQLITE_FULL: "make room on its disk",
+    sqlite3.SQLITE_READONLY: "let its owner write the file and its folder",
+    sqlite3.SQLITE_CANTOPEN: "let its owner write the file and its folder",
+    sqlite3.SQLITE_PERM: "let its owner write the file and its folder",
+    sqlite3.SQLITE_BUSY: "another process holds it; end that one",
+    sqlite3.SQLITE_IOERR: "look at its disk",
+}
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+
+def checked(row: object, kind: type[T]) -> T:
+    """A row (or value) of the file as `kind`; what does not fit was not written by us: raises Damage."""
+    try:
+        return msgspec.convert(row, kind)
+    except msgspec.ValidationError as err:
+        raise Damage(str(err)) from None
+
+
+class SqliteFile:
+    """The file at `path`, opened when first used; `what` names it in sentences ("the outbox").
+
+    schema: statements that may be run on a file that has it all. keep_free_bytes: see check_space. begin:
+    called in a transaction after each opening, to prepare the file and to learn what it holds. For many
+    threads. Work may be done a second time, on a new file. Methods raise StoreError naming file and mend.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        schema: str,
+        what: str,
+        clock: Clock | None = None,
+        keep_free_bytes: int = 0,
+        begin: Callable[[sqlite3.Connection], None] = lambda db: None,
+    ) -> None:
+        self.path, self.keep_free_bytes = path, keep_free_bytes
+        self.damaged = 0
+        """Times the file was found damaged or gone, and a new one begun."""
+        self._schema, self._what, self._begin = schema, what, begin
+        self._clock = clock or SystemClock()
+        self._writing, self._reading = threading.RLock(), threading.Lock()
+        self._opened: OpenedFile | None = None
+        self._sound = False  # looked through since this process began, and no doubt since
+        self._closed = False
+
+    def transact(self, work: Work[T]) -> T:
+        """Do `work` in one transaction, on disk when this returns; nothing of it stays when it raises."""
+        with self._writing:
+            return self._use("BEGIN IMMEDIATE", work)
+
+    def read(self, work: Work[T]) -> T:
+        """Do `work`, which only reads, on what is committed; a write that runs is not waited for."""
+        with self._reading:
+            if self._opened is not None:
+                with contextlib.suppress(sqlite3.Error, MemoryError):
+                    return _within(self._opened.reader, "BEGIN", work)
+        with self._writing:
+            return self._use("BEGIN", work)
+
+    def check_space(self, need_octets: int) -> None:
+        """Raise StoreError when less than need_octets + keep_free_bytes are free in the file and on its disk.
+
+        For use in work.
+        """
+        with self._writing:
+            try:
+                disk = os.statvfs(self.path.parent)
+            except OSError as err:
+                raise StoreError(f"{self.path}: its disk cannot be asked ({err.strerror}); mend it") from None
+            free = disk.f_bavail * disk.f_frsize + (self._opened.unused() if self._opened else 0)
+        if free < need_octets + self.keep_free_bytes:
+            raise StoreError(
+                f"{self.path}: the disk has {free >> 20} MB left, {self.keep_free_bytes >> 20} MB are kept "
+                "free; make room on its disk"
+            )
+
+    def close(self) -> None:
+        """Close the file for good."""
+        with self._writing:
+            self._closed = True
+            self._release()
+
+    def _use(self, begin: str, work: Work[T]) -> T:
+        try:
+            return self._attempt(begin, work)
+        except (sqlite3.Error, MemoryError) as err:
+            self._settle(err)
+        try:
+            return self._attempt(begin, work)
+        except (sqlite3.Error, MemoryError) as err:
+            raise self._unusable(err) from None
+
+    def _attempt(self, begin: str, work: Work[T]) -> T:
+        if self._closed:
+            raise StoreError(f"{self.path}: {self._what} is closed")
+        if self._opened is not None and not self._opened.in_place():
+            self._lost_place(self._opened)
+        if self._opened is None:
+            self._open()
+        assert self._opened is not None
+        try:
+            return _within(self._opened.writer, begin, work)
+        finally:
+            self._opened.note_size()
+
+    def _open(self) -> None:
+        try:
+            opened = OpenedFile(self.path, self._schema, look_through=not self._sound)
+        except OSError as err:
+            raise StoreError(
+                f"{self.path}: {self._what} cannot be made ({err.strerror}); name another data_dir"
+            ) from None
+        try:
+            _within(opened.writer, "BEGIN IMMEDIATE", self._begin)
+            opened.settle()
+        except BaseException:
+            opened.close()
+            raise
+        self._sound = True
+        with self._reading:
+            self._opened = opened
+
+    def _lost_place(self, opened: OpenedFile) -> None:
+        """Another file, or none, is where ours was; or only its log is gone, of which we still have all."""
+        if opened.is_itself() and opened.save_log():
+            _log.warning("%s: its log was deleted while in use; nothing of it is lost", self.path)
+            self._release()
+            return
+        self._release()
+        self.damaged += 1
+        kept = self._rename(("-wal", "-shm")) if opened.log_left() else None
+        _log.error(
+            "%s: %s was deleted or replaced while in use%s; a new one begins unless another lies there",
+            self.path, self._what, f", its log is kept as {kept}" if kept else "",
+        )  # fmt: skip
+        self._sound = False
+
+    def _settle(self, err: sqlite3.Error | MemoryError) -> None:
+        """Begin a new file when this one is damaged; else raise."""
+        if not _is_damage(err):
+            raise self._unusable(err) from None
+        self._release()
+        self.damaged += 1
+        kept = self._rename(ENDINGS)
+        self._sound = False
+        _log.error("%s: %s is damaged (%s); kept as %s, a new one begins", self.path, self._what, err, kept)
+
+    def _rename(self, endings: tuple[str, ...]) -> Path:
+        try:
+            return move_aside(self.path, self._clock.now().wall_ns, endings)
+        except OSError as failed:
+            raise StoreError(
+                f"{self.path}: is damaged and cannot be moved aside ({failed.strerror}); move it"
+            ) from None
+
+    def _unusable(self, err: sqlite3.Error | MemoryError) -> StoreError:
+        code = code_of(err) & 0xFF
+        if code not in _HARMLESS:
+            self._release()
+            self._sound = self._sound and code in _ELSEWHERE
+        mend = _MENDS.get(code, "look at its disk and its owner")
+        return StoreError(f"{self.path}: {self._what} cannot be used ({err or 'out of memory'}); {mend}")
+
+    def _release(self) -> None:
+        with self._reading:
+            opened, self._opened = self._opened, None
+            if opened is not None:
+                opened.close()
+
+
+def _is_damage(err: sqlite3.Error | MemoryError) -> bool:
+    if isinstance(err, Damage) or code_of(err) in _DAMAGED_EXTENDED:
+        return True
+    return code_of(err) & 0xFF in _DAMAGED or "decode to UTF-8" in str(err)
+
+
+def _within(db: sqlite3.Connection, begin: str, work: Work[T]) -> T:
+    db.execute(begin)
+    try:
+        done = work(db)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    return done
