@@ -18,8 +18,8 @@ _GZIP_BITS = 16 + zlib.MAX_WBITS
 
 
 def pack(body: bytes) -> bytes:
-    """An encoded batch, compressed."""
-    return zstandard.ZstdCompressor(level=LEVEL).compress(body)
+    """An encoded batch, compressed, with a checksum that goes with it from the outbox to the stores."""
+    return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(body)
 
 
 def unpack(data: bytes, most: int) -> bytes:
@@ -68,3 +68,10 @@ def _bounded(body: bytes, most: int) -> bytes:
 
 def _too_large(most: int) -> WireError:
     return WireError("too_large", f"the batch unpacks to more than {most} octets")
+
+
+def encoding_of(data: bytes) -> str:
+    """What Content-Encoding a body has (RFC 9110 section 8.4.1): zstd, gzip or identity."""
+    if data.startswith(ZSTD):
+        return "zstd"
+    return "gzip" if data.startswith(GZIP) else "identity"

@@ -42,6 +42,12 @@ def test_cut_at_any_octet(data: bytes) -> None:
         assert reason(data[:length]) in ("malformed", "truncated")
 
 
+def test_an_octet_that_was_flipped_is_found() -> None:
+    data = pack(BODY)
+    for at in range(6, len(data)):  # before: how it is packed, and how large it is
+        assert reason(data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]) in ("malformed", "too_large")
+
+
 @pytest.mark.parametrize("data", [pack(BODY), gzip.compress(BODY), BODY], ids=["zstd", "gzip", "plain"])
 def test_one_octet_too_many(data: bytes) -> None:
     assert reason(data, len(BODY) - 1) == "too_large"
