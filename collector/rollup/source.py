@@ -1,0 +1,106 @@
+"""Rows of a slot out of the archive, in pieces that fit into memory.
+
+The archive is read for some links and a part of the slot at a time. A key holds link and start, so each
+piece has every key of its own once, in the copy that counts, and no key is in two pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import duckdb
+
+from collector.rollup.slot import HOUR_NS, SHORT_NS, Slot, Touch
+from collector.sinks.archive_reader import ArchiveReader
+from linkgauge.clock import NS_PER_S
+from linkgauge.errors import StoreError
+from linkgauge.frame import Frame
+from linkgauge.schema import WINDOW, WINDOW_5M
+from linkgauge.table import Table
+
+MOST_LINKS = 4_000
+"""Links that are made at once; there is a merged row or more of each in memory."""
+MOST_ROWS = 20_000
+"""Rows of the archive that are in memory at once, about: a link's rows lie even over a slot."""
+_AGENT = "split_part(link, '>', 1)"
+
+
+class ArchiveSource:
+    """See above; for one thread. Methods raise StoreError when the archive cannot be read."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._reader = root, ArchiveReader(root)
+        self._db = duckdb.connect(config={"threads": 1})
+
+    def pieces(self, slot: Slot, agents: Collection[str]) -> Iterator[Iterator[Frame]]:
+        """For each set of links of these agents: the rows of the slot's source, in pieces."""
+        rows = self._links(slot.source, slot.start_ns, slot.end_ns, agents)
+        links = sorted(rows)
+        for first in range(0, len(links), MOST_LINKS):
+            chosen = links[first : first + MOST_LINKS]
+            yield self._read(slot, chosen, sum(rows[link] for link in chosen))
+
+    def touches(
+        self, from_ns: int, to_ns: int, agents: Collection[str] | None = None
+    ) -> Iterator[Sequence[Touch]]:
+        """Every slot with rows in [from_ns, to_ns), by agent, as if its rows had just come; a day at once.
+
+        Five minutes by WINDOW, hours by WINDOW_5M: what has no such rows any more is left as it was made.
+        """
+        for table, length_ns in ((WINDOW, SHORT_NS), (WINDOW_5M, HOUR_NS)):
+            first_ns = from_ns - from_ns % HOUR_NS
+            for start_ns in range(first_ns, to_ns, 24 * HOUR_NS):
+                end_ns = min(start_ns + 24 * HOUR_NS, to_ns)
+                yield self._touched(table, length_ns, max(start_ns, from_ns), end_ns, agents)
+
+    def close(self) -> None:
+        self._db.close()
+        self._reader.close()
+
+    def _read(self, slot: Slot, links: Sequence[str], rows: int) -> Iterator[Frame]:
+        parts = max(1, -(-rows // MOST_ROWS))
+        bounds = [slot.start_ns + slot.length_ns * part // parts for part in range(parts + 1)]
+        for from_ns, to_ns in pairwise(bounds):
+            yield self._reader.read(slot.source, from_ns, to_ns, links)
+
+    def _links(self, table: Table, from_ns: int, to_ns: int, agents: Collection[str]) -> dict[str, int]:
+        """Rows by link of these agents, second copies included."""
+        select = f"link, count(*) AS rows FROM {{}} AND {_AGENT} IN (SELECT unnest(?::VARCHAR[]))"
+        found = self._ask(table, f"{select} GROUP BY link", from_ns, to_ns, sorted(agents))
+        return {str(link): int(str(rows)) for link, rows in found}
+
+    def _touched(
+        self, table: Table, length_ns: int, from_ns: int, to_ns: int, agents: Collection[str] | None
+    ) -> list[Touch]:
+        select = f"DISTINCT start_ns - start_ns % {length_ns}, {_AGENT} FROM {{}}"
+        if agents is None:
+            found = self._ask(table, select, from_ns, to_ns)
+        else:
+            select += f" AND {_AGENT} IN (SELECT unnest(?::VARCHAR[]))"
+            found = self._ask(table, select, from_ns, to_ns, sorted(agents))
+        return [Touch(Slot(int(str(start)), length_ns), str(agent), 0) for start, agent in found]
+
+    def _ask(
+        self, table: Table, select: str, from_ns: int, to_ns: int, *values: object
+    ) -> list[tuple[object, ...]]:
+        """Answer of SELECT `select`, whose {} is the table's rows in [from_ns, to_ns)."""
+        if not any(self._root.glob(f"{table.name}/date=*/network=*/[0-9a-f]*.parquet")):
+            return []
+        pattern = str(self._root / table.name / "date=*" / "network=*" / "[0-9a-f]*.parquet")
+        rows = (
+            "read_parquet(?, hive_partitioning=true, hive_types={'date': VARCHAR}, union_by_name=true)"
+            " WHERE start_ns >= ? AND start_ns < ? AND date BETWEEN ? AND ?"
+        )
+        given = [pattern, from_ns, to_ns, _date(from_ns), _date(to_ns), *values]
+        try:
+            return self._db.execute(f"SELECT {select.format(rows)}", given).fetchall()
+        except duckdb.Error as err:
+            words = str(err).splitlines()[0][:300]
+            raise StoreError(f"{self._root}: the archive cannot be read ({words}); mend it") from None
+
+
+def _date(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns // NS_PER_S, UTC).strftime("%Y-%m-%d")
