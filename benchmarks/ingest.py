@@ -1,12 +1,11 @@
 """How fast the collector takes windows in: one JSON object on standard output.
 
-Batches of 1 000 rows with delay histograms go through the intake (gzip, check, journal, live state), then the
+Batches of 1 000 rows with delay histograms go through the intake (zstd, check, journal, live state), then the
 archive's pump; line protocol is measured apart. Rates are per CPU-second of this process.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
 import logging
 import resource
@@ -31,6 +30,7 @@ from linkgauge.clock import NS_PER_S, SystemClock, window_start
 from linkgauge.frame import Frame, Histograms
 from linkgauge.histogram import Histogram
 from linkgauge.inventory import Inventory, InventoryFile, build
+from linkgauge.packing import pack
 from linkgauge.schema import WINDOW
 from linkgauge.table import Kind
 from linkgauge.wire import Batch, encode
@@ -47,7 +47,7 @@ def main() -> None:
     now_ns = window_start(SystemClock().now().wall_ns, WINDOW_NS)
     frames = [_windows(links, now_ns - (BATCHES - at) * WINDOW_NS) for at in range(BATCHES)]
     bodies = [
-        gzip.compress(encode(Batch("h0", "boot", at + 1, now_ns, {"window": frame})), 1)
+        pack(encode(Batch("h0", "boot", at + 1, now_ns, {"window": frame})))
         for at, frame in enumerate(frames)
     ]
     with tempfile.TemporaryDirectory() as folder:
@@ -65,7 +65,7 @@ def _pipeline(folder: Path, inventory: Inventory, bodies: list[bytes]) -> dict[s
     live = LiveState(lambda: inventory)
     expected = frozenset(str(link) for link in inventory.links)
     intake = Intake(journal, lambda: expected, clock, metrics, [live.take])
-    accepted, accepted_wall = _timed(lambda: [intake.accept("h0", "gzip", body) for body in bodies])
+    accepted, accepted_wall = _timed(lambda: [intake.accept("h0", "zstd", body) for body in bodies])
     tags = link_tags(lambda: inventory)
     archive = Archive(folder / "archive", journal.identity, 0, tags)
     pump = Pump(archive, journal, DeadLetters(folder / "dead"), clock, metrics, trim=journal.trim)

@@ -34,7 +34,8 @@ OUTSIDE = {
 
 PURE = [
     *(f"linkgauge/{name}.py" for name in ("plan", "packing", "own_tables", "rollup_tables", "window_table")),
-    *(f"linkgauge/{name}.py" for name in ("model", "schema", "frame", "words", "histogram", "wire", "compute_id")),
+    *(f"linkgauge/{name}.py" for name in ("model", "schema", "frame", "histogram", "wire", "compute_id")),
+    "linkgauge/words.py",
     "probes/stamp/*.py",
     *(f"probes/path/{name}.py" for name in ("book", "event", "extension", "fingerprint", "hops", "mtu")),
     *(f"probes/path/{name}.py" for name in ("rota", "row", "shift", "sizes", "sweep", "watch", "way")),
