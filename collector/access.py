@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 
 from collector.admission import Refusal
+from collector.allowance import Rate
 from collector.tokens import Holder, Scope, Tokens
 
 _MAY: dict[Scope, str] = {
@@ -24,28 +25,48 @@ _MAY: dict[Scope, str] = {
 
 
 class Access:
-    """See above. nodes: names in the inventory in force."""
+    """See above. nodes: names in the inventory in force. rate: how often each agent may ask.
 
-    def __init__(self, tokens: Tokens, reads_are_open: bool, nodes: Callable[[], Container[str]]) -> None:
-        self._tokens, self._reads_are_open, self._nodes = tokens, reads_are_open, nodes
+    A peer sends for all its agents, one batch after the other: no rate binds it. Nor does one bind readers.
+    """
+
+    def __init__(
+        self, tokens: Tokens, reads_are_open: bool, nodes: Callable[[], Container[str]], rate: Rate
+    ) -> None:
+        self._tokens, self._reads_are_open = tokens, reads_are_open
+        self._nodes, self._rate = nodes, rate
+
+    @property
+    def stale(self) -> bool:
+        """The token file is another one than was read: `refresh` reads it, which may take a moment."""
+        return self._tokens.stale
+
+    def refresh(self) -> None:
+        self._tokens.refresh()
 
     def bringer(self, authorization: str) -> Holder:
-        """The agent or peer that may bring batches; raises Refusal 401, 403."""
+        """The agent or peer that may bring batches; raises Refusal 401, 403, 429."""
         holder = self._holder(authorization, "agent", "peer")
-        if holder.scope == "agent" and holder.name not in self._nodes():
-            raise _gone(holder.name, 403)
+        if holder.scope == "agent":
+            self._check(holder.name, 403)
         return holder
 
     def agent(self, authorization: str) -> str:
-        """The node whose token it is; raises Refusal 401, 403, and 404 when the inventory has it no more."""
+        """The node whose token it is; raises Refusal 401, 403, 429, or 404: not in the inventory."""
         holder = self._holder(authorization, "agent")
-        if holder.name not in self._nodes():
-            raise _gone(holder.name, 404)
+        self._check(holder.name, 404)
         return holder.name
 
     def reader(self, authorization: str) -> Holder | None:
         """Who reads, None where anybody may; raises Refusal 401, 403."""
         return None if self._reads_are_open else self._holder(authorization, "reader")
+
+    def _check(self, node: str, status: int) -> None:
+        if node not in self._nodes():
+            raise Refusal(
+                "unknown_agent", f"{node} is not in the inventory; add it there, or stop its agent", status
+            )
+        self._rate.take(node)
 
     def _holder(self, authorization: str, *scopes: Scope) -> Holder:
         scheme, _, token = authorization.partition(" ")
@@ -66,12 +87,6 @@ class Access:
                 403,
             )
         return holder
-
-
-def _gone(node: str, status: int) -> Refusal:
-    return Refusal(
-        "unknown_agent", f"{node} is not in the inventory; add it there, or stop its agent", status
-    )
 
 
 def _one_of(scopes: tuple[Scope, ...]) -> str:

@@ -10,7 +10,10 @@ Every error is ``{"reason": word, "error": sentence}``. Who may ask for what: co
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -22,22 +25,34 @@ from starlette.exceptions import HTTPException
 
 from collector.access import Access
 from collector.admission import Refusal
+from collector.allowance import Later, Workload, jittered_s
+from collector.body import expected_octets, read_body
+from collector.event_line import event_line
 from collector.intake import RETRY_S, Intake
 from collector.live import LiveState
 from collector.metrics import Metrics
 from collector.page import page
 from collector.plan_book import PlanBook
+from collector.timed import Timed
 from linkgauge.clock import Clock
 from linkgauge.errors import ConfigError
 
+log = logging.getLogger(__name__)
 PLAN_MAX_AGE_S = 30
-BUSIEST = 32
-"""Batches in work at once; more are asked to come again, which bounds the memory."""
+THREADS = 16
+"""Batches that are decoded and journalled at once: those that wait for the same commit share it."""
+_BODIES = 8
+"""Largest bodies that may be in memory at once; of the usual size there is room for many more."""
+_NEW, _DUPLICATE = b'{"duplicate":false}', b'{"duplicate":true}'
+_TOLD_ELSEWHERE = ("store", "busy", "unknown_link")
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the interface shows. status: the JSON of /v1/status. fault: why not healthy, None when healthy."""
+    """What the interface shows. status: the JSON of /v1/status. fault: why not healthy, None when healthy.
+
+    body_timeout_s: how long a body may take to come.
+    """
 
     access: Access
     book: PlanBook
@@ -48,6 +63,7 @@ class Parts:
     alerts: Callable[[], list[dict[str, Any]]]
     status: Callable[[], dict[str, Any]]
     fault: Callable[[], str | None]
+    body_timeout_s: float = 30
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -62,6 +78,8 @@ def create_app(parts: Parts) -> FastAPI:
     )
     app.add_exception_handler(Refusal, _refused(parts))
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected(parts))
+    app.add_middleware(Timed, metrics=parts.metrics)
     _add_agent_routes(app, parts)
     reading = APIRouter(dependencies=[Depends(_reader(parts.access))])
     _add_read_routes(reading, parts)
@@ -73,22 +91,25 @@ def create_app(parts: Parts) -> FastAPI:
 
 
 def _add_agent_routes(app: FastAPI, parts: Parts) -> None:
-    working = 0
+    intake = parts.intake
+    work = Workload(_BODIES * intake.max_body_bytes)
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="intake")
 
     @app.post("/v1/batches", summary="Report a batch of windows")
-    async def post_batch(request: Request) -> dict[str, bool]:
-        nonlocal working
-        agent = parts.access.bringer(_shown(request)).name
-        if working >= BUSIEST:
-            raise Refusal("busy", "the collector has too many batches in work; send it again", 503)
-        working += 1
-        try:
-            body = await _body(request, parts.intake.max_body_bytes)
+    async def post_batch(request: Request) -> Response:
+        """Nothing of the body is read before the token is known, nothing parsed before all of it came."""
+        if parts.access.stale:
+            await run_in_threadpool(parts.access.refresh)
+        holder = request.state.holder = parts.access.bringer(_shown(request))
+        most = intake.max_body_bytes
+        with work.room(str(holder), expected_octets(request, most)):
+            body = await read_body(request, most, parts.body_timeout_s)
             encoding = request.headers.get("Content-Encoding", "").strip().lower()
-            duplicate = await run_in_threadpool(parts.intake.accept, agent, encoding, body)
-        finally:
-            working -= 1
-        return {"duplicate": duplicate}
+            accepting = asyncio.get_running_loop().run_in_executor(
+                pool, intake.accept, holder.name, encoding, body
+            )
+            duplicate = await accepting
+        return Response(_DUPLICATE if duplicate else _NEW, media_type="application/json")
 
     @app.get("/v1/plan", summary="The plan of the agent whose token this is")
     def get_plan(request: Request) -> Response:
@@ -176,28 +197,34 @@ def _shown(request: Request) -> str:
     return request.headers.get("Authorization", "")
 
 
-async def _body(request: Request, most: int) -> bytes:
-    """The body as it came, never more than `most` octets of it in memory."""
-    told = request.headers.get("Content-Length", "0")
-    if told.isdigit() and int(told) > most:
-        raise Refusal("too_large", f"the body has {told} octets, at most {most} are taken", 413)
-    parts = bytearray()
-    async for part in request.stream():
-        parts += part
-        if len(parts) > most:
-            raise Refusal("too_large", f"the body has more than {most} octets", 413)
-    return bytes(parts)
-
-
 def _refused(parts: Parts) -> Callable[[Request, Exception], Response]:
     def answer(request: Request, err: Exception) -> Response:
         assert isinstance(err, Refusal)
         if request.url.path == "/v1/batches":
             parts.metrics.refused(err.reason)
-        headers = {"Retry-After": str(RETRY_S)} if err.status in (503, 507) else {}
+        if err.reason not in _TOLD_ELSEWHERE:
+            who = getattr(request.state, "holder", None) or (request.client and request.client.host)
+            log.warning(
+                event_line("refused", reason=err.reason, who=who, path=request.url.path[:80], error=err)
+            )
+        headers = {}
+        if isinstance(err, Later):
+            headers["Retry-After"] = str(err.retry_after_s)
+        elif err.status in (503, 507):
+            headers["Retry-After"] = str(jittered_s(RETRY_S))
         if err.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
+        if err.status == 408:
+            headers["Connection"] = "close"
         return JSONResponse({"reason": err.reason, "error": str(err)}, err.status, headers)
+
+    return answer
+
+
+def _unexpected(parts: Parts) -> Callable[[Request, Exception], Response]:
+    def answer(_request: Request, _err: Exception) -> Response:
+        parts.metrics.fault("api")  # the server logs the traceback
+        return JSONResponse({"reason": "fault", "error": "the collector failed; its log tells why"}, 500)
 
     return answer
 

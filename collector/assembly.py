@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from collector.access import Access
+from collector.allowance import Rate
 from collector.api import Parts, create_app
 from collector.event_line import event_line
 from collector.intake import Intake
@@ -112,8 +113,12 @@ def build(
     )  # fmt: skip
     state = Standing(settings, book, tokens, journal, intake, metrics, pumps, judging, clock)
     state.watch()
-    access = Access(tokens, settings.reads_are_open, lambda: book.inventory().nodes)
-    parts = Parts(access, book, intake, live, clock, metrics, alerts, state.status, state.fault)
+    rate = Rate(settings.limits.requests_per_s, settings.limits.burst, clock)
+    access = Access(tokens, settings.reads_are_open, lambda: book.inventory().nodes, rate)
+    parts = Parts(
+        access, book, intake, live, clock, metrics, alerts, state.status, state.fault,
+        settings.limits.body_timeout_s,
+    )  # fmt: skip
     return Collector(settings, create_app(parts), journal, live, intake, metrics, pumps, judging)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector as Source
 
@@ -13,6 +13,7 @@ REASONS = (
     "truncated", "version", "bad_value", "wrong_agent", "wrong_table", "future", "store",
 )  # fmt: skip
 """Why a batch is refused; each has its counter from the start, so absent and zero differ."""
+_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 LEFT_OUT = ("unknown_link", "too_old")
 WINDOWS = ("judged", "again", "missed", "failed")
 """again: once more, because rows came late."""
@@ -33,11 +34,24 @@ class Metrics:
             "windows", "Windows judged, judged again, missed, or failed to judge.", "outcome"
         )
         self._faults = self._counter("faults", "Unexpected faults, by the part they hit.", "part")
+        self._requests = self._counter("requests", "Requests, by path and status.", "path", "status")
+        self._request_s = Histogram(
+            "linkgauge_collector_request_seconds",
+            "Time from a request's head to the end of its answer.",
+            ("path",),
+            registry=self.registry,
+            buckets=_BUCKETS_S,
+        )
         for counter, words in (
             (self._refused, REASONS), (self._left_out, LEFT_OUT), (self._windows, WINDOWS),
         ):  # fmt: skip
             for word in words:
                 counter.labels(word)
+
+    def requested(self, path: str, status: int, took_s: float) -> None:
+        """A request was answered, or its client went away."""
+        self._requests.labels(path, str(status)).inc()
+        self._request_s.labels(path).observe(took_s)
 
     def accepted(self, rows: int) -> None:
         self._accepted.inc()

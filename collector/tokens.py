@@ -49,6 +49,9 @@ class Holder:
     scope: Scope
     name: str
 
+    def __str__(self) -> str:
+        return f"{self.scope}:{self.name}"
+
 
 Hashes = Mapping[Holder, tuple[str, ...]]
 
@@ -70,6 +73,15 @@ class Tokens:
         What is compared is the hash of the guess, so the time taken tells nothing of how much of it is right.
         """
         return self._file.value().get(hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest())
+
+    @property
+    def stale(self) -> bool:
+        """The file is another one than was read."""
+        return self._file.stale
+
+    def refresh(self) -> None:
+        """Read it now when it is stale."""
+        self._file.value()
 
     @property
     def fault(self) -> str | None:

@@ -42,6 +42,11 @@ class WatchedFile(Generic[T]):
                 self._reread()
             return self._value
 
+    @property
+    def stale(self) -> bool:
+        """The next `value` reads the file, and whoever calls it waits so long."""
+        return self._stamp_now() != self._stamp
+
     def _reread(self) -> None:
         try:
             self._value = self._read(self._path)

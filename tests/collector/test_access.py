@@ -8,7 +8,9 @@ import pytest
 
 from collector.access import Access
 from collector.admission import Refusal
+from collector.allowance import Rate
 from collector.tokens import Holder, Tokens, issue
+from tests.collector.world import StillClock
 
 
 class World:
@@ -20,8 +22,9 @@ class World:
             f"Bearer {issue(path, 'p', 'peer')}",
         )
         self.tokens = Tokens.load(path)
-        self.shut = Access(self.tokens, False, lambda: {"j1"})
-        self.open = Access(self.tokens, True, lambda: {"j1"})
+        rate = Rate(0.001, 5, StillClock())
+        self.shut = Access(self.tokens, False, lambda: {"j1"}, rate)
+        self.open = Access(self.tokens, True, lambda: {"j1"}, rate)
 
 
 @pytest.fixture
@@ -78,3 +81,15 @@ def test_a_node_that_left_the_inventory_is_told_so(world: World) -> None:
     status, reason, sentence = refusal(world.shut.agent, world.gone)
     assert (status, reason) == (404, "unknown_agent")
     assert sentence == "x1 is not in the inventory; add it there, or stop its agent"
+
+
+def test_an_agent_that_asks_too_often_is_told_when_to_come_again_and_a_peer_is_not_bound(
+    world: World,
+) -> None:
+    for _ in range(5):
+        world.shut.bringer(world.agent)
+    assert refusal(world.shut.bringer, world.agent)[:2] == (429, "rate")
+    assert refusal(world.shut.agent, world.agent)[:2] == (429, "rate")
+    for _ in range(20):
+        world.shut.bringer(world.peer)
+        world.shut.reader(world.reader)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -85,7 +86,7 @@ def test_refusals_over_http(running: Running, caplog: pytest.LogCaptureFixture) 
 
 
 def test_too_much_at_once_is_asked_to_come_again(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collector.api.BUSIEST", 0)
+    monkeypatch.setattr("collector.allowance.AT_ONCE", 0)
     reply = running.post(report(1))
     assert (reply.status_code, reply.json()["reason"]) == (503, "busy")
     assert int(reply.headers["Retry-After"]) > 0
@@ -186,3 +187,34 @@ def test_a_token_is_rotated_without_a_gap_and_a_removed_node_is_told(running: Ru
     reply = running.post(report(1), token=gone)
     assert (reply.status_code, reply.json()["reason"]) == (403, "unknown_agent")
     assert "x1 is not in the inventory" in reply.json()["error"]
+
+
+def test_a_token_is_checked_before_the_body_and_a_slow_body_ends(tmp_path: Path) -> None:
+    with Running(tmp_path, "limits: {body_timeout_s: 0.3, requests_per_s: 0.01, burst: 3}\n") as running:
+        head = "POST /v1/batches HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+        with socket.create_connection(running.socket.getsockname(), 10) as stranger:
+            stranger.sendall(f"{head}\r\n".encode())  # and never a body
+            assert stranger.recv(4096).startswith(b"HTTP/1.1 401")
+        with socket.create_connection(running.socket.getsockname(), 10) as slow:
+            slow.sendall(f"{head}Authorization: Bearer {running.token}\r\n\r\nabc".encode())
+            reply = b"".join(iter(lambda: slow.recv(4096), b""))
+        assert reply.startswith(b"HTTP/1.1 408")
+        assert b"3 octets came" in reply
+        with socket.create_connection(running.socket.getsockname(), 10) as gone:
+            gone.sendall(f"{head}Authorization: Bearer {running.token}\r\n\r\nabc".encode())
+        counters = running.collector.metrics.values
+        until(lambda: counters()["batches_refused_total:truncated"] == 1)
+        assert counters()["batches_refused_total:slow"] == 1
+        assert running.post(report(1)).status_code == 200
+        reply_429 = running.post(report(2))
+        assert (reply_429.status_code, reply_429.json()["reason"]) == (429, "rate")
+        assert int(reply_429.headers["Retry-After"]) >= 100
+        assert counters()["requests_total:batches:408"] == counters()["requests_total:batches:429"] == 1
+        assert counters()["request_seconds_count:batches"] == 5
+
+
+def test_a_fault_of_ours_is_an_answer_and_counted(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running.collector.live, "agents", lambda _now_ns: 1 / 0)
+    reply = running.client.get("/v1/agents")
+    assert (reply.status_code, reply.json()["reason"]) == (500, "fault")
+    assert running.collector.metrics.values()["faults_total:api"] == 1

@@ -1,0 +1,88 @@
+"""What may be asked in a second and at once."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.allowance import AT_ONCE, EACH_AT_ONCE, SPREAD_S, Later, Rate, Workload, jittered_s
+from linkgauge.clock import NS_PER_S, Instant
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.mono_ns = 0
+
+    def now(self) -> Instant:
+        return Instant(self.mono_ns, 0)
+
+
+def takes(rate: Rate, name: str) -> bool:
+    try:
+        rate.take(name)
+    except Later:
+        return False
+    return True
+
+
+def test_a_burst_passes_and_then_the_rate_for_each_name() -> None:
+    clock = Clock()
+    rate = Rate(2, 5, clock)
+    assert [takes(rate, "a") for _ in range(7)] == [True] * 5 + [False] * 2
+    assert takes(rate, "b")
+    with pytest.raises(Later, match="a asks more than 2 times a second") as caught:
+        rate.take("a")
+    assert (caught.value.status, caught.value.reason) == (429, "rate")
+    clock.mono_ns += NS_PER_S
+    assert [takes(rate, "a") for _ in range(3)] == [True, True, False]
+    clock.mono_ns += 3600 * NS_PER_S
+    assert [takes(rate, "a") for _ in range(6)] == [True] * 5 + [False]
+
+
+@given(st.lists(st.integers(0, NS_PER_S), max_size=200))
+def test_never_more_than_burst_and_rate_allow(steps_ns: list[int]) -> None:
+    clock = Clock()
+    rate = Rate(3, 4, clock)
+    taken = 0
+    for step_ns in steps_ns:
+        clock.mono_ns += step_ns
+        taken += takes(rate, "a")
+        assert taken <= 4 + 3 * clock.mono_ns / NS_PER_S + 1e-6
+
+
+def test_those_turned_away_come_again_at_different_times() -> None:
+    waits = {jittered_s(2.5) for _ in range(300)}
+    assert min(waits) >= 3
+    assert max(waits) <= 3 + SPREAD_S
+    assert len(waits) > 3
+
+
+def test_batches_in_work_are_bounded_for_each_and_for_all() -> None:
+    work = Workload(1000)
+    with ExitStack() as held:
+        for _ in range(EACH_AT_ONCE):
+            held.enter_context(work.room("a", 1))
+        with pytest.raises(Later) as caught, work.room("a", 1):
+            pass
+        assert caught.value.status == 429
+        for at in range(AT_ONCE - EACH_AT_ONCE):
+            held.enter_context(work.room(f"n{at}", 1))
+        with pytest.raises(Later) as caught, work.room("b", 1):
+            pass
+        assert (caught.value.status, caught.value.reason) == (503, "busy")
+        assert caught.value.retry_after_s >= 1
+    assert work.batches == 0
+    with work.room("b", 1):
+        assert work.batches == 1
+
+
+def test_their_octets_are_bounded_and_one_always_finds_room() -> None:
+    work = Workload(1000)
+    with work.room("a", 5000), pytest.raises(Later), work.room("b", 1):
+        pass
+    with work.room("a", 600), work.room("b", 400), pytest.raises(Later), work.room("c", 1):
+        pass
+    assert work.batches == 0
