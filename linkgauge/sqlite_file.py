@@ -62,6 +62,8 @@ _MENDS = {
     sqlite3.SQLITE_BUSY: "another process holds it; end that one",
     sqlite3.SQLITE_IOERR: "look at its disk",
 }
+_FAULTS = (sqlite3.Error, MemoryError, UnicodeDecodeError)
+"""Damage shows itself as these: also a length that no memory holds, and words of SQLite that are no text."""
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -111,7 +113,7 @@ class SqliteFile:
         """Do `work`, which only reads, on what is committed; a write that runs is not waited for."""
         with self._reading:
             if self._opened is not None:
-                with contextlib.suppress(sqlite3.Error, MemoryError):
+                with contextlib.suppress(*_FAULTS):
                     return _within(self._opened.reader, "BEGIN", work)
         with self._writing:
             return self._use("BEGIN", work)
@@ -142,11 +144,11 @@ class SqliteFile:
     def _use(self, begin: str, work: Work[T]) -> T:
         try:
             return self._attempt(begin, work)
-        except (sqlite3.Error, MemoryError) as err:
+        except _FAULTS as err:
             self._settle(err)
         try:
             return self._attempt(begin, work)
-        except (sqlite3.Error, MemoryError) as err:
+        except _FAULTS as err:
             raise self._unusable(err) from None
 
     def _attempt(self, begin: str, work: Work[T]) -> T:
@@ -194,7 +196,7 @@ class SqliteFile:
         )  # fmt: skip
         self._sound = False
 
-    def _settle(self, err: sqlite3.Error | MemoryError) -> None:
+    def _settle(self, err: Exception) -> None:
         """Begin a new file when this one is damaged; else raise."""
         if not _is_damage(err):
             raise self._unusable(err) from None
@@ -212,7 +214,7 @@ class SqliteFile:
                 f"{self.path}: is damaged and cannot be moved aside ({failed.strerror}); move it"
             ) from None
 
-    def _unusable(self, err: sqlite3.Error | MemoryError) -> StoreError:
+    def _unusable(self, err: Exception) -> StoreError:
         code = code_of(err) & 0xFF
         if code not in _HARMLESS:
             self._release()
@@ -227,8 +229,8 @@ class SqliteFile:
                 opened.close()
 
 
-def _is_damage(err: sqlite3.Error | MemoryError) -> bool:
-    if isinstance(err, Damage) or code_of(err) in _DAMAGED_EXTENDED:
+def _is_damage(err: Exception) -> bool:
+    if isinstance(err, Damage | UnicodeDecodeError) or code_of(err) in _DAMAGED_EXTENDED:
         return True
     return code_of(err) & 0xFF in _DAMAGED or "decode to UTF-8" in str(err)
 

@@ -1,56 +1,44 @@
 """What waits for the collector: batches in one SQLite file, deleted only after the acknowledgement.
 
-A batch gets its number and is stored in one transaction, on disk when `put` returns. Every batch keeps one
-row, the ledger, without its body once it is acknowledged: it says what became of each number, so that the
-stores can be compared with what was produced. When full, the oldest waiting batches are dropped, counted.
-A full or read-only disk raises StoreError and is counted; a damaged file is moved aside and a new one begun.
+A batch gets its number and is stored in one transaction, on disk when `put` returns (linkgauge.sqlite_file
+says what that promises). Every batch keeps one row, the ledger, without its body once it is acknowledged: it
+says what became of each number, so that the stores can be compared with what was produced. Bounded by octets
+and by age: the oldest waiting batches are dropped, counted. Bodies are packed (linkgauge.packing). A full or
+read-only disk raises StoreError and is counted; a damaged file is moved aside and a new one begun: what
+waited in it counts as dropped when that was known, and no number is given twice.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
 import sqlite3
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import IntEnum
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from linkgauge.clock import Clock, SystemClock
 from linkgauge.errors import StoreError
-from linkgauge.aside import move_aside
-from probes.outbox_file import open_file
+from linkgauge.packing import ZSTD, pack
+from linkgauge.sqlite_file import SqliteFile, checked
+from probes import outbox_file as tables
+from probes.outbox_file import State as State
+from probes.outbox_file import Totals, Whole
 
-LEDGER_ROWS = 100_000
-"""Ledger rows kept besides those that wait: a batch each 10 s is 11 days."""
-DEAD_LETTERS = 100
-"""Rejected batches whose bodies are kept."""
 KEEP_FREE_BYTES = 16 * 1024 * 1024
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_log = logging.getLogger(__name__)
-T = TypeVar("T")
-
-
-class State(IntEnum):
-    """What became of a batch. WAITING's total counts all that were ever put."""
-
-    WAITING = 0
-    ACKNOWLEDGED = 1
-    DROPPED = 2
-    REJECTED = 3
+_COLUMNS = "seq, boot, number, created_ns, body, rows"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A batch."""
+    """A batch; body: packed; rows: of all its tables."""
 
+    seq: int
     boot: str
     number: int
     created_ns: int
     body: bytes
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +46,25 @@ class Counts:
     """What waits now (oldest_ns: when the oldest was created), and totals since the file was begun.
 
     unstored: batches lost because they could not be written, and so have no number; they move to `dropped`
-    when the file can be written again.
+    when the file can be written again. damaged: times a file was found damaged since this process began.
     """
 
     waiting: int = 0
-    waiting_bytes: int = 0
+    waiting_octets: int = 0
     oldest_ns: int | None = None
     produced: int = 0
     acknowledged: int = 0
     dropped: int = 0
     rejected: int = 0
     unstored: int = 0
+    damaged: int = 0
 
 
 class Outbox:
     """The outbox file at `path`; safe to use from several threads; opened when first needed.
 
     max_bytes: bodies that may wait. max_age_ns: how old a waiting batch may be. keep_free_bytes: nothing is
-    written when the disk has less than this left.
+    written when the disk has less than this left. Methods raise StoreError.
     """
 
     def __init__(
@@ -87,183 +76,150 @@ class Outbox:
         clock: Clock | None = None,
     ) -> None:
         self.path = path
-        self._max_bytes, self._max_age_ns, self._keep_free_bytes = max_bytes, max_age_ns, keep_free_bytes
+        self._max_bytes, self._max_age_ns = max_bytes, max_age_ns
         self._clock = clock or SystemClock()
-        self._lock = threading.RLock()
-        self._open: sqlite3.Connection | None = None
-        self._unstored = 0
+        self._file = SqliteFile(path, tables.SCHEMA, "the outbox", self._clock, keep_free_bytes, self._begin)
+        self._putting = threading.Lock()
+        self._unstored = self._seen_damaged = 0
         self._numbered: dict[str, int] = {}
-        self._known = Counts()
+        self._totals: Totals | None = None
+        self._known: tuple[Totals, int | None] = (Totals(), None)
 
     def put(self, boot: str, encode: Callable[[int], bytes], rows: int, created_ns: int) -> int:
         """Number and store a batch; returns the number, from 1 in each boot, when it is on disk.
 
         encode: called with the number, gives the body. Raises StoreError; the batch is then lost and counted.
         """
-        with self._lock:
+        with self._putting:
             try:
-                number = self._transact(lambda db: self._insert(db, boot, encode, rows, created_ns))
+                number = self._number(boot) + 1
+                body = pack(encode(number))
+                self._change(lambda db: self._insert(db, boot, number, created_ns, rows, body))
             except StoreError:
                 self._unstored += 1
                 raise
             self._unstored, self._numbered = 0, {boot: number}
             return number
 
-    def oldest(self) -> Row | None:
-        """The batch that waits longest; it stays. Raises StoreError."""
-        query = "SELECT boot, number, created_ns, body FROM batch WHERE state = 0 ORDER BY seq LIMIT 1"
-        found = self._transact(lambda db: db.execute(query).fetchone())
-        return Row(*found) if found else None
+    def waiting(
+        self,
+        limit: int,
+        from_ns: int | None = None,
+        before_ns: int | None = None,
+        skip: Collection[int] = frozenset(),
+    ) -> list[Row]:
+        """At most `limit` batches that wait, those created first before others; they stay.
 
-    def done(self, boot: str, number: int) -> None:
-        """The collector has it: delete the body. Raises StoreError."""
-        self._transact(lambda db: _settle(db, boot, number, State.ACKNOWLEDGED, None))
+        from_ns, before_ns: created since the one and before the other. skip: seqs that are not wanted.
+        """
+        self._expire()
+        query = (
+            "SELECT seq FROM batch WHERE state = 0 AND created_ns >= ? AND created_ns < ? "
+            "ORDER BY created_ns, seq"
+        )
+        span = (from_ns or 0, 1 << 62 if before_ns is None else before_ns)
 
-    def reject(self, boot: str, number: int, sentence: str) -> None:
-        """The collector will never take it: keep it as a dead letter with its words. Raises StoreError."""
+        def look(db: sqlite3.Connection) -> list[Row]:
+            chosen: list[int] = []
+            for (seq,) in db.execute(query, span):
+                if len(chosen) >= limit:
+                    break
+                if seq not in skip:
+                    chosen.append(seq)
+            return [_row(db.execute(f"SELECT {_COLUMNS} FROM batch WHERE seq = ?", (seq,))) for seq in chosen]
+
+        return self._file.read(look)
+
+    def done(self, seqs: Iterable[int]) -> None:
+        """The collector has them: delete their bodies, in one transaction."""
+        chosen = tuple(seqs)
+        self._change(lambda db: tables.settle(db, chosen, State.ACKNOWLEDGED))
+
+    def reject(self, seq: int, sentence: str) -> None:
+        """The collector will never take it: keep it as a dead letter with its words."""
 
         def bury(db: sqlite3.Connection) -> None:
-            _settle(db, boot, number, State.REJECTED, sentence)
-            db.execute(
-                "UPDATE batch SET body = NULL WHERE state = 3 AND body NOT NULL AND seq NOT IN "
-                "(SELECT seq FROM batch WHERE state = 3 ORDER BY seq DESC LIMIT ?)",
-                (DEAD_LETTERS,),
-            )
+            tables.settle(db, (seq,), State.REJECTED, sentence)
+            tables.forget_letters(db)
 
-        self._transact(bury)
+        self._change(bury)
 
     def dead_letters(self) -> list[tuple[Row, str]]:
         """Rejected batches that are still kept, oldest first, with the collector's words."""
-        query = (
-            "SELECT boot, number, created_ns, body, sentence FROM batch "
-            "WHERE state = 3 AND body NOT NULL ORDER BY seq"
-        )
-        return [(Row(*row[:4]), row[4]) for row in self._transact(lambda db: db.execute(query).fetchall())]
+        query = f"SELECT {_COLUMNS}, sentence FROM batch WHERE state = 3 AND body NOT NULL ORDER BY seq"
+
+        def look(db: sqlite3.Connection) -> list[tuple[Row, str]]:
+            return [(_made(row[:-1]), checked(row[-1] or "", str)) for row in db.execute(query)]
+
+        return self._file.read(look)
 
     def ledger(self) -> list[tuple[str, int, int, State]]:
-        """(boot, number, rows, state) of every batch still in the ledger, oldest first; raises StoreError."""
+        """(boot, number, rows, state) of every batch still in the ledger, oldest first."""
         query = "SELECT boot, number, rows, state FROM batch ORDER BY seq"
-        rows = self._transact(lambda db: db.execute(query).fetchall())
-        return [(boot, number, count, State(state)) for boot, number, count, state in rows]
+        rows = self._file.read(lambda db: db.execute(query).fetchall())
+        return [checked(row, tuple[str, int, int, State]) for row in rows]
 
     def counts(self) -> Counts:
         """Counters; the last known ones while the file cannot be read, which put and done tell."""
-        with self._lock:
-            with contextlib.suppress(StoreError):
-                self._known = self._transact(_counts)
-            return replace(self._known, unstored=self._unstored)
+        with contextlib.suppress(StoreError):
+            self._known = self._file.read(lambda db: (tables.totals(db), tables.oldest_ns(db)))
+        known, oldest_ns = self._known
+        return Counts(
+            known.waiting, known.waiting_octets, oldest_ns, known.produced, known.acknowledged,
+            known.dropped, known.rejected, self._unstored, self._file.damaged,
+        )  # fmt: skip
 
     def close(self) -> None:
-        """Close the file; a later call opens it again."""
-        with self._lock:
-            if self._open is not None:
-                self._open.close()
-                self._open = None
+        """Close the file for good."""
+        self._file.close()
+
+    def _begin(self, db: sqlite3.Connection) -> None:
+        carried = self._totals if self._file.damaged > self._seen_damaged else None
+        self._seen_damaged = self._file.damaged
+        tables.begin(db, carried)
+        self._totals = tables.totals(db)
+
+    def _number(self, boot: str) -> int:
+        """The last number given in `boot`: also when a file begun anew knows nothing of it."""
+        if boot in self._numbered:
+            return self._numbered[boot]
+        return self._file.read(lambda db: tables.last_number(db, boot))
 
     def _insert(
-        self, db: sqlite3.Connection, boot: str, encode: Callable[[int], bytes], rows: int, created_ns: int
-    ) -> int:
-        found = db.execute("SELECT number FROM boot WHERE boot = ?", (boot,)).fetchone()
-        # a file begun anew in mid-run must not give a number twice: the collector would take it for a copy
-        number = max(found[0] if found else 0, self._numbered.get(boot, 0)) + 1
-        body = encode(number)
-        self._check_space(db, len(body))
-        db.execute("INSERT OR REPLACE INTO boot VALUES (?, ?)", (boot, number))
-        db.execute(
-            "INSERT INTO batch (boot, number, created_ns, rows, state, size, body) "
-            "VALUES (?, ?, ?, ?, 0, ?, ?)",
-            (boot, number, created_ns, rows, len(body), body),
-        )
-        _add(db, State.WAITING, 1)
-        _add(db, State.DROPPED, self._unstored)
-        self._trim(db)
-        return number
+        self, db: sqlite3.Connection, boot: str, number: int, created_ns: int, rows: int, body: bytes
+    ) -> None:
+        self._file.check_space(len(body))
+        tables.drop_older(db, self._horizon_ns)
+        tables.insert(db, boot, number, created_ns, rows, body)
+        tables.add(db, State.DROPPED, self._unstored)
+        tables.drop_oldest(db, self._max_bytes)
+        tables.forget(db)
 
-    def _check_space(self, db: sqlite3.Connection, need: int) -> None:
-        try:
-            disk = os.statvfs(self.path.parent)
-        except OSError as err:
-            raise sqlite3.OperationalError(str(err)) from None
-        inside = db.execute("SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size")
-        free = disk.f_bavail * disk.f_frsize + int(inside.fetchone()[0])
-        if free < need + self._keep_free_bytes:
-            raise StoreError(
-                f"{self.path}: the disk has {free >> 20} MB left, {self._keep_free_bytes >> 20} MB are kept "
-                "free; make room, batches are lost until then"
-            )
+    @property
+    def _horizon_ns(self) -> int:
+        return self._clock.now().wall_ns - self._max_age_ns
 
-    def _trim(self, db: sqlite3.Connection) -> None:
-        now_ns = self._clock.now().wall_ns
-        waiting = db.execute(
-            "SELECT seq, size, created_ns FROM batch WHERE state = 0 ORDER BY seq"
-        ).fetchall()
-        total, dropped = sum(size for _, size, _ in waiting), []
-        for seq, size, created_ns in waiting[:-1]:  # what came last stays, however large
-            if total <= self._max_bytes and created_ns >= now_ns - self._max_age_ns:
-                break
-            dropped.append((int(State.DROPPED), seq))
-            total -= size
-        db.executemany("UPDATE batch SET state = ?, body = NULL WHERE seq = ?", dropped)
-        _add(db, State.DROPPED, len(dropped))
-        last = db.execute("SELECT max(seq) FROM batch").fetchone()[0]
-        db.execute("DELETE FROM batch WHERE state != 0 AND seq <= ?", (last - LEDGER_ROWS,))
-        db.execute("DELETE FROM boot WHERE NOT EXISTS (SELECT 1 FROM batch WHERE batch.boot = boot.boot)")
+    def _expire(self) -> None:
+        """Hold the bound on age also when nothing is put."""
+        oldest_ns = self._file.read(tables.oldest_ns)
+        if oldest_ns is not None and oldest_ns < self._horizon_ns:
+            self._change(lambda db: tables.drop_older(db, self._horizon_ns))
 
-    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in one transaction; a damaged file is moved aside and replaced."""
-        with self._lock:
-            try:
-                return self._attempt(work)
-            except sqlite3.DatabaseError as err:
-                if (getattr(err, "sqlite_errorcode", 0) & 0xFF) not in _DAMAGED:
-                    raise self._unusable(err) from None
-                self._move_aside(err)
-            try:
-                return self._attempt(work)
-            except sqlite3.DatabaseError as err:
-                raise self._unusable(err) from None
+    def _change(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """Do `work`, and remember the totals, in case this file is lost."""
 
-    def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        if self._open is None:
-            self._open = open_file(self.path)
-        with self._open:
-            self._open.execute("BEGIN IMMEDIATE")
-            return work(self._open)
+        def both(db: sqlite3.Connection) -> Totals:
+            work(db)
+            return tables.totals(db)
 
-    def _unusable(self, err: sqlite3.DatabaseError) -> StoreError:
-        self.close()
-        return StoreError(
-            f"{self.path}: the outbox cannot be used ({err}); make room or mend its folder's permissions, "
-            "batches are lost until then"
-        )
-
-    def _move_aside(self, err: sqlite3.DatabaseError) -> None:
-        self.close()
-        try:
-            kept = move_aside(self.path, self._clock.now().wall_ns, ("", "-wal", "-shm"))
-        except OSError as failed:
-            raise StoreError(
-                f"{self.path}: is damaged and cannot be moved aside ({failed}); move it"
-            ) from None
-        _log.warning("%s: is damaged (%s); kept as %s, a new outbox begins", self.path, err, kept)
+        self._totals = self._file.transact(both)
 
 
-def _settle(db: sqlite3.Connection, boot: str, number: int, state: State, sentence: str | None) -> None:
-    changed = db.execute(
-        "UPDATE batch SET state = ?, sentence = ?, body = CASE ? WHEN 3 THEN body END "
-        "WHERE boot = ? AND number = ? AND state = 0",
-        (int(state), sentence, int(state), boot, number),
-    ).rowcount
-    _add(db, state, changed)
+def _row(found: sqlite3.Cursor) -> Row:
+    return _made(found.fetchone())
 
 
-def _add(db: sqlite3.Connection, state: State, batches: int) -> None:
-    db.execute("UPDATE total SET batches = batches + ? WHERE state = ?", (batches, int(state)))
-
-
-def _counts(db: sqlite3.Connection) -> Counts:
-    waiting = db.execute(
-        "SELECT count(*), total(size), min(created_ns) FROM batch WHERE state = 0"
-    ).fetchone()
-    totals = [row[0] for row in db.execute("SELECT batches FROM total ORDER BY state")]
-    return Counts(waiting[0], int(waiting[1]), waiting[2], *totals)
+def _made(values: object) -> Row:
+    seq, boot, number, created_ns, body, rows = checked(values, tuple[Whole, str, Whole, Whole, bytes, Whole])
+    # versions before 0.4 kept bodies as they are
+    return Row(seq, boot, number, created_ns, body if body.startswith(ZSTD) else pack(body), rows)

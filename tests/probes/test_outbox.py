@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import random
 import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from linkgauge.clock import NS_PER_S
 from linkgauge.errors import StoreError
-from probes.outbox import Counts, Outbox, State
+from linkgauge.packing import ZSTD, pack, unpack
+from probes.outbox import Counts, Outbox, Row, State
 from tests.probes.fake_clock import T0_NS, FakeClock
 
 DAY_NS = 86_400 * 10**9
@@ -28,6 +33,14 @@ def outbox(path: Path, max_bytes: int = 10**6, clock: FakeClock | None = None) -
 
 def put(box: Outbox, boot: str = "b1", size: int = 10, created_ns: int = T0_NS) -> int:
     return box.put(boot, lambda number: bytes([number % 256]) * size, 7, created_ns)
+
+
+def oldest(box: Outbox) -> Row:
+    return box.waiting(1)[0]
+
+
+def unpacked(row: Row) -> bytes:
+    return unpack(row.body, 1 << 24)
 
 
 def states(box: Outbox) -> list[tuple[int, State]]:
@@ -45,31 +58,32 @@ def test_oldest_stays_until_done_and_the_ledger_keeps_its_fate(tmp_path: Path) -
     box = outbox(tmp_path)
     put(box)
     put(box)
-    first = box.oldest()
-    assert first is not None
-    assert first == box.oldest()
-    assert (first.boot, first.number, first.created_ns, first.body) == ("b1", 1, T0_NS, b"\1" * 10)
-    box.done("b1", 1)
-    box.done("b1", 1)  # an acknowledgement that comes twice counts once
+    first, second = box.waiting(5)
+    assert first == oldest(box)
+    assert (first.boot, first.number, first.created_ns, first.rows) == ("b1", 1, T0_NS, 7)
+    assert unpacked(first) == b"\1" * 10
+    box.done([first.seq])
+    box.done([first.seq, 77])  # an acknowledgement that comes twice counts once
     assert box.ledger() == [("b1", 1, 7, State.ACKNOWLEDGED), ("b1", 2, 7, State.WAITING)]
-    assert box.counts() == Counts(1, 10, T0_NS, produced=2, acknowledged=1)
+    assert box.counts() == Counts(1, len(second.body), T0_NS, produced=2, acknowledged=1)
 
 
 def test_a_rejected_batch_is_kept_with_the_servers_words(tmp_path: Path) -> None:
     box = outbox(tmp_path)
     put(box)
-    box.reject("b1", 1, "starts in the future")
-    assert box.oldest() is None
+    box.reject(oldest(box).seq, "starts in the future")
+    assert box.waiting(1) == []
     ((row, words),) = box.dead_letters()
-    assert (row.number, row.body, words) == (1, b"\1" * 10, "starts in the future")
+    assert (row.number, unpacked(row), words) == (1, b"\1" * 10, "starts in the future")
     assert box.counts() == Counts(produced=1, rejected=1)
 
 
 def test_dead_letters_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("probes.outbox.DEAD_LETTERS", 2)
+    monkeypatch.setattr("probes.outbox_file.DEAD_LETTERS", 2)
     box = outbox(tmp_path)
     for _ in range(4):
-        box.reject("b1", put(box), "no")
+        put(box)
+        box.reject(oldest(box).seq, "no")
     assert [row.number for row, _ in box.dead_letters()] == [3, 4]
     assert box.counts().rejected == 4
 
@@ -77,23 +91,25 @@ def test_dead_letters_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_the_ledger_is_bounded_and_never_forgets_what_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("probes.outbox.LEDGER_ROWS", 3)
+    monkeypatch.setattr("probes.outbox_file.LEDGER_ROWS", 3)
     box = outbox(tmp_path)
     put(box)
     for _ in range(6):
-        box.done("b1", put(box))
+        put(box)
+        box.done([box.waiting(2)[1].seq])
     put(box)
     assert [number for number, _ in states(box)] == [1, 6, 7, 8]
     assert box.counts().acknowledged == 6
 
 
 def test_over_size_the_oldest_are_dropped_and_counted(tmp_path: Path) -> None:
-    box = outbox(tmp_path, max_bytes=30)
+    octets = len(pack(b"\1" * 10))
+    box = outbox(tmp_path, max_bytes=3 * octets)
     for _ in range(5):
         put(box)
     assert states(box) == [(1, State.DROPPED), (2, State.DROPPED), *((n, State.WAITING) for n in (3, 4, 5))]
     box.close()
-    assert outbox(tmp_path).counts() == Counts(3, 30, T0_NS, produced=5, dropped=2)
+    assert outbox(tmp_path).counts() == Counts(3, 3 * octets, T0_NS, produced=5, dropped=2)
 
 
 def test_too_old_batches_are_dropped(tmp_path: Path) -> None:
@@ -118,11 +134,10 @@ def test_any_order_of_calls_equals_a_list(tmp_path: Path, steps: list[str]) -> N
             box.close()
             box = outbox(tmp_path)
         elif waiting:
-            row = box.oldest()
-            assert row is not None
+            row = oldest(box)
             assert row.number == waiting.pop(0)
             twin[row.number] = State.ACKNOWLEDGED if step == "done" else State.REJECTED
-            box.done("b1", row.number) if step == "done" else box.reject("b1", row.number, "no")
+            box.done([row.seq]) if step == "done" else box.reject(row.seq, "no")
     assert dict(states(box)) == twin
     counts = box.counts()
     assert counts.produced == len(twin) == counts.waiting + counts.acknowledged + counts.rejected
@@ -142,7 +157,7 @@ def test_little_free_space_is_said_counted_and_made_good(tmp_path: Path) -> None
         with pytest.raises(StoreError, match=r"outbox\.db: the disk has \d+ MB left.*make room"):
             put(full)
     assert full.counts() == Counts(unstored=2)
-    full._keep_free_bytes = 0
+    full._file.keep_free_bytes = 0
     assert put(full) == 1
     assert full.counts().dropped == 2
     assert full.counts().unstored == 0
@@ -151,10 +166,10 @@ def test_little_free_space_is_said_counted_and_made_good(tmp_path: Path) -> None
 def test_an_unusable_path_is_told_and_the_counters_still_answer(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     box = Outbox(tmp_path / "file" / "outbox.db", 10**6, DAY_NS)
-    with pytest.raises(StoreError, match=r"outbox\.db: the outbox cannot be used"):
+    with pytest.raises(StoreError, match=r"outbox\.db: the outbox cannot be made"):
         put(box)
     with pytest.raises(StoreError):
-        box.oldest()
+        box.waiting(1)
     assert box.counts() == Counts(unstored=1)
 
 
@@ -173,7 +188,7 @@ def fill(box: Outbox) -> int:
     """Put until it fails; returns how many were stored."""
     for stored in range(100):
         try:
-            put(box, size=100_000)
+            box.put("b1", lambda number: os.urandom(100_000), 7, T0_NS)
         except StoreError:
             return stored
     raise AssertionError("the disk never became full")
@@ -185,8 +200,8 @@ def test_what_is_kept_free_lets_a_full_outbox_drain(small_disk: Path) -> None:
     stored = fill(box)
     assert stored > 3
     assert box.counts().unstored == 1
-    while (row := box.oldest()) is not None:
-        box.done(row.boot, row.number)
+    while rows := box.waiting(5):
+        box.done([row.seq for row in rows])
     assert put(box) == stored + 1
     assert (box.counts().dropped, box.counts().acknowledged) == (1, stored)
 
@@ -201,8 +216,8 @@ def test_a_disk_filled_by_others_loses_only_what_came_meanwhile(small_disk: Path
             file.write(bytes(4096))
     assert fill(box) < 30
     other.unlink()
-    while (row := box.oldest()) is not None:
-        box.done(row.boot, row.number)
+    while rows := box.waiting(5):
+        box.done([row.seq for row in rows])
     put(box)
     counts = box.counts()
     assert (counts.dropped, counts.waiting, counts.produced) == (1, 1, counts.acknowledged + 1)
@@ -214,21 +229,22 @@ def test_a_damaged_file_is_moved_aside_once(tmp_path: Path, caplog: pytest.LogCa
     with caplog.at_level(logging.WARNING):
         assert [put(box), put(box)] == [1, 2]
     assert [record.message for record in caplog.records if "is damaged" in record.message] == [
-        f"{tmp_path}/outbox.db: is damaged (file is not a database); kept as "
-        f"{tmp_path}/outbox.db.damaged-{T0_NS // 10**9}, a new outbox begins"
+        f"{tmp_path}/outbox.db: the outbox is damaged (file is not a database); kept as "
+        f"{tmp_path}/outbox.db.damaged-{T0_NS // 10**9}, a new one begins"
     ]
     assert (tmp_path / f"outbox.db.damaged-{T0_NS // 10**9}").read_bytes().startswith(b"no database")
 
 
 def test_a_file_begun_anew_gives_no_number_twice(tmp_path: Path) -> None:
     box = outbox(tmp_path)
-    for _ in range(300):
-        put(box, size=500)
-    box.close()
-    content = bytearray((tmp_path / "outbox.db").read_bytes())
-    content[4096 : 40 * 4096] = b"\xa5" * (39 * 4096)
-    (tmp_path / "outbox.db").write_bytes(content)
-    assert put(box) == 301
+    for _ in range(30):
+        put(box)
+    assert box._file._opened is not None
+    writer = box._file._opened.writer
+    writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()  # all is in the file,
+    writer.execute("PRAGMA shrink_memory")  # and nothing else in memory
+    (tmp_path / "outbox.db").write_bytes(b"no database at all" * 1000)
+    assert [put(box), put(box)] == [31, 32]
     assert len(list(tmp_path.glob("outbox.db.damaged-*"))) == 1
 
 
@@ -249,42 +265,207 @@ def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
 
 
 CHILD = """
-import sys
+import os, sys
 from pathlib import Path
 from probes.outbox import Outbox
 box = Outbox(Path(sys.argv[1]), 10**8, 10**18, keep_free_bytes=0)
+boot = "b" + str(os.getpid())
 while True:
-    print("put", box.put("b1", lambda number: b"%d" % number, 1, 10**18), flush=True)
-    if (row := box.oldest()) is not None and row.number % 3:
-        box.done(row.boot, row.number)
-        print("done", row.number, flush=True)
-    elif row is not None:
-        box.reject(row.boot, row.number, "no")
-        print("rejected", row.number, flush=True)
+    print("put", boot, box.put(boot, lambda number: b"%d" % number, 1, 10**18), flush=True)
+    row = box.waiting(1)[0]
+    if row.number % 3:
+        box.done([row.seq])
+    else:
+        box.reject(row.seq, "no")
+    print("done" if row.number % 3 else "rejected", row.boot, row.number, flush=True)
 """
 
 
-def test_a_kill_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "outbox.db"
-    told: list[tuple[str, int]] = []
-    for _ in range(3):
+def test_a_kill_at_any_instant_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    path, chance = tmp_path / "outbox.db", random.Random(8)
+    told: list[list[str]] = []
+    rounds = 20
+    for _ in range(rounds):
         child = subprocess.Popen([sys.executable, "-c", CHILD, str(path)], stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None
-        for _, line in zip(range(60), child.stdout, strict=False):
-            told.append((line.split()[0], int(line.split()[1])))
-        child.kill()
-        told += [(line.split()[0], int(line.split()[1])) for line in child.stdout if line.endswith("\n")]
+        told += [child.stdout.readline().split()]
+        killer = threading.Timer(chance.uniform(0, 0.05), child.kill)
+        killer.start()
+        told += [line.split() for line in child.stdout if line.endswith("\n")]
         child.stdout.close()
         child.wait()
-    ledger = dict(states(outbox(tmp_path)))
-    numbers = [number for word, number in told if word == "put"]
-    assert len(set(numbers)) == len(numbers)
-    assert set(numbers) <= set(ledger)
-    assert sorted(ledger) == list(range(1, max(ledger) + 1))
-    assert len(ledger) - len(numbers) <= 3  # stored, but killed before it could say so
-    for word, number in told:
+        killer.join()
+    box = outbox(tmp_path)
+    ledger = {(boot, number): state for boot, number, _, state in box.ledger()}
+    assert len(ledger) == len(box.ledger())
+    put_told = [(boot, int(number)) for word, boot, number in told if word == "put"]
+    assert len(set(put_told)) == len(put_told) > 3 * rounds
+    assert set(put_told) <= set(ledger)
+    assert len(ledger) - len(put_told) <= rounds  # stored, but killed before it could say so
+    for boot in {boot for boot, _ in ledger}:
+        numbers = [number for its, number in ledger if its == boot]
+        assert numbers == list(range(1, len(numbers) + 1))
+    for word, boot, number in told:
         if word != "put":
-            assert ledger[number] is (State.ACKNOWLEDGED if word == "done" else State.REJECTED)
-    db = sqlite3.connect(path)
-    assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            fate = State.ACKNOWLEDGED if word == "done" else State.REJECTED
+            assert ledger[boot, int(number)] is fate
+    counts = box.counts()
+    assert counts.produced == len(ledger) == counts.waiting + counts.acknowledged + counts.rejected
+    assert counts.damaged == 0
+    box.close()
+
+
+def test_rows_are_chosen_by_time_and_by_what_is_in_hand(tmp_path: Path) -> None:
+    box = outbox(tmp_path)
+    for age_s in (5, 30, 20, 10, 1):  # the clock was set back after the first
+        put(box, created_ns=T0_NS - age_s * NS_PER_S)
+
+    def numbers(**how: Any) -> list[int]:
+        return [row.number for row in box.waiting(9, **how)]
+
+    assert numbers() == [2, 3, 4, 1, 5]
+    assert numbers(from_ns=T0_NS - 10 * NS_PER_S) == [4, 1, 5]
+    assert numbers(before_ns=T0_NS - 10 * NS_PER_S) == [2, 3]
+    assert numbers(from_ns=T0_NS - 20 * NS_PER_S, before_ns=T0_NS - 5 * NS_PER_S) == [3, 4]
+    in_hand = {row.seq for row in box.waiting(2)}
+    assert [row.number for row in box.waiting(2, skip=in_hand)] == [4, 1]
+
+
+def test_many_are_done_at_once(tmp_path: Path) -> None:
+    box = outbox(tmp_path)
+    for _ in range(10):
+        put(box)
+    box.done(row.seq for row in box.waiting(8))
+    assert [row.number for row in box.waiting(9)] == [9, 10]
+    assert box.counts().acknowledged == 8
+
+
+def test_age_is_bounded_also_when_nothing_is_put(tmp_path: Path) -> None:
+    clock = FakeClock()
+    box = outbox(tmp_path, clock=clock)
+    put(box)
+    put(box, created_ns=T0_NS + 10)
+    clock.advance(DAY_NS + 5)
+    assert [row.number for row in box.waiting(5)] == [2]
+    assert box.counts().dropped == 1
+    clock.advance(DAY_NS)
+    assert box.waiting(5) == []
+    assert (box.counts().dropped, box.counts().waiting_octets) == (2, 0)
+
+
+def test_what_waited_in_a_file_that_is_lost_counts_as_dropped(tmp_path: Path) -> None:
+    box = outbox(tmp_path)
+    for _ in range(5):
+        put(box)
+    box.done([oldest(box).seq])
+    (tmp_path / "outbox.db").unlink()
+    assert put(box) == 6
+    counts = box.counts()
+    assert (counts.produced, counts.acknowledged, counts.dropped, counts.waiting) == (6, 1, 4, 1)
+    assert counts.damaged == 1
+
+
+OLD = """
+CREATE TABLE batch (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, boot TEXT NOT NULL, number INTEGER NOT NULL,
+    created_ns INTEGER NOT NULL, rows INTEGER NOT NULL, state INTEGER NOT NULL, size INTEGER NOT NULL,
+    sentence TEXT, body BLOB, UNIQUE (boot, number));
+CREATE INDEX waiting ON batch (seq) WHERE state = 0;
+CREATE INDEX dead ON batch (seq) WHERE state = 3;
+CREATE TABLE boot (boot TEXT PRIMARY KEY, number INTEGER NOT NULL);
+CREATE TABLE total (state INTEGER PRIMARY KEY, batches INTEGER NOT NULL);
+INSERT INTO total VALUES (0, 3), (1, 1), (2, 0), (3, 0);
+INSERT INTO boot VALUES ('b0', 3);
+INSERT INTO batch VALUES (1, 'b0', 1, 5, 1, 1, 4, NULL, NULL);
+INSERT INTO batch VALUES (2, 'b0', 2, 6, 1, 0, 4, NULL, x'86616263');
+INSERT INTO batch VALUES (3, 'b0', 3, 7, 1, 0, 4, NULL, x'86646566');
+"""
+
+
+def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "outbox.db") as db:
+        db.executescript(OLD)
     db.close()
+    box = Outbox(tmp_path / "outbox.db", 10**6, 1 << 61, keep_free_bytes=0, clock=FakeClock())
+    assert put(box) == 1
+    assert box.counts() == Counts(3, 8 + len(oldest_of_now(box)), 6, produced=4, acknowledged=1)
+    assert [(row.boot, row.number, unpacked(row)) for row in box.waiting(2)] == [
+        ("b0", 2, b"\x86abc"),
+        ("b0", 3, b"\x86def"),
+    ]
+    assert all(row.body.startswith(ZSTD) for row in box.waiting(3))
+
+
+def oldest_of_now(box: Outbox) -> bytes:
+    return box.waiting(9, from_ns=T0_NS)[0].body
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_flipped_octets_never_stop_it(tmp_path: Path, seed: int) -> None:
+    chance, path = random.Random(seed), tmp_path / "outbox.db"
+    box = outbox(tmp_path)
+    for _ in range(30):
+        box.put("b1", lambda number: chance.randbytes(chance.choice((20, 3000))), 7, T0_NS)
+    if chance.random() < 0.7:
+        box.close()
+        box = outbox(tmp_path)
+    part = Path(f"{path}-wal") if Path(f"{path}-wal").exists() and chance.random() < 0.5 else path
+    content = bytearray(part.read_bytes())
+    for _ in range(chance.choice((1, 30, 300))):
+        content[chance.randrange(len(content))] = chance.randrange(256)
+    part.write_bytes(content)
+    done = 0
+    for _ in range(6):
+        with contextlib.suppress(StoreError):
+            number = put(box, boot="b2")
+            rows = box.waiting(3)
+            box.done([row.seq for row in rows])
+            box.reject(box.waiting(9)[-1].seq, "no") if box.waiting(9) else None
+            box.counts(), box.dead_letters(), box.ledger()
+            done += 1
+    assert done >= 4
+    assert number >= done
+    box.close()
+
+
+def test_a_put_stays_cheap_behind_a_long_backlog(tmp_path: Path) -> None:
+    box = Outbox(tmp_path / "outbox.db", 10**9, 1 << 61, keep_free_bytes=0, clock=FakeClock())
+    put(box)
+    box.close()
+    _fill_up(tmp_path / "outbox.db", 60_000)
+    box = Outbox(tmp_path / "outbox.db", 10**9, 1 << 61, keep_free_bytes=0, clock=FakeClock())
+    assert box.counts().waiting == 60_001
+    steps = _steps(box, lambda: put(box))
+    assert put(box, "b2") == 1
+    assert steps < 2000  # of SQLite's machine; a look at all that waits takes 60 000 and more
+    assert _steps(box, lambda: box.waiting(4)) < 2000
+    assert _steps(box, box.counts) < 2000
+
+
+def _fill_up(path: Path, rows: int) -> None:
+    with sqlite3.connect(path) as db:
+        db.executemany(
+            "INSERT INTO batch (boot, number, created_ns, rows, state, size, body) "
+            "VALUES ('b0', ?, ?, 1, 0, 9, ?)",
+            ((number, T0_NS + number, pack(b"x")) for number in range(1, rows + 1)),
+        )
+    db.close()
+
+
+def _steps(box: Outbox, call: Callable[[], object]) -> int:
+    """Instructions of SQLite's machine that the call takes, to the next hundred."""
+    seen = 0
+
+    def count() -> int:
+        nonlocal seen
+        seen += 100
+        return 0
+
+    opened = box._file._opened
+    assert opened is not None
+    for db in (opened.writer, opened.reader):
+        db.set_progress_handler(count, 100)
+    call()
+    for db in (opened.writer, opened.reader):
+        db.set_progress_handler(None, 0)
+    return seen

@@ -14,6 +14,7 @@ from linkgauge.clock import NS_PER_S, ClockQuality, Instant
 from linkgauge.code import Unfit
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame
+from linkgauge.packing import unpack
 from linkgauge.schema import CERTIFICATE, FLOW, HEALTH, THROUGHPUT, WINDOW
 from linkgauge.wire import Batch, decode
 from probes.echo import EchoRound, Fate
@@ -72,9 +73,9 @@ class Bench:
 
     def batches(self) -> list[Batch]:
         made = []
-        while (row := self.outbox.oldest()) is not None:
-            made.append(decode(row.body))
-            self.outbox.done(row.boot, row.number)
+        for row in self.outbox.waiting(1 << 20):
+            made.append(decode(unpack(row.body, 1 << 24)))
+            self.outbox.done([row.seq])
         return made
 
 
