@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from linkgauge.errors import ConfigError
 from linkgauge.model import NAME
@@ -18,6 +18,7 @@ from linkgauge.yaml_file import read_yaml
 from probes.keys import read_keys
 
 TOKEN_VARIABLE = "LINKGAUGE_TOKEN"  # noqa: S105 - the variable's name
+NODE_VARIABLE = "LINKGAUGE_NODE"
 
 
 def _address(text: str) -> str:
@@ -41,7 +42,8 @@ class OutboxSettings(Model):
 
 
 class AgentSettings(Model):
-    """node: this host's name in the inventory. collectors: addresses in order of preference.
+    """node: this host's name in the inventory; the environment variable LINKGAUGE_NODE stands in for it, so
+    that one file serves many nodes. collectors: addresses in order of preference.
 
     token_file: the agent's token, readable by its owner only; the environment variable LINKGAUGE_TOKEN
     goes before it. certificate, key: of the agent, where the collector asks for one.
@@ -60,6 +62,12 @@ class AgentSettings(Model):
     bind_ports: dict[Address, Port] = Field(default_factory=dict)
     plan_refresh_s: float = Field(30, ge=1)
     outbox: OutboxSettings = OutboxSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_by_environment(cls, data: object) -> object:
+        name = os.environ.get(NODE_VARIABLE)
+        return {"node": name, **data} if name and isinstance(data, dict) else data
 
 
 def load(path: Path) -> AgentSettings:
