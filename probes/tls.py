@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from linkgauge.certificate import Certificate
 from linkgauge.clock import NS_PER_S, Clock, SystemClock
 from linkgauge.errors import ConfigError, ProtocolError
 from linkgauge.frame import Frame
 from linkgauge.plan import PlanLink
 from linkgauge.schema import CERTIFICATE
-from probes.certificate import Certificate
 from probes.echo import EchoRound, Fate
 from probes.tls_handshakes import Handshakes
 

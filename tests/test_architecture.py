@@ -34,6 +34,7 @@ OUTSIDE = {
 
 PURE = [
     *(f"linkgauge/{name}.py" for name in ("plan", "packing", "own_tables", "rollup_tables", "window_table")),
+    "linkgauge/certificate.py",
     *(f"linkgauge/{name}.py" for name in ("model", "schema", "frame", "histogram", "wire", "compute_id")),
     "linkgauge/words.py",
     "probes/stamp/*.py",
@@ -41,7 +42,7 @@ PURE = [
     *(f"probes/path/{name}.py" for name in ("rota", "row", "shift", "sizes", "sweep", "watch", "way")),
     "probes/delays.py",
     *(f"probes/icmp/{name}.py" for name in ("packet", "arrivals", "targets")),
-    *(f"probes/{name}.py" for name in ("certificate", "keyless", "noted", "pace", "route")),
+    *(f"probes/{name}.py" for name in ("keyless", "noted", "pace", "route")),
     "linkgauge/answer.py",
     "probes/throughput/report.py",
     "probes/throughput/turns.py",

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from linkgauge.certificate import MAX_SIZE, MAX_SUBJECT, Certificate
 from linkgauge.errors import ProtocolError
-from probes.certificate import MAX_SIZE, MAX_SUBJECT, Certificate
 from tests.probes.authority import Authority, Issued
 
 DAY_NS = 86_400 * 10**9
