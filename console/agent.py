@@ -12,13 +12,15 @@ import typer
 
 from console.running import set_up_logs, share_heaps, stop_event
 from console.single import only_one
+from linkgauge.client_tls import ClientTls
 from linkgauge.clock import Clock, SystemClock, read_clock_quality, seconds
 from linkgauge.model import Probe
 from linkgauge.plan import Plan
 from probes.agent import Agent, Kit
-from probes.collector_client import CollectorClient
+from probes.collector_client import CollectorClient, readable_on_the_way
 from probes.execution import Probers, Station
 from probes.fitness import HostFitness, SystemHost
+from probes.http_transport import HttpTransport
 from probes.icmp.probe import IcmpProber
 from probes.outbox import Outbox
 from probes.path.probe import PathProber
@@ -29,6 +31,7 @@ from probes.tcp import TcpProber
 from probes.tcp_responder import TcpResponder
 from probes.throughput.probe import ProcessRunner, ThroughputProbe
 from probes.tls import TlsProber
+from probes.token import Token
 from probes.upload import Uploader
 
 FLUSH_S = 10.0
@@ -42,16 +45,15 @@ def run(
     """Run the agent of this node until SIGTERM or Ctrl-C."""
     share_heaps()
     settings = load(config)
-    token = read_token(settings)
     set_up_logs()
     stop = stop_event()
     with only_one(settings.data_dir, "agent", f"set data_dir in {config}"):
-        _measure(settings, token, stop)
+        _measure(settings, stop)
 
 
-def _measure(settings: AgentSettings, token: str, stop: threading.Event) -> None:
+def _measure(settings: AgentSettings, stop: threading.Event) -> None:
     boot = secrets.token_hex(8)
-    agent, uploader, outbox = build(settings, token, boot)
+    agent, uploader, outbox = build(settings, boot)
     _log.info("agent %s starts, boot %s, data in %s", settings.node, boot, settings.data_dir)
     agent.start()
     uploader.start()
@@ -65,12 +67,13 @@ def _measure(settings: AgentSettings, token: str, stop: threading.Event) -> None
     )
 
 
-def build(settings: AgentSettings, token: str, boot: str) -> tuple[Agent, Uploader, Outbox]:
+def build(settings: AgentSettings, boot: str) -> tuple[Agent, Uploader, Outbox]:
     """Everything real, wired. Raises ConfigError."""
     clock = SystemClock()
     keep_ns = seconds(settings.outbox.keep_days * 86_400)
     outbox = Outbox(settings.data_dir / "outbox.sqlite", settings.outbox.max_mb << 20, keep_ns, clock=clock)
-    uploader = Uploader(outbox, CollectorClient(settings.collectors, token, settings.ca_file), clock)
+    transport = HttpTransport(_client(settings), clock)
+    uploader = Uploader(outbox, transport, clock, settings.outbox.catch_up_per_s)
     host = HostFitness(SystemHost(), clock)
     station = Station(clock, read_clock_quality, host, settings.bind_ports, keys(settings))
     reporter = Reporter(
@@ -83,6 +86,7 @@ def build(settings: AgentSettings, token: str, boot: str) -> tuple[Agent, Upload
         uploader.wake,
         lambda: agent.plan_age_s(),
         lambda start_ns, end_ns: agent.under_test(start_ns, end_ns),
+        lambda: uploader.uploads,
     )
     runner = ProcessRunner()
     agent = Agent(
@@ -90,10 +94,28 @@ def build(settings: AgentSettings, token: str, boot: str) -> tuple[Agent, Upload
         station,
         reporter,
         PlanCache(settings.data_dir / "plan.json", settings.node, clock),
-        PlanFetcher(CollectorClient(settings.collectors, token, settings.ca_file), settings.node),
+        PlanFetcher(_client(settings), settings.node, clock),
         settings.plan_refresh_s,
     )
+    _warn_of_readers(settings)
     return agent, uploader, outbox
+
+
+def _client(settings: AgentSettings) -> CollectorClient:
+    """One for each thread that asks; token and certificates are read again when their files change."""
+    files = (settings.ca_file, settings.certificate, settings.key)
+    tls = ClientTls(*files) if any(files) else None
+    token = Token(lambda: read_token(settings), settings.token_file)
+    return CollectorClient(settings.collectors, token, tls)
+
+
+def _warn_of_readers(settings: AgentSettings) -> None:
+    if readable := [url for url in settings.collectors if readable_on_the_way(url)]:
+        _log.warning(
+            "%s: token, plans and measurements travel readable for everybody on the way; let the collector "
+            "have a certificate (`tls` in its settings) and name it with https://",
+            ", ".join(readable),
+        )
 
 
 def _probers(clock: Clock) -> Probers:

@@ -19,6 +19,7 @@ from collector.settings import Settings as CollectorSettings
 from collector.settings import Tls
 from collector.tokens import Tokens
 from linkgauge import inventory
+from linkgauge.client_tls import ClientTls
 from linkgauge.errors import ConfigError
 from probes import settings as agent_settings
 from probes.collector_client import CollectorClient
@@ -88,7 +89,9 @@ def _agent(path: Path) -> str:
         [
             lambda: agent_settings.read_token(made),
             lambda: agent_settings.keys(made),
-            lambda: CollectorClient(made.collectors, "unused", made.ca_file),
+            lambda: CollectorClient(
+                made.collectors, "unused", ClientTls(made.ca_file, made.certificate, made.key)
+            ),
             lambda: _folder(path, made.data_dir),
         ]
     )

@@ -5,93 +5,135 @@ The token travels in the Authorization header only; it is in no log line, error 
 
 from __future__ import annotations
 
-import json
+import ipaddress
 import ssl
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import urllib3
-from pydantic import SecretStr
-from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.exceptions import HTTPError, LocationParseError, ReadTimeoutError
 
+from linkgauge.client_tls import ClientTls
+from linkgauge.clock import SystemClock, seconds
 from linkgauge.errors import ConfigError
+from probes.token import Token
 
 TIMEOUT_S = 10.0
-_LONGEST_WORDS = 300
+CONNECT_S = 3.0
+"""A collector that does not even take the connection in this time is away."""
+_PIECE = 1 << 16
 
 
-class Transport(Protocol):
+class Pool(Protocol):
     """Carries requests: urllib3's pool of connections."""
 
     def request(self, method: str, url: str, /, **how: Any) -> urllib3.BaseHTTPResponse: ...
     def clear(self) -> None: ...
 
 
-class CollectorClient:
-    """Requests to one collector at a time. Not safe to share between threads: each user has its own.
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """headers: names in lower case. body: unpacked."""
 
-    urls: at least one, http or https. ca_file: certificates to trust instead of the system's.
-    transport: what carries the requests, for tests. Raises ConfigError for a token or file that cannot serve.
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class CollectorClient:
+    """Requests to the collectors, each told by its place in `urls`. Each thread has its own.
+
+    urls: at least one, http or https. tls: read when an address needs it, the system's authorities when None.
+    pool: what carries the requests, for tests. Raises ConfigError for an address, token or file that cannot
+    serve.
     """
 
     def __init__(
         self,
         urls: Sequence[str],
-        token: str,
-        ca_file: Path | None = None,
-        transport: Transport | None = None,
+        token: Token | str,
+        tls: ClientTls | None = None,
+        pool: Pool | None = None,
     ) -> None:
         if not urls:
             raise ConfigError("no collector is named; give the agent at least one address")
-        if not token.isascii() or not token.isprintable() or not token.strip():
-            raise ConfigError("the agent's token has characters that no token has; copy it again")
-        self._urls = [_checked(url) for url in urls]
-        self._at = 0
-        self._token = SecretStr(token)
-        # proxies of the environment are for browsers: a measurement network is reached directly, and this
-        # pool does not look for them
-        self._http = transport or urllib3.PoolManager(ssl_context=_trust(self._urls, ca_file))
-
-    @property
-    def url(self) -> str:
-        """The collector that is asked next."""
-        return self._urls[self._at]
-
-    def next(self) -> bool:
-        """Turn to the next address; False when that is the first again, so all have been tried."""
-        self._at = (self._at + 1) % len(self._urls)
-        return self._at != 0
-
-    def first(self) -> None:
-        """Turn to the preferred address."""
-        self._at = 0
+        self.urls = tuple(_checked(url) for url in urls)
+        self._token = Token(lambda: token) if isinstance(token, str) else token
+        # the system's authorities take a MB: they are read where an address needs them
+        self._tls = tls or (ClientTls() if any(_secure(url) for url in self.urls) else None)
+        self._context = self._tls.context() if self._tls else None
+        self._pool = pool or _pool(self._context)
+        self._clock = SystemClock()
 
     def post(
-        self, path: str, body: bytes, headers: Mapping[str, str], timeout_s: float = TIMEOUT_S
-    ) -> urllib3.BaseHTTPResponse:
-        """POST; raises urllib3's HTTPError when there is no answer."""
-        return self._request("POST", path, headers, timeout_s, body)
+        self, at: int, path: str, body: bytes, headers: Mapping[str, str], most: int, timeout_s: float
+    ) -> Reply:
+        """POST to `urls[at]`; `most`: octets of the answer that are read. Raises urllib3's HTTPError when
+        there is no whole answer within `timeout_s`."""
+        return self._request("POST", at, path, headers, most, timeout_s, body)
 
-    def get(self, path: str, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
-        """GET; raises urllib3's HTTPError when there is no answer."""
-        return self._request("GET", path, headers, TIMEOUT_S)
+    def get(self, at: int, path: str, headers: Mapping[str, str], most: int) -> Reply:
+        """GET likewise, within TIMEOUT_S."""
+        return self._request("GET", at, path, headers, most, TIMEOUT_S)
+
+    def renew_token(self) -> bool:
+        """The token was refused: read it again; True when it is another one now."""
+        return self._token.renew()
 
     def close(self) -> None:
-        self._http.clear()
+        self._pool.clear()
 
     def _request(
-        self, method: str, path: str, headers: Mapping[str, str], timeout_s: float, body: bytes | None = None
-    ) -> urllib3.BaseHTTPResponse:
-        ours = {"Authorization": f"Bearer {self._token.get_secret_value()}", "Accept-Encoding": "gzip"}
-        return self._http.request(
+        self,
+        method: str,
+        at: int,
+        path: str,
+        headers: Mapping[str, str],
+        most: int,
+        timeout_s: float,
+        body: bytes | None = None,
+    ) -> Reply:
+        self._follow_files()
+        until_ns = self._clock.now().mono_ns + seconds(timeout_s)
+        ours = {"Authorization": f"Bearer {self._token.value()}", "Accept-Encoding": "gzip"}
+        response = self._pool.request(
             method,
-            self.url + path,
+            self.urls[at] + path,
             headers=ours | dict(headers),
             body=body,
-            timeout=timeout_s,
+            timeout=urllib3.Timeout(connect=min(CONNECT_S, timeout_s), read=timeout_s),
             retries=False,  # nor does it follow redirects: the token is for the collector that was named
+            preload_content=False,
         )
+        try:
+            answer = self._read(response, most, until_ns)
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
+        return Reply(
+            response.status, {name.lower(): value for name, value in response.headers.items()}, answer
+        )
+
+    def _read(self, response: urllib3.BaseHTTPResponse, most: int, until_ns: int) -> bytes:
+        """The body piece by piece: one that comes in drops, or without end, is no answer."""
+        parts, size = [], 0
+        while part := response.read1(_PIECE):
+            parts.append(part)
+            size += len(part)
+            if size > most:
+                raise HTTPError(f"the answer has more than {most} octets")
+            if self._clock.now().mono_ns > until_ns:
+                raise ReadTimeoutError(None, None, "the answer did not end in time")  # type: ignore[arg-type]  # no pool to name
+        return b"".join(parts)
+
+    def _follow_files(self) -> None:
+        """Certificates that were changed count from now on, for new connections."""
+        if self._tls is not None and (context := self._tls.context()) is not self._context:
+            self._context = context
+            self._pool.clear()
+            self._pool = _pool(context)
 
 
 def why(err: HTTPError) -> str:
@@ -100,22 +142,15 @@ def why(err: HTTPError) -> str:
     return str(cause if isinstance(cause, OSError) else err) or type(err).__name__
 
 
-def words_of(response: urllib3.BaseHTTPResponse) -> str:
-    """What the server said about an error, in one printable line of bounded length."""
+def readable_on_the_way(url: str) -> bool:
+    """Whether others on the network can read what is sent there: plain HTTP to another host."""
+    parsed = urllib3.util.parse_url(url)
+    if parsed.scheme != "http" or parsed.host is None or parsed.host == "localhost":
+        return False
     try:
-        body = json.loads(response.data)
-    except (ValueError, RecursionError):
-        body = None
-    said = body.get("error", body.get("detail")) if isinstance(body, dict) else None
-    text = said if isinstance(said, str) else response.data.decode(errors="replace")
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _LONGEST_WORDS]).split())
-    return line[:_LONGEST_WORDS] or f"status {response.status} without a word"
-
-
-def retry_after_s(response: urllib3.BaseHTTPResponse, at_most_s: float) -> float:
-    """Seconds of the Retry-After header (RFC 9110 section 10.2.3), 0 when absent or a date."""
-    text = response.headers.get("retry-after", "").strip()
-    return min(float(text), at_most_s) if text.isascii() and text.isdecimal() else 0.0
+        return not ipaddress.ip_address(parsed.host.strip("[]")).is_loopback
+    except ValueError:
+        return True
 
 
 def _checked(url: str) -> str:
@@ -128,13 +163,11 @@ def _checked(url: str) -> str:
     return url.rstrip("/")
 
 
-def _trust(urls: Sequence[str], ca_file: Path | None) -> ssl.SSLContext | None:
-    """The system's authorities take a MB: they are read where an address needs them."""
-    if ca_file is None and not any(url.lower().startswith("https:") for url in urls):
-        return None
-    try:
-        return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-    except (OSError, ssl.SSLError) as err:
-        raise ConfigError(
-            f"{ca_file}: the certificates to trust cannot be read ({err}); give a readable PEM file"
-        ) from None
+def _secure(url: str) -> bool:
+    return url.lower().startswith("https:")
+
+
+def _pool(context: ssl.SSLContext | None) -> urllib3.PoolManager:
+    # proxies of the environment are for browsers: a measurement network is reached directly, and this pool
+    # does not look for them
+    return urllib3.PoolManager(ssl_context=context)

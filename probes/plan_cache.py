@@ -5,20 +5,28 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import random
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-import urllib3
 from urllib3.exceptions import HTTPError
 
+from linkgauge.answer import retry_after_s, words
+from linkgauge.aside import move_aside
 from linkgauge.clock import Clock
 from linkgauge.errors import StoreError, WireError
 from linkgauge.plan import Plan, decode_plan, encode_plan
-from linkgauge.aside import move_aside
-from probes.collector_client import CollectorClient, why, words_of
+from probes.collector_client import CollectorClient, Reply, why
 from probes.notice import Notice
+from probes.route import Route
 
+LONGEST_WAIT_S = 5.0
+"""An address that failed is asked for a plan again after this, or with the next refresh."""
+LONGEST_PLAN = 64 << 20
+"""Octets of a plan that are read."""
 _log = logging.getLogger(__name__)
 
 
@@ -76,46 +84,75 @@ class PlanCache:
 
 
 class PlanFetcher:
-    """Asks the collector for this agent's plan, the preferred address first."""
+    """Asks the collectors for this agent's plan, by a route of its own, the preferred address first.
 
-    def __init__(self, client: CollectorClient, agent: str) -> None:
-        self._client, self._agent = client, agent
+    jitter: a number in 0..1 each time, spreads the questions of many agents.
+    """
+
+    def __init__(
+        self,
+        client: CollectorClient,
+        agent: str,
+        clock: Clock,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._client, self._agent, self._clock, self._jitter = client, agent, clock, jitter
+        # a question is small, and an agent without a plan does nothing: it waits less long than batches do
+        self._route = Route(len(client.urls), longest_s=LONGEST_WAIT_S)
         self._etag: str | None = None
         self._notice = Notice(_log)
 
     def fetch(self) -> Plan | Answer | None:
         """A new plan, UNCHANGED, or None when no collector gives one; why is said once."""
-        self._client.first()
-        headers = {"If-None-Match": self._etag} if self._etag else {}
-        while True:
-            try:
-                response = self._client.get("/v1/plan", headers)
-            except HTTPError as err:
-                kind, fault = "unreachable", f"collector unreachable ({why(err)})"
-            else:
-                if response.status in (200, 304):
-                    return self._taken(response)
-                kind = str(response.status)
-                fault = f"gives no plan (status {kind}: {words_of(response)})"
-            url = self._client.url
-            if not self._client.next():
-                self._notice.trouble(kind, f"{url}: {fault}; the last plan stays in force")
-                return None
-
-    def _taken(self, response: urllib3.BaseHTTPResponse) -> Plan | Answer | None:
-        plan: Plan | Answer = Answer.UNCHANGED
-        if response.status == 200:
-            try:
-                plan = plan_for(self._agent, response.data)
-            except WireError as err:
-                self._notice.trouble(str(err), f"{self._client.url}: {err}; the last plan stays in force")
-                return None
-            self._etag = response.headers.get("etag")
-        self._notice.over(f"{self._client.url}: the collector gives plans again")
-        return plan
+        faults: list[str] = []
+        kind = ""
+        for at in self._route.order(self._clock.now().mono_ns):
+            got = self._ask(at)
+            if not isinstance(got, _Fault):
+                self._route.answered(at)
+                self._notice.over(f"{self._client.urls[at]}: the collector gives plans again")
+                return got
+            self._route.failed(at, self._clock.now().mono_ns, self._jitter(), got.retry_after_s)
+            kind = kind or got.kind
+            faults.append(f"{self._client.urls[at]}: {got.sentence}")
+        if faults:
+            self._notice.trouble(kind, f"{'; '.join(faults)}; the last plan stays in force")
+        return None
 
     def close(self) -> None:
         self._client.close()
+
+    def _ask(self, at: int) -> Plan | Answer | _Fault:
+        try:
+            reply = self._get(at)
+            if reply.status == 401 and self._client.renew_token():
+                reply = self._get(at)
+        except HTTPError as err:
+            return _Fault("unreachable", f"collector unreachable ({why(err)})")
+        if reply.status == 304:
+            return Answer.UNCHANGED
+        if reply.status != 200:
+            sentence = f"gives no plan (status {reply.status}: {words(reply.status, reply.body)})"
+            return _Fault(str(reply.status), sentence, retry_after_s(reply.headers))
+        try:
+            plan = plan_for(self._agent, reply.body)
+        except WireError as err:
+            return _Fault(str(err), str(err))
+        self._etag = reply.headers.get("etag")
+        return plan
+
+    def _get(self, at: int) -> Reply:
+        headers = {"If-None-Match": self._etag} if self._etag else {}
+        return self._client.get(at, "/v1/plan", headers, LONGEST_PLAN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """Why an address gave no plan. kind: what is said once."""
+
+    kind: str
+    sentence: str
+    retry_after_s: float = 0.0
 
 
 def plan_for(agent: str, body: bytes) -> Plan:

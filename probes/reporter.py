@@ -30,6 +30,7 @@ from probes.fitness import HostSpan
 from probes.noted import Fitness
 from probes.notice import Notice
 from probes.outbox import Outbox
+from probes.upload import Uploads
 
 _log = logging.getLogger(__name__)
 _SILENT_WINDOWS = 3
@@ -54,6 +55,7 @@ class Reporter:
 
     plan_age_s: time since a collector confirmed the plan, NaN when none ever did. host: what the host did to
     the agent between two times on the wall clock, ns; under_test: whether a throughput test ran then.
+    uploads: how the sending goes.
     """
 
     def __init__(
@@ -67,10 +69,12 @@ class Reporter:
         stored: Callable[[], None],
         plan_age_s: Callable[[], float],
         under_test: Callable[[int, int], bool],
+        uploads: Callable[[], Uploads] = Uploads,
     ) -> None:
         self._node, self._boot, self._outbox = node, boot, outbox
         self._clock, self._clock_quality, self._host = clock, clock_quality, host
         self._stored, self._plan_age_s, self._under_test = stored, plan_age_s, under_test
+        self._uploads = uploads
         self._queue: queue.SimpleQueue[tuple[Mapping[str, Frame], Fitness] | _Stop] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._echoes = EchoWindows(clock)
@@ -127,19 +131,35 @@ class Reporter:
         return {"fit": int(last.unfit == 0), "reflect_refused": refused} | noted
 
     def _host_health(self, start_ns: int, end_ns: int) -> dict[str, Any]:
-        quality, counts, host = self._clock_quality(), self._outbox.counts(), self._host(start_ns, end_ns)
+        quality, host = self._clock_quality(), self._host(start_ns, end_ns)
         cpu_s, self._cpu_s = time.process_time() - self._cpu_s, time.process_time()
         return {
             **self.discards.take(),
             "clock_synchronised": int(quality.synchronised),
             "clock_error_us": quality.error_ns / NS_PER_US,
-            "outbox_batches": counts.waiting,
-            "outbox_dropped": counts.dropped + counts.unstored,
+            **self._outbox_health(),
             "plan_age_s": self._plan_age_s(),
             "cpu_s": cpu_s,
             "cpu_steal_ratio": host.cpu_steal_ratio,
             "cpu_throttled_s": host.cpu_throttled_s,
             "suspended_s": host.suspended_s,
+        }
+
+    def _outbox_health(self) -> dict[str, Any]:
+        counts, uploads = self._outbox.counts(), self._uploads()
+        now_ns = self._clock.now().wall_ns
+        oldest_ns = now_ns if counts.oldest_ns is None else counts.oldest_ns
+        return {
+            "outbox_batches": counts.waiting,
+            "outbox_octets": counts.waiting_octets,
+            "outbox_oldest_s": max(0, now_ns - oldest_ns) / NS_PER_S,
+            "outbox_added": counts.produced,
+            "outbox_acknowledged": counts.acknowledged,
+            "outbox_rejected": counts.rejected,
+            "outbox_dropped": counts.dropped + counts.unstored,
+            "upload_failed": uploads.failed,
+            "upload_deferred": uploads.deferred,
+            "upload_address": uploads.address,
         }
 
     def _run(self) -> None:

@@ -18,6 +18,7 @@ from urllib3.exceptions import ProtocolError
 from linkgauge.clock import NS_PER_S, SystemClock, read_clock_quality, seconds
 from linkgauge.code import Outcome
 from linkgauge.frame import Frame
+from linkgauge.packing import unpack
 from linkgauge.plan import Plan, PlanLink, Turn, encode_plan
 from linkgauge.schema import CERTIFICATE, EVENT, PATH
 from linkgauge.wire import decode
@@ -33,7 +34,7 @@ from probes.path.probe import Counts
 from probes.plan_cache import PlanCache, PlanFetcher
 from probes.reporter import Reporter
 from probes.throughput.report import Report
-from tests.probes.fake_transport import Asked, FakeTransport, response
+from tests.probes.fake_pool import Asked, FakePool, response
 from tests.probes.plans import plan
 
 HOME, PEER = "127.64.201.1", "127.64.201.2"
@@ -140,7 +141,7 @@ class Bench:
             lambda: self.agent.plan_age_s(),
             lambda start_ns, end_ns: self.agent.under_test(start_ns, end_ns),
         )
-        client = CollectorClient(["http://c.example"], "token", transport=FakeTransport(self.collector))
+        client = CollectorClient(["http://c.example"], "token", pool=FakePool(self.collector))
         probers = Probers(
             {"icmp": lambda _: Echoes()},
             lambda _: Certificates(),
@@ -152,7 +153,7 @@ class Bench:
             Station(clock, read_clock_quality, host, {}, self.keys),
             self.reporter,
             PlanCache(folder / "plan.json", "n1", clock),
-            PlanFetcher(client, "n1"),
+            PlanFetcher(client, "n1", clock),
             3600,
         )
 
@@ -170,9 +171,9 @@ class Bench:
         return [frames["window"] for frames in self.taken() if "window" in frames]
 
     def taken(self) -> Iterator[Mapping[str, Frame]]:
-        while (row := self.outbox.oldest()) is not None:
-            yield decode(row.body).frames
-            self.outbox.done(row.boot, row.number)
+        for row in self.outbox.waiting(1 << 20):
+            yield decode(unpack(row.body, 1 << 24)).frames
+            self.outbox.done([row.seq])
 
 
 def wait_for(ready: Callable[[], bool]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import shutil
 import ssl
@@ -15,9 +16,11 @@ import pytest
 import urllib3
 from urllib3.exceptions import HTTPError
 
+from linkgauge.client_tls import ClientTls
 from linkgauge.errors import ConfigError
-from probes.collector_client import CollectorClient, retry_after_s, why, words_of
-from tests.probes.fake_transport import Asked, FakeTransport, response
+from probes.collector_client import CollectorClient, Reply, readable_on_the_way, why
+from probes.token import Token
+from tests.probes.fake_pool import Asked, FakePool, response
 
 
 @pytest.mark.parametrize("url", ["", "ftp://host", "http://", "collector", "http://host:port"])
@@ -34,56 +37,56 @@ def test_no_address_and_no_token_are_told_without_the_token() -> None:
     assert "sec" not in str(caught.value)
 
 
-def test_a_missing_certificate_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"ca\.pem: the certificates to trust cannot be read"):
-        CollectorClient(["https://h"], "t", tmp_path / "ca.pem")
-    (tmp_path / "bad.pem").write_text("no certificate")
-    with pytest.raises(ConfigError, match=r"bad\.pem"):
-        CollectorClient(["https://h"], "t", tmp_path / "bad.pem")
+def get(client: CollectorClient, path: str, most: int = 10**6) -> Reply:
+    return client.get(0, path, {}, most)
 
 
-def test_addresses_come_in_turn_and_the_token_goes_along() -> None:
+def test_each_address_is_told_by_its_place_and_the_token_goes_along() -> None:
     seen: list[tuple[str, str]] = []
 
     def note(asked: Asked) -> urllib3.HTTPResponse:
         seen.append((str(asked.url), asked.headers["Authorization"]))
-        return response(200)
+        return response(200, b"words", {"ETag": "x"})
 
-    client = CollectorClient(["http://a/", "http://b"], "secret", transport=FakeTransport(note))
-    client.get("/x", {})
-    assert client.next()
-    client.post("/y", b"", {})
-    assert not client.next()
-    assert client.next()
-    client.first()
-    assert client.url == "http://a"
-    assert seen == [("http://a/x", "Bearer secret"), ("http://b/y", "Bearer secret")]
-    assert "secret" not in repr(client) + repr(client.__dict__)
+    client = CollectorClient(["http://a/", "http://b"], "hidden", pool=FakePool(note))
+    assert get(client, "/x") == Reply(200, {"etag": "x"}, b"words")
+    client.post(1, "/y", b"", {}, 100, 1.0)
+    assert seen == [("http://a/x", "Bearer hidden"), ("http://b/y", "Bearer hidden")]
+    assert "hidden" not in repr(client) + repr(client.__dict__) + repr(client._token.__dict__)
     client.close()
 
 
+def test_a_token_that_was_changed_goes_along_at_once(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def note(asked: Asked) -> urllib3.HTTPResponse:
+        seen.append(asked.headers["Authorization"])
+        return response(200)
+
+    path = tmp_path / "token"
+    path.write_text("one")
+    client = CollectorClient(["http://a"], Token(path.read_text, path), pool=FakePool(note))
+    get(client, "/x")
+    path.write_text("another")
+    get(client, "/x")
+    assert seen == ["Bearer one", "Bearer another"]
+
+
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("url", "readable"),
     [
-        (b'{"reason": "future", "error": "too\\nearly"}', "too early"),
-        (b'{"detail": "Not Found"}', "Not Found"),
-        (b'{"detail": [1]}', '{"detail": [1]}'),
-        (b"<html>\x1b[31mbad</html>", "<html> [31mbad</html>"),
-        (b"", "status 400 without a word"),
-        (b"\xff\xfe", "��"),
-        (b"[" * 100_000, "[" * 300),
+        ("http://collector:8440", True),
+        ("http://192.0.2.1:8440", True),
+        ("http://[2001:db8::1]:8440", True),
+        ("http://127.0.0.1:8440", False),
+        ("http://127.3.0.1", False),
+        ("http://[::1]:8440", False),
+        ("http://localhost:8440", False),
+        ("https://collector:8440", False),
     ],
 )
-def test_words_of_a_server_are_one_bounded_line(body: bytes, words: str) -> None:
-    assert words_of(response(400, body)) == words
-
-
-@pytest.mark.parametrize(
-    ("value", "wait_s"), [("7", 7), ("100000", 300), ("-1", 0), ("1e9", 0), ("soon", 0), ("²", 0)]
-)
-def test_retry_after(value: str, wait_s: float) -> None:
-    assert retry_after_s(response(503, headers={"retry-after": value}), 300) == wait_s
-    assert retry_after_s(response(503), 300) == 0
+def test_what_others_can_read(url: str, readable: bool) -> None:
+    assert readable_on_the_way(url) == readable
 
 
 class Server(ThreadingHTTPServer):
@@ -107,6 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/silent":
             self.server.ended.wait(10)
             return
+        if self.path == "/drops":
+            self.drop_by_drop()
+            return
         body = {"/gzip": gzip.compress(b"words"), "/broken": b"broken"}.get(self.path, b"")
         self.send_response(302 if self.path == "/moved" else 200)
         self.send_header("content-length", str(len(body)))
@@ -118,6 +124,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     do_POST = do_GET
+
+    def drop_by_drop(self) -> None:
+        self.send_response(200)
+        self.send_header("content-length", "1000")
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while not self.server.ended.wait(0.05):
+                self.wfile.write(b"x")
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: the test reads `asked`."""
@@ -140,33 +154,40 @@ def client(server: Server) -> Iterator[CollectorClient]:
 
 
 def test_bodies_are_unpacked(client: CollectorClient) -> None:
-    assert client.get("/gzip", {}).data == b"words"
+    assert get(client, "/gzip").body == b"words"
     with pytest.raises(HTTPError):
-        client.get("/broken", {})
+        get(client, "/broken")
 
 
 def test_redirects_are_not_followed(client: CollectorClient, server: Server) -> None:
-    assert client.get("/moved", {}).status == 302
+    assert get(client, "/moved").status == 302
     assert server.asked == ["/moved"]
 
 
 def test_proxies_of_the_environment_are_not_asked(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     client = CollectorClient([server.url], "secret")
-    assert client.get("/x", {}).status == 200
+    assert get(client, "/x").status == 200
     client.close()
 
 
 def test_silence_is_not_waited_out(client: CollectorClient) -> None:
     with pytest.raises(HTTPError) as caught:
-        client.post("/silent", b"", {}, timeout_s=0.1)
+        client.post(0, "/silent", b"", {}, 100, timeout_s=0.1)
     assert why(caught.value) == "timed out"
+
+
+def test_an_answer_in_drops_or_without_end_is_none(client: CollectorClient) -> None:
+    with pytest.raises(HTTPError, match="did not end in time"):
+        client.post(0, "/drops", b"", {}, 10**6, timeout_s=0.3)
+    with pytest.raises(HTTPError, match="more than 10 octets"):
+        client.post(0, "/drops", b"", {}, 10, timeout_s=10)
 
 
 def test_a_connection_that_nobody_takes_is_said_in_the_words_of_the_system() -> None:
     client = CollectorClient(["http://127.0.0.1:1"], "secret")
     with pytest.raises(HTTPError) as caught:
-        client.get("/x", {})
+        get(client, "/x")
     assert why(caught.value) == "[Errno 111] Connection refused"
     client.close()
 
@@ -185,13 +206,13 @@ def test_only_the_authorities_of_the_file_are_trusted(tmp_path: Path, server: Se
     context.load_cert_chain(tmp_path / "ca.pem", tmp_path / "key.pem")
     server.socket = context.wrap_socket(server.socket, server_side=True)
     port = server.server_address[1]
-    trusting = CollectorClient([f"https://127.0.0.1:{port}"], "t", tmp_path / "ca.pem")
-    assert trusting.get("/gzip", {}).data == b"words"
+    trusting = CollectorClient([f"https://127.0.0.1:{port}"], "t", ClientTls(tmp_path / "ca.pem"))
+    assert get(trusting, "/gzip").body == b"words"
     others = {f"https://127.0.0.1:{port}": None, f"https://localhost:{port}": tmp_path / "ca.pem"}
     for url, ca_file in others.items():
-        client = CollectorClient([url], "t", ca_file)
+        client = CollectorClient([url], "t", ClientTls(ca_file) if ca_file else None)
         with pytest.raises(HTTPError) as caught:
-            client.get("/x", {})
+            get(client, "/x")
         assert "CERTIFICATE_VERIFY_FAILED" in why(caught.value)
         client.close()
     trusting.close()

@@ -9,12 +9,13 @@ import pytest
 import urllib3
 from urllib3.exceptions import ProtocolError
 
+from linkgauge.clock import NS_PER_S, Instant
 from linkgauge.errors import StoreError
 from linkgauge.plan import PLAN_VERSION, encode_plan
 from probes.collector_client import CollectorClient
 from probes.plan_cache import Answer, PlanCache, PlanFetcher
 from tests.probes.fake_clock import T0_NS, FakeClock
-from tests.probes.fake_transport import Asked, FakeTransport, response
+from tests.probes.fake_pool import Asked, FakePool, response
 from tests.probes.plans import plan
 
 
@@ -67,6 +68,14 @@ def test_an_unreadable_plan_is_said(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert "plan.json: the plan kept cannot be read" in caplog.text
 
 
+class StepClock(FakeClock):
+    """Half a minute later each time."""
+
+    def now(self) -> Instant:
+        self.advance(15 * NS_PER_S)
+        return super().now()
+
+
 def fetcher(*script: urllib3.HTTPResponse | Exception, urls: tuple[str, ...] = ("http://a",)) -> PlanFetcher:
     steps = list(script)
 
@@ -77,7 +86,8 @@ def fetcher(*script: urllib3.HTTPResponse | Exception, urls: tuple[str, ...] = (
         assert asked.headers.get("If-None-Match") == ('"e1"' if step.status == 304 else None)
         return step
 
-    return PlanFetcher(CollectorClient(urls, "secret", transport=FakeTransport(answer)), "n1")
+    client = CollectorClient(urls, "secret", pool=FakePool(answer))
+    return PlanFetcher(client, "n1", StepClock(), jitter=lambda: 1.0)
 
 
 def good(agent: str = "n1") -> urllib3.HTTPResponse:

@@ -1,4 +1,4 @@
-"""A transport that hands requests to a function, and the answers it may give."""
+"""A pool of connections that hands requests to a function, and the answers it may give."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Asked:
     body: bytes | None
 
 
-class FakeTransport:
+class FakePool:
     """answer: gives the response, or raises one of urllib3's errors."""
 
     def __init__(self, answer: Callable[[Asked], urllib3.BaseHTTPResponse]) -> None:
@@ -36,4 +36,4 @@ class FakeTransport:
 def response(
     status: int, body: bytes = b"", headers: Mapping[str, str] | None = None
 ) -> urllib3.HTTPResponse:
-    return urllib3.HTTPResponse(io.BytesIO(body), headers, status)
+    return urllib3.HTTPResponse(io.BytesIO(body), headers, status, preload_content=False)
