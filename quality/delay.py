@@ -89,10 +89,10 @@ def _delays(
     low, high = (ranked_us(rank) for rank in quantile_ranks(samples, quantile))
     value = ranked_us(quantile_rank(samples, quantile))
     value = np.where(np.isfinite(value), value, np.nan)
-    return Delays(samples, value, _widened(low, -1), _widened(high, 1))
+    return Delays(samples, value, widened(low, -1), widened(high, 1))
 
 
-def _widened(value_us: Reals, way: int) -> Reals:
+def widened(value_us: Reals, way: int) -> Reals:
     """Moved by the histogram's error down (-1) or up (1)."""
     finite = np.where(np.isfinite(value_us), value_us, 0.0)
     return value_us + way * np.abs(finite) * _BUCKET

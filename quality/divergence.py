@@ -18,6 +18,7 @@ ends from 8 samples on. Windows in which a throughput test of our own ran do not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -43,7 +44,8 @@ WINDOWS = 12
 LEAST_GAP_US = 1_000.0
 LEAST_GAP_RATIO = 0.2
 _PAIRS = tuple(permutations(range(len(BITS)), 2))
-_MOST = 2**40
+MOST = 2**40
+"""Held to this in one row, so that sums stay exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,18 @@ def divergent(
     windows: WINDOW rows of all probes, at least those of the last WINDOWS windows.
     """
     pooled = _pool(windows, objectives, judged_class, start_ns, length_ns)
-    worse = _loses_more(pooled) | _is_slower(pooled)
+    several = (pooled.known > 0).sum(axis=0) > 1
+    ends = []
+    for evidence, window in zip(pooled.evidence, pooled.window, strict=True):
+        use = evidence.where(several[evidence.link, window]).unloaded
+        ends.append(median_us(Merged.of(windows.histograms("rtt_ns"), use.row, use.link, use.links)))
+    return told(pooled.known, pooled.lost, ends)
+
+
+def told(known: Counts, lost: Counts, ends: Sequence[tuple[Reals, Reals]]) -> Counts:
+    """The sum of the BITS of the probes that diverge, (n,). known, lost (3, n, windows): packets with a known
+    fate, and of these lost; ends: of each probe the `median_us` of the windows that several measured."""
+    worse = _loses_more(known, lost) | _is_slower(ends)
     return np.asarray(np.array(list(BITS.values())) @ worse, np.int64)
 
 
@@ -80,47 +93,41 @@ def _pool(windows: Frame, objectives: Objectives, judged_class: str, start_ns: i
         fit = gather(windows, objectives, end_ns, judged_class, probe).fit
         fit = fit.where(fit.count("start_ns") >= first_ns)
         window = ((fit.count("start_ns") - first_ns) // length_ns).astype(np.intp)
-        lost_here = _held(fit, "lost_forward", "lost_backward", "lost_unattributed")
-        np.add.at(known[number], (fit.link, window), lost_here + _held(fit, "replied", "late"))
+        lost_here = held(fit, "lost_forward", "lost_backward", "lost_unattributed")
+        np.add.at(known[number], (fit.link, window), lost_here + held(fit, "replied", "late"))
         np.add.at(lost[number], (fit.link, window), lost_here)
         gathered.append(fit)
         at.append(window)
     return Pooled(tuple(gathered), tuple(at), known, lost)
 
 
-def _held(evidence: Evidence, *names: str) -> Counts:
+def held(evidence: Evidence, *names: str) -> Counts:
     """Sum of columns, (m,), each held to what can be."""
-    return np.asarray(sum(np.minimum(evidence.count(name), _MOST) for name in names), np.int64)
+    return np.asarray(sum(np.minimum(evidence.count(name), MOST) for name in names), np.int64)
 
 
-def _loses_more(pooled: Pooled) -> NDArray[np.bool_]:
+def _loses_more(known: Counts, lost: Counts) -> NDArray[np.bool_]:
     """(3, links): the probe loses significantly more than another in the windows that both measured."""
-    found = np.zeros(pooled.known.shape[:2], np.bool_)
+    found = np.zeros(known.shape[:2], np.bool_)
     for one, other in _PAIRS:
-        both = (pooled.known[one] > 0) & (pooled.known[other] > 0)
-        known, lost = ((each * both).sum(axis=2) for each in (pooled.known, pooled.lost))
-        p = more_than_share(lost[one], known[one], lost[one] + lost[other], known[one] + known[other])
+        both = (known[one] > 0) & (known[other] > 0)
+        sent, gone = ((each[[one, other]] * both).sum(axis=2) for each in (known, lost))
+        p = more_than_share(gone[0], sent[0], gone.sum(axis=0), sent.sum(axis=0))
         found[one] |= p <= (1 - ALERT_CONFIDENCE) / len(_PAIRS)
     return found
 
 
-def _is_slower(pooled: Pooled) -> NDArray[np.bool_]:
-    """(3, links): the probe's median is clearly above another's, in windows that two or more measured."""
-    several = (pooled.known > 0).sum(axis=0) > 1
-    ends = [
-        _median_us(evidence.where(several[evidence.link, window]).unloaded)
-        for evidence, window in zip(pooled.evidence, pooled.window, strict=True)
-    ]
-    found = np.zeros(pooled.known.shape[:2], np.bool_)
+def _is_slower(ends: Sequence[tuple[Reals, Reals]]) -> NDArray[np.bool_]:
+    """(3, links): the probe's median is clearly above another's."""
+    found = np.zeros((len(BITS), len(ends[0][0])), np.bool_)
     for one, other in _PAIRS:
         low, high = ends[one][0], ends[other][1]
         found[one] |= low - high > np.maximum(LEAST_GAP_US, LEAST_GAP_RATIO * high)  # NaN: not known
     return found
 
 
-def _median_us(evidence: Evidence) -> tuple[Reals, Reals]:
+def median_us(merged: Merged) -> tuple[Reals, Reals]:
     """Lower and upper end (links,) of the median round trip's interval; NaN with too few samples."""
-    merged = Merged.of(evidence.windows.histograms("rtt_ns"), evidence.row, evidence.link, evidence.links)
     low, high = (
         merged.ranked_ns(rank) / NS_PER_US for rank in quantile_ranks(merged.samples, 0.5, ALERT_CONFIDENCE)
     )

@@ -41,7 +41,7 @@ Mask = NDArray[np.bool_]
 
 FALSE_SHARE = 0.05
 LEAST_EXPECTED = 5
-_MOST = 2**40
+MOST = 2**40
 """Held to this in one row, so that sums stay exact: no flow sends as much in a minute."""
 
 
@@ -85,7 +85,7 @@ def gather_flows(
     flow = _numbered(frame.text("flow")[row])
     row, flow = _last_copies(row, link[row], flow, start_ns[row])
     replied, forward, backward, unknown = (
-        np.minimum(frame.count(name)[row], _MOST)
+        np.minimum(frame.count(name)[row], MOST)
         for name in ("replied", "lost_forward", "lost_backward", "lost_unattributed")
     )
     lost = forward + unknown + np.where(told_elsewhere[link[row]], 0, backward)

@@ -23,6 +23,7 @@ window are at ALERT_CONFIDENCE.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,14 +32,14 @@ from numpy.typing import NDArray
 from linkgauge.frame import Frame
 from linkgauge.model import LinkSpec
 from linkgauge.schema import STATE
-from quality import delay, loss
+from quality import delay
 from quality.confidence import ALERT_CONFIDENCE
 from quality.divergence import divergent
-from quality.evidence import Evidence, gather
-from quality.flows import gather_flows, unequal
+from quality.evidence import gather
+from quality.flows import Unequal, gather_flows, unequal
 from quality.loss import Losses
 from quality.objectives import Objectives
-from quality.period import Period, assess
+from quality.period import Period, Sums, assess
 from quality.throughput import last_received_bps
 
 Columns = dict[str, Any]
@@ -63,21 +64,46 @@ def judge(
     objectives = Objectives.of(specs)
     end_ns = start_ns + length_ns
     evidence = gather(period, objectives, end_ns, judged_class)
-    received_bps = last_received_bps(throughput, objectives, end_ns)
-    verdict = assess(evidence, received_bps, objectives)
-    window = evidence.where(evidence.count("start_ns") == start_ns)
+    verdict = assess(evidence, last_received_bps(throughput, objectives, end_ns), objectives)
+    now = evidence.where(evidence.count("start_ns") == start_ns)
+    delay_us = delay.delays(now.fit.unloaded, verdict.basis, objectives.delay_quantile).value_us
+    unfit = now.each(now.count("unfit") != 0) > 0
     unlike = unequal(gather_flows(flows, objectives, judged_class, end_ns, verdict.told_elsewhere))
+    apart = divergent(period, objectives, judged_class, start_ns, length_ns)
+    window = Window(start_ns, length_ns, Sums.of(now), unfit, delay_us, unlike, apart)
+    return state(verdict, window, objectives, specs)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What is known of the window that is judged, each of n links."""
+
+    start_ns: int
+    length_ns: int
+    sums: Sums
+    unfit: NDArray[np.bool_]
+    """Its agent says that it was not fit."""
+    delay_us: NDArray[np.float64]
+    flows: Unequal
+    divergent: NDArray[np.int64]
+
+
+def state(verdict: Period, window: Window, objectives: Objectives, specs: Sequence[LinkSpec]) -> Frame:
+    """STATE rows, one for each spec, in their order."""
     columns: Columns = {
         "link": list(objectives.rows),
-        "start_ns": np.full(len(specs), start_ns),
-        "length_ns": np.full(len(specs), length_ns),
+        "start_ns": np.full(len(specs), window.start_ns),
+        "length_ns": np.full(len(specs), window.length_ns),
         **_verdicts(verdict, objectives),
         **_loss(window, objectives, verdict.told_elsewhere, _unfit_ends(window, specs)),
-        **_delay(window, verdict.basis, objectives),
-        "flows": unlike.flows,
-        "flows_bad": unlike.bad,
-        "flows_bad_loss_ratio": unlike.bad_loss_ratio,
-        "divergent": divergent(period, objectives, judged_class, start_ns, length_ns),
+        "delay_basis": verdict.basis,
+        "delay_us": window.delay_us,
+        "delay_objective_us": objectives.delay_us,
+        "delay_excess_us": window.delay_us - objectives.delay_us,
+        "flows": window.flows.flows,
+        "flows_bad": window.flows.bad,
+        "flows_bad_loss_ratio": window.flows.bad_loss_ratio,
+        "divergent": window.divergent,
     }
     return Frame.of(STATE, columns)
 
@@ -96,28 +122,27 @@ def _verdicts(period: Period, objectives: Objectives) -> Columns:
     }
 
 
-def _unfit_ends(window: Evidence, specs: Sequence[LinkSpec]) -> NDArray[np.bool_]:
+def _unfit_ends(window: Window, specs: Sequence[LinkSpec]) -> NDArray[np.bool_]:
     """Links (n,) whose far end says of itself that it was not fit: what it did not answer is its own loss."""
-    rows = window.where(window.count("unfit") != 0).link
-    unfit = {specs[int(row)].link.src for row in np.unique(rows)}
+    unfit = {specs[row].link.src for row in np.flatnonzero(window.unfit).tolist()}
+    if not unfit:
+        return np.zeros(len(specs), np.bool_)
     return np.array([spec.link.dst in unfit for spec in specs], np.bool_)
 
 
 def _loss(
-    window: Evidence,
+    window: Window,
     objectives: Objectives,
     told_elsewhere: NDArray[np.bool_],
     unfit_end: NDArray[np.bool_],
 ) -> Columns:
-    fit = window.fit
-    measured, is_fit = (np.bincount(each.link, minlength=each.links) for each in (window, fit))
-    forward = loss.forward(fit).by(fit.link, fit.links)
+    sums = window.sums
     columns = {
-        "measured": measured,
-        "fit": is_fit,
+        "measured": sums.measured,
+        "fit": sums.windows,
         "loss_objective_ratio": objectives.loss_ratio,
-        **_direction("forward", forward.placed(objectives.loss_ratio, ALERT_CONFIDENCE), objectives),
-        **_direction("backward", loss.backward(fit).by(fit.link, fit.links), objectives),
+        **_direction("forward", sums.forward.placed(objectives.loss_ratio, ALERT_CONFIDENCE), objectives),
+        **_direction("backward", sums.backward, objectives),
     }
     columns["loss_backward_excess_ratio"] = np.where(
         told_elsewhere, np.nan, columns["loss_backward_excess_ratio"]
@@ -133,14 +158,4 @@ def _direction(name: str, losses: Losses, objectives: Objectives) -> Columns:
         f"loss_{name}_lower_ratio": lower,
         f"loss_{name}_upper_ratio": losses.upper(ALERT_CONFIDENCE),
         f"loss_{name}_excess_ratio": lower - objectives.loss_ratio,
-    }
-
-
-def _delay(window: Evidence, basis: NDArray[np.int64], objectives: Objectives) -> Columns:
-    value_us = delay.delays(window.fit.unloaded, basis, objectives.delay_quantile).value_us
-    return {
-        "delay_basis": basis,
-        "delay_us": value_us,
-        "delay_objective_us": objectives.delay_us,
-        "delay_excess_us": value_us - objectives.delay_us,
     }

@@ -16,7 +16,7 @@ from linkgauge.model import Verdict
 from quality import delay, loss
 from quality.confidence import VERDICT_CONFIDENCE
 from quality.delay import Delays
-from quality.evidence import Evidence, summed
+from quality.evidence import Evidence
 from quality.loss import Losses
 from quality.objectives import Objectives
 from quality.throughput import GOODPUT_SHARE
@@ -52,33 +52,77 @@ class Period:
     verdict: Counts
 
 
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What n links come to over the span, each (n,); every part adds up over its windows."""
+
+    measured: Counts
+    """Windows with packets, the agent fit or not."""
+    windows: Counts
+    """Windows measured by a fit agent; what follows is of these."""
+    forward: Losses
+    backward: Losses
+    available: Counts
+    """Windows with less than AVAILABLE_LOSS lost on the way out."""
+    available_both: Counts
+    """The same with the losses of the worse direction."""
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> Sums:
+        """Add up these rows."""
+        fit = evidence.fit
+        measured, windows = (
+            np.bincount(each.link, minlength=each.links).astype(np.int64) for each in (evidence, fit)
+        )
+        forward, backward = loss.forward(fit), loss.backward(fit)
+        out, both = forward.most_ratio, np.fmax(forward.most_ratio, backward.most_ratio)
+        return cls(
+            measured,
+            windows,
+            forward.by(fit.link, fit.links),
+            backward.by(fit.link, fit.links),
+            fit.each(out < AVAILABLE_LOSS),
+            fit.each(both < AVAILABLE_LOSS),
+        )
+
+
 def assess(evidence: Evidence, received_bps: Reals, objectives: Objectives) -> Period:
     """Judge the span that `evidence` covers; of it only what a fit agent measured counts."""
-    fit = evidence.fit
-    windows = np.bincount(fit.link, minlength=fit.links).astype(np.int64)
-    measured = np.bincount(evidence.link, minlength=evidence.links)
-    told_elsewhere = (objectives.reverse >= 0) & (measured[objectives.reverse] > 0)
-    window_losses = loss.forward(fit), loss.backward(fit)
-    forward, backward = (losses.by(fit.link, fit.links) for losses in window_losses)
-    forward = forward.placed(objectives.loss_ratio, VERDICT_CONFIDENCE)
-    up = _worse(forward.upper(VERDICT_CONFIDENCE), backward.upper(VERDICT_CONFIDENCE), told_elsewhere)
-    low = _worse(forward.lower(VERDICT_CONFIDENCE), backward.lower(VERDICT_CONFIDENCE), told_elsewhere)
-    unloaded = fit.unloaded
+    unloaded = evidence.fit.unloaded
     basis = delay.bases(unloaded, objectives.delay_us)
     delays = delay.delays(unloaded, basis, objectives.delay_quantile)
+    keeps = delays.upper_us <= objectives.delay_us, delays.lower_us > objectives.delay_us
+    return conclude(Sums.of(evidence), basis, delays, keeps, received_bps, objectives)
+
+
+def conclude(
+    sums: Sums,
+    basis: Counts,
+    delays: Delays,
+    keeps: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    received_bps: Reals,
+    objectives: Objectives,
+) -> Period:
+    """Judge what the links came to. keeps: links whose delay surely keeps to the objective, and those where
+    it surely does not."""
+    told_elsewhere = (objectives.reverse >= 0) & (sums.measured[objectives.reverse] > 0)
+    forward = sums.forward.placed(objectives.loss_ratio, VERDICT_CONFIDENCE)
+    backward = sums.backward
+    up = _worse(forward.upper(VERDICT_CONFIDENCE), backward.upper(VERDICT_CONFIDENCE), told_elsewhere)
+    low = _worse(forward.lower(VERDICT_CONFIDENCE), backward.lower(VERDICT_CONFIDENCE), told_elsewhere)
     enough_bps = GOODPUT_SHARE * objectives.promised_bps
     by_loss = _verdict(up <= objectives.loss_ratio, low > objectives.loss_ratio)
-    by_delay = _verdict(delays.upper_us <= objectives.delay_us, delays.lower_us > objectives.delay_us)
+    by_delay = _verdict(*keeps)
     by_throughput = _verdict(received_bps >= enough_bps, received_bps < enough_bps)
     return Period(
-        windows,
+        sums.windows,
         forward,
         backward,
         told_elsewhere,
         up,
         basis,
         delays,
-        _availability(*window_losses, fit, told_elsewhere, windows),
+        _availability(sums, told_elsewhere),
         received_bps,
         by_loss,
         by_delay,
@@ -92,13 +136,10 @@ def _worse(forward: Reals, backward: Reals, told_elsewhere: NDArray[np.bool_]) -
     return np.fmax(forward, np.where(told_elsewhere, np.nan, backward))
 
 
-def _availability(
-    forward: Losses, backward: Losses, fit: Evidence, told_elsewhere: NDArray[np.bool_], windows: Counts
-) -> Reals:
-    lost = _worse(forward.most_ratio, backward.most_ratio, told_elsewhere[fit.link])
-    available = summed((lost < AVAILABLE_LOSS).astype(np.int64), fit.link, fit.links)
-    share = np.full(fit.links, np.nan)
-    np.divide(available, windows, out=share, where=windows > 0)
+def _availability(sums: Sums, told_elsewhere: NDArray[np.bool_]) -> Reals:
+    available = np.where(told_elsewhere, sums.available, sums.available_both)
+    share = np.full(len(available), np.nan)
+    np.divide(available, sums.windows, out=share, where=sums.windows > 0)
     return share
 
 
