@@ -70,10 +70,7 @@ def _measure(settings: AgentSettings, stop: threading.Event) -> None:
 def build(settings: AgentSettings, boot: str) -> tuple[Agent, Uploader, Outbox]:
     """Everything real, wired. Raises ConfigError."""
     clock = SystemClock()
-    keep_ns = seconds(settings.outbox.keep_days * 86_400)
-    outbox = Outbox(settings.data_dir / "outbox.sqlite", settings.outbox.max_mb << 20, keep_ns, clock=clock)
-    transport = HttpTransport(_client(settings), clock)
-    uploader = Uploader(outbox, transport, clock, settings.outbox.catch_up_per_s)
+    outbox, uploader = sending(settings, clock)
     host = HostFitness(SystemHost(), clock)
     station = Station(clock, read_clock_quality, host, settings.bind_ports, keys(settings))
     reporter = Reporter(
@@ -99,6 +96,15 @@ def build(settings: AgentSettings, boot: str) -> tuple[Agent, Uploader, Outbox]:
     )
     _warn_of_readers(settings)
     return agent, uploader, outbox
+
+
+def sending(settings: AgentSettings, clock: Clock) -> tuple[Outbox, Uploader]:
+    """What keeps batches and brings them to a collector. Raises ConfigError."""
+    keep_ns, free_bytes = seconds(settings.outbox.keep_days * 86_400), settings.outbox.keep_free_mb << 20
+    path = settings.data_dir / "outbox.sqlite"
+    outbox = Outbox(path, settings.outbox.max_mb << 20, keep_ns, free_bytes, clock)
+    transport = HttpTransport(_client(settings), clock)
+    return outbox, Uploader(outbox, transport, clock, settings.outbox.catch_up_per_s)
 
 
 def _client(settings: AgentSettings) -> CollectorClient:

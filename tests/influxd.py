@@ -60,31 +60,66 @@ class Influxd:
         return [row for series in self.query(text, database).get("series", []) for row in series["values"]]
 
 
+class Server:
+    """A server that may be killed and started again: its ports and its data in `folder` stay the same."""
+
+    def __init__(self, folder: Path, auth: bool = False) -> None:
+        self._folder, self._auth = folder, auth
+        program = shutil.which("influxd")
+        if program is None:
+            pytest.skip("needs influxd; install it (deploy/prepare.sh does, as root)")
+        self._program = program
+        http, rpc = _free_ports(2)
+        self.url = f"http://127.0.0.1:{http}"
+        self._config = folder / "influxd.conf"
+        self._config.write_text(_CONFIG.format(folder=folder, http=http, rpc=rpc, auth=str(auth).lower()))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; does not wait."""
+        with (self._folder / "influxd.log").open("ab") as log:
+            argv = [self._program, "-config", str(self._config)]
+            self._process = subprocess.Popen(argv, stdout=log, stderr=log)
+
+    def wait(self) -> None:
+        """Until it answers; fails the test when it does not."""
+        assert self._process is not None
+        _wait(self.url, self._process, self._folder / "influxd.log")
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def end(self) -> None:
+        """In order, else by force."""
+        assert self._process is not None
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
 @contextmanager
 def running(folder: Path, auth: bool = False) -> Iterator[Influxd]:
     """Start a server with its data in `folder`, wait until it answers, and end it."""
-    program = shutil.which("influxd")
-    if program is None:
-        pytest.skip("needs influxd; install it (deploy/prepare.sh does, as root)")
-    http, rpc = _free_ports(2)
-    config = folder / "influxd.conf"
-    config.write_text(_CONFIG.format(folder=folder, http=http, rpc=rpc, auth=str(auth).lower()))
-    with (folder / "influxd.log").open("wb") as log:
-        process = subprocess.Popen([program, "-config", str(config)], stdout=log, stderr=log)
+    server = Server(folder, auth)
+    server.start()
     try:
-        url = f"http://127.0.0.1:{http}"
-        _wait(url, process, folder / "influxd.log")
+        server.wait()
         if auth:
             query = f"CREATE USER {USER} WITH PASSWORD '{PASSWORD}' WITH ALL PRIVILEGES"
-            httpx.post(f"{url}/query", data={"q": query}).raise_for_status()
-        yield Influxd(url, USER, PASSWORD) if auth else Influxd(url)
+            httpx.post(f"{server.url}/query", data={"q": query}).raise_for_status()
+        yield Influxd(server.url, USER, PASSWORD) if auth else Influxd(server.url)
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        server.end()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,205 @@
+"""A whole pipeline of real processes that a test may hurt: producers, collectors, one InfluxDB.
+
+Everything is on loopback, in one folder. What was produced is counted from the producers' ledgers, what was
+kept from the Parquet files and from InfluxDB itself.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import yaml
+
+from collector.tokens import issue
+from console.demo.kept import Kept, count_kept
+from console.demo.processes import Child, end, free_port, linkgauge, start
+from console.token import write_secret
+from tests.influxd import Server
+
+NODES = ("n1", "n2", "n3")
+FAR_ENDS = 20
+"""Nodes that are measured and do not report: each of NODES has so many links, and two."""
+
+
+class Scene:
+    """Use as a context manager. collectors: how many; each has data of its own, all write to one InfluxDB.
+
+    more: settings of every collector beyond those that a test needs.
+    """
+
+    def __init__(self, folder: Path, collectors: int = 1, more: dict[str, Any] | None = None) -> None:
+        self.folder, self._more = folder, more or {}
+        self.database = f"scene{secrets.token_hex(4)}"
+        (folder / "influxd").mkdir()
+        self.influxd = Server(folder / "influxd")
+        self.names = [f"c{at + 1}" for at in range(collectors)]
+        self.addresses = {name: f"http://127.0.0.1:{free_port()}" for name in self.names}
+        self.collectors: dict[str, Child] = {}
+        self.producers: dict[str, Child] = {}
+        self._starts = 0
+        self._write_settings()
+
+    def __enter__(self) -> Self:
+        self.influxd.start()
+        self.influxd.wait()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        end([*self.producers.values(), *self.collectors.values()], 30)
+        self.influxd.end()
+
+    def start_all(self) -> None:
+        """Start everything and wait until the collectors answer."""
+        for name in self.names:
+            self.start_collector(name)
+        for name in self.names:
+            self.wait_for(name)
+        for node in NODES:
+            self.start_producer(node)
+
+    def start_collector(self, name: str) -> None:
+        config = str(self.folder / name / "collector.yaml")
+        self.collectors[name] = start(name, linkgauge("collector", "--config", config), self._log(name))
+
+    def start_producer(self, node: str) -> None:
+        argv = [sys.executable, "-m", "tests.faults.producer"]
+        argv += [str(self.folder / node / "agent.yaml"), str(self.folder / "inventory.yaml")]
+        self.producers[node] = start(node, argv, self._log(node))
+
+    def kill(self, name: str) -> None:
+        """kill -9 of a collector, a producer, or "influxd"."""
+        if name == "influxd":
+            self.influxd.kill()
+            return
+        child = (self.collectors if name in self.collectors else self.producers)[name]
+        os.kill(child.process.pid, signal.SIGKILL)
+        child.process.wait()
+
+    def start(self, name: str) -> None:
+        """Start again what was killed."""
+        if name == "influxd":
+            self.influxd.start()
+        elif name in self.names:
+            self.start_collector(name)
+        else:
+            self.start_producer(name)
+
+    def finish(self, within_s: float = 60) -> list[Kept]:
+        """End the producers, let the collectors deliver, end them; counts for each collector's archive."""
+        self.influxd.wait()
+        for name in self.names:
+            self.wait_for(name)
+        faults = end(list(self.producers.values()), within_s)
+        self.producers = {}
+        self.wait(lambda: self.backlog() == 0, "the sinks to take everything", within_s)
+        faults += end(list(self.collectors.values()))
+        self.collectors = {}
+        assert not faults
+        return [
+            count_kept(self.outboxes(), self.archive(name), self.influxd.url, self.database)
+            for name in self.names
+        ]
+
+    def outboxes(self) -> dict[str, Path]:
+        return {node: self.folder / node / "data" / "outbox.sqlite" for node in NODES}
+
+    def archive(self, name: str) -> Path:
+        return self.folder / name / "data" / "archive"
+
+    def status(self, name: str) -> dict[str, Any]:
+        told: dict[str, Any] = httpx.get(
+            f"{self.addresses[name]}/v1/status", timeout=10, trust_env=False
+        ).json()
+        return told
+
+    def backlog(self) -> int:
+        """Batches that some sink of some collector has not taken."""
+        sinks = [sink for name in self.names for sink in self.status(name)["sinks"].values()]
+        return sum(sink["backlog_batches"] for sink in sinks)
+
+    def wait_for(self, name: str) -> None:
+        self.wait(lambda: self._answers(name), f"{name} to answer", 60)
+
+    def wait(self, ready: Callable[[], bool], what: str, within_s: float = 30) -> None:
+        deadline_s = time.monotonic() + within_s
+        while not ready():
+            assert time.monotonic() < deadline_s, f"waited {within_s} s for {what}; logs in {self.folder}"
+            time.sleep(0.1)
+
+    def log(self, name: str) -> str:
+        """Everything that all runs of a program wrote."""
+        return "".join(path.read_text() for path in sorted(self.folder.glob(f"{name}.*.log")))
+
+    def _answers(self, name: str) -> bool:
+        try:
+            return httpx.get(f"{self.addresses[name]}/healthz", timeout=5, trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    def _log(self, name: str) -> Path:
+        self._starts += 1
+        return self.folder / f"{name}.{self._starts:05d}.log"
+
+    def _write_settings(self) -> None:
+        everybody = [*NODES, *(f"far{at}" for at in range(FAR_ENDS))]
+        addresses = {node: {"net": f"127.0.7.{at + 1}"} for at, node in enumerate(everybody)}
+        _write(self.folder / "inventory.yaml", _inventory(addresses))
+        tokens = self.folder / "tokens.yaml"
+        for name in self.names:
+            _write(
+                self.folder / name / "collector.yaml",
+                {
+                    "inventory": str(self.folder / "inventory.yaml"),
+                    "tokens": str(tokens),
+                    "data_dir": "data",
+                    "name": name,
+                    "listen": self.addresses[name].removeprefix("http://"),
+                    "archive": {"flush_s": 1},
+                    "influxdb": {"url": self.influxd.url, "database": self.database},
+                    **self._more,
+                },
+            )
+        for node in NODES:
+            settings = {
+                "collectors": list(self.addresses.values()),
+                "token_file": "token",
+                "data_dir": "data",
+            }
+            _write(self.folder / node / "agent.yaml", {"node": node, **settings})
+            write_secret(self.folder / node / "token", issue(tokens, node))
+
+
+def all_kept(found: Sequence[Kept]) -> None:
+    """Every window that was produced is in every store once. Raises AssertionError."""
+    for kept in found:
+        assert kept.windows_produced > 0
+        assert (kept.missing, kept.duplicates) == (0, 0), kept
+        assert kept.windows_produced == kept.windows_in_archive == kept.points_in_influxdb
+
+
+def _inventory(addresses: dict[str, dict[str, str]]) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "window_s": 1,
+        "period_s": 30,
+        "sites": [{"name": "here", "region": "one", "operator": "op"}],
+        "networks": [{"name": "net", "kind": "backbone"}],
+        "nodes": [{"name": node, "site": "here", "addresses": own} for node, own in addresses.items()],
+        "probing": {"throughput": None, "path": None, "icmp": None, "tcp": None},
+    }
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(value, sort_keys=False), encoding="utf-8")
