@@ -24,6 +24,7 @@ from collector.metrics import Metrics
 from collector.own_report import OwnReport
 from collector.plan_book import PlanBook
 from collector.recent import LEAST_FLOWS_NS
+from collector.server_tls import ServerTls
 from collector.settings import Settings
 from collector.sinks.archive_reader import ArchiveReader
 from collector.sinks.pump import Pump
@@ -55,6 +56,7 @@ class Collector:
     metrics: Metrics
     pumps: tuple[Pump, ...]
     judging: JudgingLoop
+    tls: ServerTls | None = None
 
     def start(self) -> None:
         for pump in self.pumps:
@@ -93,6 +95,7 @@ def build(
     """
     clock = clock or SystemClock()
     tokens, metrics = Tokens.load(settings.tokens), Metrics()
+    tls = ServerTls(settings.tls, settings.file) if settings.tls else None
     inventory, journal = book.inventory(), open_journal(settings)
     live = LiveState(book.inventory, book.cycle_ns)
     pumps = pumps_of(settings, book, journal, clock, metrics)
@@ -119,7 +122,7 @@ def build(
         access, book, intake, live, clock, metrics, alerts, state.status, state.fault,
         settings.limits.body_timeout_s,
     )  # fmt: skip
-    return Collector(settings, create_app(parts), journal, live, intake, metrics, pumps, judging)
+    return Collector(settings, create_app(parts), journal, live, intake, metrics, pumps, judging, tls)
 
 
 def _waker(pumps: Sequence[Pump]) -> Callable[[], None]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector as Source
+
+from linkgauge.errors import StoreError
 
 REASONS = (
     "token", "scope", "unknown_agent", "rate", "busy", "slow", "too_large", "encoding", "malformed",
@@ -15,6 +18,7 @@ REASONS = (
 """Why a batch is refused; each has its counter from the start, so absent and zero differ."""
 _BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 LEFT_OUT = ("unknown_link", "too_old")
+TURNED_AWAY = ("busy", "ended", "handshake", "accept_failed")
 WINDOWS = ("judged", "again", "missed", "failed")
 """again: once more, because rows came late."""
 
@@ -42,8 +46,12 @@ class Metrics:
             registry=self.registry,
             buckets=_BUCKETS_S,
         )
+        self._turned_away = self._counter(
+            "connections_refused", "Connections not served, by reason.", "reason"
+        )
         for counter, words in (
             (self._refused, REASONS), (self._left_out, LEFT_OUT), (self._windows, WINDOWS),
+            (self._turned_away, TURNED_AWAY),
         ):  # fmt: skip
             for word in words:
                 counter.labels(word)
@@ -52,6 +60,10 @@ class Metrics:
         """A request was answered, or its client went away."""
         self._requests.labels(path, str(status)).inc()
         self._request_s.labels(path).observe(took_s)
+
+    def turned_away(self, reason: str) -> None:
+        """A connection that was not served: "busy" was answered, "ended" was not, "handshake" failed."""
+        self._turned_away.labels(reason).inc()
 
     def accepted(self, rows: int) -> None:
         self._accepted.inc()
@@ -79,8 +91,18 @@ class Metrics:
     def watch(
         self, name: str, text: str, label: str, read: Callable[[], Iterable[tuple[str, float]]]
     ) -> None:
-        """Add a gauge whose (label value, value) pairs are asked for at each scrape."""
-        self.registry.register(_Gauge(f"linkgauge_collector_{name}", text, label, read))
+        """Add a metric whose (label value, value) pairs are asked for at each scrape; with a name that ends
+        in _total it is a counter, else a gauge. It is left out while `read` raises StoreError."""
+        self.registry.register(_Asked(f"linkgauge_collector_{name}", text, (label,), read))
+
+    def watch_one(self, name: str, text: str, read: Callable[[], float | None]) -> None:
+        """The same without a label; left out while `read` gives None."""
+
+        def one() -> list[tuple[str, float]]:
+            value = read()
+            return [] if value is None else [("", value)]
+
+        self.registry.register(_Asked(f"linkgauge_collector_{name}", text, (), one))
 
     def total(self, name: str) -> int:
         """Sum over all labels of the counter `name`, e.g. batches_refused."""
@@ -106,17 +128,26 @@ class Metrics:
         return Counter(f"linkgauge_collector_{name}", text, labels, registry=self.registry)
 
 
-class _Gauge(Source):
+class _Asked(Source):
     def __init__(
-        self, name: str, text: str, label: str, read: Callable[[], Iterable[tuple[str, float]]]
+        self,
+        name: str,
+        text: str,
+        labels: Sequence[str],
+        read: Callable[[], Iterable[tuple[str, float]]],
     ) -> None:
-        self._name, self._text, self._label, self._read = name, text, label, read
+        self._name, self._text, self._labels, self._read = name, text, labels, read
 
     def describe(self) -> Iterable[Metric]:
-        return [GaugeMetricFamily(self._name, self._text, labels=[self._label])]
+        return [self._family()]
 
     def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily(self._name, self._text, labels=[self._label])
-        for word, value in self._read():
-            family.add_metric([word], value)
+        family = self._family()
+        with contextlib.suppress(StoreError):  # who owns the store tells it
+            for word, value in self._read():
+                family.add_metric([word] if self._labels else [], value)
         yield family
+
+    def _family(self) -> CounterMetricFamily | GaugeMetricFamily:
+        made = CounterMetricFamily if self._name.endswith("_total") else GaugeMetricFamily
+        return made(self._name, self._text, labels=self._labels)

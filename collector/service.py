@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
+import resource
 import signal
 import socket
 import threading
@@ -12,22 +14,23 @@ from collections.abc import Iterator, MutableMapping, Sequence
 from types import FrameType
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from collector.assembly import Collector, build
+from collector.door import KEEP_S
+from collector.event_line import event_line
+from collector.server import Server
 from collector.settings import Settings, host_and_port
 from linkgauge.errors import ConfigError
 
 __all__ = ["Collector", "build", "listen", "make_server", "serve", "sockets_from_environment"]
 _FIRST_FD = 3
 GRACE_S = 5
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers: it would end the process before the sinks are drained."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+MAX_HEAD_OCTETS = 16 * 1024
+"""Of a request's line and headers together; more is answered 400."""
+_OTHER_DESCRIPTORS = 256
+"""Files, stores and connections of our own."""
+log = logging.getLogger(__name__)
 
 
 def serve(collector: Collector, sockets: Sequence[socket.socket] = ()) -> None:
@@ -46,26 +49,44 @@ def serve(collector: Collector, sockets: Sequence[socket.socket] = ()) -> None:
             collector.stop()
 
 
-def make_server(collector: Collector) -> uvicorn.Server:
-    """The HTTP server of a collector; set `should_exit` to end it."""
-    tls = collector.settings.tls
+def make_server(collector: Collector) -> Server:
+    """The HTTP server of a collector, once for each; set `should_exit` to end it."""
+    settings, metrics = collector.settings, collector.metrics
     config = uvicorn.Config(
         collector.app,
+        http=H11Protocol,  # the server makes a Door of each connection
+        ws="none",
         log_config=None,
         access_log=False,
         lifespan="off",
+        proxy_headers=False,
         server_header=False,
+        timeout_keep_alive=round(KEEP_S),
         timeout_graceful_shutdown=GRACE_S,
-        ssl_certfile=str(tls.certificate) if tls else None,
-        ssl_keyfile=str(tls.key) if tls else None,
+        h11_max_incomplete_event_size=MAX_HEAD_OCTETS,
     )
-    try:
-        config.load()
-    except (OSError, ValueError) as err:
-        raise ConfigError(
-            f"{collector.settings.file}: the certificate or key of tls cannot be used ({err}); correct it"
-        ) from None
-    return _Server(config)
+    config.load()
+    server = Server(config, collector.tls, _connections(settings.limits.connections), metrics)
+    metrics.watch_one("connections", "Connections that are open.", lambda: server.present)
+    return server
+
+
+def _connections(wanted: int) -> int:
+    """Connections that the process's bound on descriptors allows, after raising it as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted * 5 // 4 + _OTHER_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    allowed = max(16, (soft - _OTHER_DESCRIPTORS) * 4 // 5)
+    log.warning(
+        event_line(
+            "few_descriptors", limit=soft, connections=allowed, mend="raise LimitNOFILE of the service"
+        )
+    )
+    return allowed
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -137,6 +137,7 @@ class Limits(Model):
     requests_per_s: float = Field(100, gt=0)
     burst: int = Field(500, ge=1)
     body_timeout_s: float = Field(30, gt=0)
+    connections: int = Field(4096, ge=16, le=100_000)
 
 
 class Peer(Model):

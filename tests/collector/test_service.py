@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from collector.plan_book import PlanBook
-from collector.service import build, listen, make_server, sockets_from_environment
+from collector.service import build, listen, sockets_from_environment
 from collector.settings import Settings
 from collector.sinks.archive_reader import ArchiveReader
 from collector.tokens import issue
@@ -83,10 +83,8 @@ def test_a_bad_certificate_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "pem").write_text("nothing")
     settings = settings_in(tmp_path, "tls: {certificate: pem, key: pem}\n")
     issue(settings.tokens, "j1")
-    collector = build(settings, PlanBook(settings.inventory), judge)
     with pytest.raises(ConfigError, match="certificate or key of tls"):
-        make_server(collector)
-    collector.stop(0)
+        build(settings, PlanBook(settings.inventory), judge)
 
 
 def test_sockets_are_taken_from_the_environment_of_this_process_only(tmp_path: Path) -> None:
