@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
 
 from linkgauge.clock import Clock
 from probes.departures import Departures
@@ -18,46 +20,91 @@ _MOST_BATCHES = 16
 """Taken from one socket at a turn, so that a flood at one does not keep the others waiting."""
 
 
+@dataclass(frozen=True, slots=True)
+class Doorway:
+    """One socket of a reflector. where: address and port as asked for; the door knows the real ones."""
+
+    where: tuple[str, int]
+    socket: BatchSocket
+    departures: Departures
+    door: Door
+
+    def close(self) -> None:
+        self.departures.close()
+        self.socket.close()
+
+
 class Answering:
     """`reflector` bound at each (address, port) of `where`. Raises ConfigError when one cannot be bound."""
 
     def __init__(self, where: Sequence[tuple[str, int]], reflector: Reflector, clock: Clock) -> None:
         self._reflector, self._clock = reflector, clock
-        self.sockets: list[BatchSocket] = []
-        self.departures: list[Departures] = []
-        self._doors: list[Door] = []
+        self._numbers = count()
+        self._doorways = self.open(where)
+
+    @property
+    def sockets(self) -> list[BatchSocket]:
+        return [doorway.socket for doorway in self._doorways]
+
+    @property
+    def departures(self) -> list[Departures]:
+        return [doorway.departures for doorway in self._doorways]
+
+    def missing(self, where: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Those where it does not answer."""
+        there = {doorway.where for doorway in self._doorways}
+        return [place for place in where if place not in there]
+
+    def open(self, where: Sequence[tuple[str, int]]) -> list[Doorway]:
+        """Bind further places, for `add`; from any thread. Raises ConfigError, nothing stays open then."""
+        made: list[Doorway] = []
         try:
-            for index, (address, port) in enumerate(where):
+            for address, port in where:
                 sock = BatchSocket(address, port, transmit_stamps=True, data_size=LONGEST)
-                self.sockets.append(sock)
-                self.departures.append(Departures(sock, reflector))
-                self._doors.append(Door(index, ipaddress.ip_address(address).packed, sock.port))
+                door = Door(next(self._numbers), ipaddress.ip_address(address).packed, sock.port)
+                made.append(Doorway((address, port), sock, Departures(sock, self._reflector), door))
         except BaseException:
-            self.close()
+            for doorway in made:
+                doorway.close()
             raise
+        return made
+
+    def add(self, doorways: Sequence[Doorway]) -> None:
+        """Answer there, too."""
+        self._doorways = [*self._doorways, *doorways]
+
+    def beyond(self, wanted: Container[tuple[str, int]]) -> list[BatchSocket]:
+        """The sockets of all other places."""
+        return [doorway.socket for doorway in self._doorways if doorway.where not in wanted]
+
+    def leave(self, sockets: Container[BatchSocket]) -> None:
+        """Close these."""
+        gone = [doorway for doorway in self._doorways if doorway.socket in sockets]
+        self._doorways = [doorway for doorway in self._doorways if doorway.socket not in sockets]
+        for doorway in gone:
+            doorway.close()
 
     def answer(self, error: int) -> None:
         """Answer what waits; error: this host's Error Estimate. Never blocks."""
-        for sock, departures, door in zip(self.sockets, self.departures, self._doors, strict=True):
-            departures.collect()
+        for doorway in self._doorways:
+            doorway.departures.collect()
             for _ in range(_MOST_BATCHES):
-                if self._answer_batch(sock, departures, door, error) < BATCH:
+                if self._answer_batch(doorway, error) < BATCH:
                     break
 
     def close(self) -> None:
-        for departures in self.departures:
-            departures.close()
-        for sock in self.sockets:
-            sock.close()
+        for doorway in self._doorways:
+            doorway.close()
 
-    def _answer_batch(self, sock: BatchSocket, departures: Departures, door: Door, error: int) -> int:
+    def _answer_batch(self, doorway: Doorway, error: int) -> int:
         """Take one batch; returns how many datagrams it had."""
+        sock, departures = doorway.socket, doorway.departures
         if (got := sock.receive()) is None:
             return 0
         now = self._clock.now()
         if not got.stamp_ns.all():
             got.stamp_ns[got.stamp_ns == 0] = now.wall_ns
-        for replies in self._reflector.reflect(got, error, now.mono_ns, door):
+        for replies in self._reflector.reflect(got, error, now.mono_ns, doorway.door):
             t3_ns = self._clock.now().wall_ns
             replies.stamp(t3_ns)
             numbers = sock.reply(replies.rows, replies.length, replies.tos)

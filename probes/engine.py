@@ -5,39 +5,41 @@ block. It wakes for the next tick of the timetable and for what is to be answere
 wait in the kernel with their stamps until it comes by. Wall-clock steps, its own lateness and what its host
 suffered are noted in the window as unfitness. Sending begins at the next window's start, so that no two runs
 ever report the same window.
+
+A plan that follows takes over at a window's start, exactly: until then the links of the former are sent for,
+from then on those of the new one, so every window of a link that stands in both has one row. Links that are
+the same in both, probed in the same way, do not notice; of the others the packets under way are still
+awaited, and what is no longer sent counts as nothing. The reflector goes on over all plans.
 """
 
 from __future__ import annotations
 
 import queue
-import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from linkgauge.clock import DRIFT, NS_PER_S, Clock, ClockQuality, Instant, window_start
+from linkgauge.clock import DRIFT, Clock, ClockQuality, Instant, window_start
 from linkgauge.code import Unfit
 from linkgauge.frame import Frame
 from linkgauge.plan import Plan
-from probes.answering import Answering
-from probes.closing import FLOW_NS, Closings
+from probes.answering import Doorway
+from probes.closing import FLOW_NS
 from probes.counters import Counters
+from probes.crew import Ended, Shift
 from probes.flight import Caught, Flight
-from probes.flights import Flights
 from probes.noted import Fitness
-from probes.plan_sessions import staff
-from probes.raw_name import address_of
+from probes.roster import Roster
 from probes.self_probe import SelfProbe, Told
 from probes.sender import Sender
-from probes.stamp.packet import AUTHENTICATED_SIZE, SIZE, error_estimate
-from probes.stamp.policy import CAP_PPS, STAMP_PORT, Policy
-from probes.stamp.reflector import Reflector
+from probes.stamp.packet import error_estimate
 from probes.stamp.window import Span
 from probes.timer import be_punctual
 from probes.waiting import Waiting
+from probes.welcome import Welcome
 
 WARM_UP_NS = 400_000_000
 """Receive stamps are missing for a while after the first socket asked for them: nothing is sent before."""
@@ -45,31 +47,11 @@ STEP_NS = 1_000_000
 """A change of wall - monotonic by more than this between two turns of the loop is a clock step."""
 _MAX_WAIT_NS = 200_000_000
 _GRACE_NS = 50_000_000
-_FLIGHT_NS = 3_000_000_000
 _UNKNOWN_ERROR_NS = 16_000_000_000
 _NO_NUMBERS = np.empty(0, np.int64)
 
-_CAP_TIMES = 10
 
 Deliver = Callable[[dict[str, Frame], Fitness], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Closing:
-    """A window that has ended and waits for its late replies."""
-
-    due_mono_ns: int
-    span: Span
-    self_span: Span | None
-    fitness: Fitness
-
-    def unfit(self, why: int) -> _Closing:
-        """The same window, spoiled by this as well."""
-        return replace(
-            self,
-            span=replace(self.span, unfit=self.span.unfit | why),
-            fitness=replace(self.fitness, unfit=self.fitness.unfit | why),
-        )
 
 
 class Engine:
@@ -95,53 +77,44 @@ class Engine:
         host_unfit: Callable[[int, int], int] | None = None,
         flow_ns: int = FLOW_NS,
     ) -> None:
-        self.plan = plan
         self._clock, self._clock_quality = clock, clock_quality
         self._deliver, self._under_test = deliver, under_test
         self._caught, self._host_unfit = caught, host_unfit
-        keys = dict(keys or {}) if plan.authenticated else {}
-        peers = set(plan.peers) & keys.keys() if plan.authenticated else set(plan.peers)
-        self._self: SelfProbe | None = None
-        self._reflector = Reflector(
-            lambda name: address_of(name) in peers or (self._self is not None and self._self.is_own(name)),
-            Policy(
-                rate_pps=_cap_pps(plan),
-                reflector_ports=frozenset({STAMP_PORT, plan.stamp_port, *(bind_ports or {}).values()}),
-            ),
-            keys=keys,
-            salt=secrets.randbits(63),
-        )
-        ports = bind_ports or {}
-        where = [(ip, ports.get(ip, plan.stamp_port)) for ip in plan.locals]
-        far_ends = SelfProbe.far_ends()
-        self._answering = Answering([*where, *far_ends], self._reflector, clock)
+        known = dict(keys or {}) if plan.authenticated else {}
         now = clock.now()
         self._window = window_start(now.wall_ns + WARM_UP_NS, plan.window_ns) + plan.window_ns
         first_mono_ns = now.mono_ns + self._window - now.wall_ns
-        self._flights = Flights(plan.stamp_port, AUTHENTICATED_SIZE if plan.authenticated else SIZE, keys)
         self._launches: queue.SimpleQueue[Flight] = queue.SimpleQueue()
+        self._doorways: queue.SimpleQueue[Sequence[Doorway]] = queue.SimpleQueue()
+        self._self: SelfProbe | None = None
         self._senders: list[Sender] = []
+        self._welcome = Welcome(plan, clock, dict(bind_ports or {}), known)
         try:
-            staffed = staff(plan, keys, first_mono_ns, self._flights)
-            self._sender, self.keyless = staffed.sender, staffed.keyless
-            self._senders.append(self._sender)
-            if far_ends:
-                self._self = SelfProbe(plan, self._answering.sockets[-1].port, first_mono_ns)
+            self._roster = Roster(plan, known, flow_ns, first_mono_ns)
+            self._senders = self._roster.senders
+            if (port := self._welcome.self_port) is not None:
+                self._self = SelfProbe(plan, port, first_mono_ns)
+                self._welcome.know(self._self)
                 self._senders.append(self._self.sender)
-            self._waiting = Waiting(self._answering.sockets)
+            self._waiting = Waiting(self._welcome.answering.sockets)
         except BaseException:
             self._close_sockets()
             raise
-        self._closings = Closings(self._sender.sessions, staffed.groups, flow_ns)
-        self._closing: list[_Closing] = []
+        self._closing: list[Ended] = []
         self._closer = ThreadPoolExecutor(1, "stamp-windows")
-        self._closed: Future[None] | None = None
+        self._closed: Future[Sequence[Shift]] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stamp", daemon=True)
         self._error, self._own_error_ns, self._tai_offset_s = 0, float("nan"), 0
         self._set_clock_quality()
         self._lag_ns, self._unfit, self._offset_ns = 0, 0, now.offset_ns
-        self._counters = Counters(self._answering, self._reflector, self._senders, self._closings)
+        answering, reflector = self._welcome.answering, self._welcome.reflector
+        self._counters = Counters(answering, reflector, self._senders, self._roster.closings)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan in force."""
+        return self._roster.plan
 
     @property
     def alive(self) -> bool:
@@ -161,12 +134,32 @@ class Engine:
             self._thread.join()
         self._closer.shutdown()
         self._waiting.close()
+        self._roster.discard()
         self._close_sockets()
 
     def _close_sockets(self) -> None:
-        self._answering.close()
+        while not self._doorways.empty():
+            self._welcome.answering.add(self._doorways.get())
+        self._welcome.answering.close()
         for sender in self._senders:
             sender.close()
+
+    def expect(self, plan: Plan) -> None:
+        """Answer the peers of a plan that is to take over later, and where it says; thread safe.
+
+        Raises ConfigError when something cannot be bound.
+        """
+        self._doorways.put(self._welcome.open(plan))
+        self._welcome.expect(plan)
+        self._waiting.wake()
+
+    def follow(self, plan: Plan) -> int:
+        """Have a plan of the same windows take over; thread safe. Returns from which window on, Unix ns.
+
+        Raises ConfigError when something cannot be bound; all stays as it is then.
+        """
+        self.expect(plan)
+        return self._roster.prepare(plan, self._clock)
 
     def sweep(self, flight: Flight) -> None:
         """Send the packets of a flight soon; thread safe. What comes of them goes to `caught`."""
@@ -194,13 +187,14 @@ class Engine:
             self._closing = [closing.unfit(Unfit.CLOCK_STEP.value) for closing in self._closing]
         self._offset_ns = now.offset_ns
         if wanted:
-            answered = self._reflector.reflected
-            self._answering.answer(self._error)
-            self._waiting.answered(self._reflector.reflected - answered, now.mono_ns)
+            answered = self._welcome.reflector.reflected
+            self._welcome.answering.answer(self._error)
+            self._waiting.answered(self._welcome.reflector.reflected - answered, now.mono_ns)
         for sender in self._senders:
             sender.read(now.mono_ns)
-        if self._caught is not None and (caught := self._flights.collect()) is not None:
-            self._caught(caught)
+        for caught in self._roster.caught():
+            if self._caught is not None:
+                self._caught(caught)
         window = window_start(now.wall_ns, self.plan.window_ns)
         set_back = window < self._window - 2 * self.plan.window_ns  # more than waiting for the first window
         if (window > self._window or set_back) and not self._stop.is_set():
@@ -219,9 +213,12 @@ class Engine:
         return min(*times, end_ns, *(sender.next_due_ns() for sender in self._senders))
 
     def _launch(self) -> None:
+        while not self._doorways.empty():
+            doorways = self._doorways.get()
+            self._welcome.answering.add(doorways)
+            self._waiting.watch([doorway.socket for doorway in doorways])
         while not self._launches.empty():
-            self._flights.launch(self._launches.get(), self._sender.ports, self._error, self._clock)
-            self._sender.hurry(self._clock.now().mono_ns + _FLIGHT_NS)
+            self._roster.launch(self._launches.get(), self._error, self._clock)
 
     def _end_window(self, now: Instant, next_window: int) -> None:
         start_ns, length_ns = self._window, self.plan.window_ns
@@ -243,9 +240,14 @@ class Engine:
         )  # fmt: skip
         due_mono_ns = now.mono_ns + self.plan.stamp_timeout_ns + _GRACE_NS
         own = self._self.closings.end(span) if self._self else None
-        self._closing.append(_Closing(due_mono_ns, self._closings.end(span), own, fitness))
+        self._closing.append(Ended(due_mono_ns, self._roster.end(span), own, fitness))
         self._window, self._lag_ns, self._unfit = next_window, 0, 0
+        if self._roster.take_over(now, next_window):
+            self._welcome.took_over(now.mono_ns)
         self._set_clock_quality()
+        if departing := self._welcome.departing(self.plan, now.mono_ns):
+            self._counters.leave(sockets=departing)
+            self._welcome.answering.leave(departing)
 
     def _close_due(self, now: Instant) -> None:
         """Have a window reported, by another thread: large ones take longer than a tick may be late.
@@ -253,10 +255,11 @@ class Engine:
         Until it is done nothing is written into the tables but new packets.
         """
         if self._closed is not None and self._closed.done():
-            self._closed.result()
+            shifts = self._closed.result()
             self._closed = None
             for sender in self._senders:
                 sender.held = None
+            self._roster.dismiss(shifts, self._counters)
         if self._closed is None and self._closing and self._closing[0].due_mono_ns <= now.mono_ns:
             for sender in self._senders:
                 sender.read(now.mono_ns, force=True)
@@ -266,10 +269,11 @@ class Engine:
             for sender in self._senders:
                 sender.held = self._closed.result
 
-    def _close(self, closing: _Closing) -> None:
+    def _close(self, closing: Ended) -> Sequence[Shift]:
         told = self._self.told(closing.self_span) if self._self and closing.self_span else Told()
         closing = closing.unfit(told.unfit)
-        frames, _ = self._closings.close(closing.span, last=self._stop.is_set() and not self._closing)
+        last = self._stop.is_set() and not self._closing
+        frames = closing.frames(last)
         fitness = replace(
             closing.fitness,
             self_rtt_p50_us=told.rtt_p50_us,
@@ -277,6 +281,7 @@ class Engine:
             self_lost=told.lost,
         )
         self._deliver(frames, fitness)
+        return closing.shifts
 
     def _set_clock_quality(self) -> None:
         try:
@@ -289,8 +294,3 @@ class Engine:
         self._tai_offset_s = quality.tai_offset_s
         for sender in self._senders:
             sender.set_error(self._error)
-
-
-def _cap_pps(plan: Plan) -> float:
-    """How many packets a second each peer gets answered: many times what its own plan makes it send here."""
-    return max(CAP_PPS, _CAP_TIMES * len(plan.classes) * NS_PER_S / plan.stamp_interval_ns)

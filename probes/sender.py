@@ -60,7 +60,8 @@ class Sender:
         self.sessions, self.ports, self.wheel = sessions, ports, wheel
         self._start_mono_ns, self._latest_ns = start_mono_ns, latest_ns
         self._flights, self._poisson, self._check = flights, poisson, check
-        self._runs = _runs(wheel, ports)
+        self._kept = np.ones(len(sessions), np.bool_)
+        self._runs = _runs(wheel, ports, self._kept)
         self._tick = wheel.next_used(0)
         self._inbox = Inbox(rows, REPLY_SIZE, CONTROL_SIZE)
         self._errors = Inbox(min(max(rows, 512), _MOST_ERRORS), ERROR_SIZE, ERROR_CONTROL_SIZE)
@@ -81,6 +82,17 @@ class Sender:
         if self._read_mono_ns < self._hurried_until_ns:
             return min(due_ns, self._read_mono_ns + LONGEST_UNREAD_NS)
         return due_ns
+
+    def begin(self, mono_ns: int) -> None:
+        """Have it start so much later than it was made for."""
+        self._start_mono_ns += mono_ns
+        if self._poisson is not None:
+            self._poisson.due_ns += mono_ns
+
+    def keep(self, kept: NDArray[np.bool_]) -> None:
+        """Send no more for the other sessions; what is under way from them is still awaited."""
+        self._kept = kept
+        self._runs = _runs(self.wheel, self.ports, kept)
 
     def hurry(self, until_mono_ns: int) -> None:
         """Until then take what comes without waiting for the next packets to be sent."""
@@ -131,6 +143,7 @@ class Sender:
     def _send_poisson(self, times: PoissonTimes, now: Instant, clock: Clock) -> int:
         lag_ns = max(0, now.mono_ns - times.next_ns())
         rows, late = times.due(now.mono_ns, self._latest_ns)
+        rows, late = rows[self._kept[rows]], late[self._kept[late]]
         self.sessions.missed[late] += 1
         for port in self.ports:
             mine = np.flatnonzero(np.isin(port.session, rows)) if len(rows) else rows
@@ -209,7 +222,9 @@ class Sender:
             self.sessions.received(port, got, got.ttl, got.tos)
 
 
-def _runs(wheel: Wheel, ports: Sequence[Port]) -> list[list[tuple[int, int, int, int]]]:
+def _runs(
+    wheel: Wheel, ports: Sequence[Port], kept: NDArray[np.bool_]
+) -> list[list[tuple[int, int, int, int]]]:
     """For each slot what it sends: (port, first and end row of the table, first row of the port's block)."""
     where = {
         int(session): (at, row)
@@ -221,9 +236,12 @@ def _runs(wheel: Wheel, ports: Sequence[Port]) -> list[list[tuple[int, int, int,
     for slot in range(wheel.slots):
         runs: list[tuple[int, int, int, int]] = []
         for session in range(int(wheel.begin[slot]), int(wheel.begin[slot + 1])):
+            if not kept[session]:
+                continue
             at, row = where[session]
-            if runs and runs[-1][0] == at and runs[-1][3] + (runs[-1][2] - runs[-1][1]) * wheel.train == row:
-                runs[-1] = (at, runs[-1][1], session + 1, runs[-1][3])
+            last = runs[-1] if runs else (-1, 0, 0, 0)
+            if last[0] == at and last[2] == session and last[3] + (session - last[1]) * wheel.train == row:
+                runs[-1] = (at, last[1], session + 1, last[3])
             else:
                 runs.append((at, session, session + 1, row))
         slots.append(runs)

@@ -34,12 +34,16 @@ class Waiting:
         for poll in (self._all, self._alone):
             poll.register(self._timer.fileno(), select.EPOLLIN)
             poll.register(self._alarm, select.EPOLLIN)
-        for sock in sockets:
-            self._all.register(sock.fileno(), select.EPOLLIN)
+        self.watch(sockets)
         self._own = {self._timer.fileno(), self._alarm}
         self._gather_until_ns = 0
         self._answered, self._since_ns, self._busy = 0, 0, False
         self._lock, self._closed = threading.Lock(), False
+
+    def watch(self, sockets: Sequence[BatchSocket]) -> None:
+        """Wait for packets at these as well. One that is closed is forgotten by itself."""
+        for sock in sockets:
+            self._all.register(sock.fileno(), select.EPOLLIN)
 
     def until(self, mono_ns: int, now_ns: int) -> bool:
         """Wait until this monotonic time, or until there is something to answer, or `wake`.

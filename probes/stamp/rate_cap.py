@@ -25,6 +25,11 @@ class RateCap:
         self._free: list[int] = []
         self._used = 0  # indexes from here on were never given away
 
+    def limit(self, rate_pps: float) -> None:
+        """Another rate from now on, where there was a cap."""
+        self._rate_pps = rate_pps
+        self._burst = max(rate_pps * BURST_S, LEAST_BURST)
+
     def enter(self, address: bytes, in_use: Callable[[], NDArray[np.intp]]) -> int:
         """Index of the peer with this address; in_use: tells the indexes that must not be given away."""
         if not self._rate_pps:

@@ -80,6 +80,12 @@ class Reflector:
         self.reflected = 0
         self.refused = np.zeros(len(Refusal), np.int64)
 
+    def adapt(self, rate_pps: float, reflector_ports: Sequence[int]) -> None:
+        """Another cap, where there is one, and more ports that reflectors have; sessions stay as they are."""
+        if self.policy.rate_pps and rate_pps:
+            self._cap.limit(rate_pps)
+        self._is_reflector[list(reflector_ports)] = True
+
     @property
     def sessions(self) -> int:
         """Sessions in the table."""

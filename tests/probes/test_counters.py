@@ -30,7 +30,7 @@ class Parts:
         made = [staff(stamp_plan(7, flows=flows), {}, 0, Flights(7, 44, {})) for flows in (1, 3)]
         self.senders: list[Sender] = [one.sender for one in made]
         self.closings = Closings(self.senders[0].sessions, made[0].groups)
-        self.counters = Counters(self.answering, self.reflector, self.senders, self.closings)
+        self.counters = Counters(self.answering, self.reflector, self.senders, [self.closings])
 
     def close(self) -> None:
         self.answering.close()

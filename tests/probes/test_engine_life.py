@@ -97,13 +97,13 @@ def test_stopping_reports_the_unfinished_window() -> None:
     one = engine(short(free_port(B), [B], A), sink)
     one.start()
     sink.wait_for(1)
-    until(lambda: one._sender.sessions.next_seq.sum() > 30, "nothing is sent after the first window")
+    until(lambda: one._senders[0].sessions.next_seq.sum() > 30, "nothing is sent after the first window")
     one.stop()
     last = sink.fitness[-1]
     assert last.start_ns > sink.fitness[0].start_ns
     rows = concat(WINDOW, sink.frames)
     assert rows.count("sent")[rows.count("start_ns") == last.start_ns].sum() > 0
-    total = int(one._sender.sessions.next_seq.sum())
+    total = int(one._senders[0].sessions.next_seq.sum())
     first = rows.count("revision") == 0
     assert int((rows.count("sent") + rows.count("send_failed"))[first].sum()) == total
 

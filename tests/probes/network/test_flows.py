@@ -30,7 +30,7 @@ class Dropping:
     ports: dict[tuple[int, str], int] = field(default_factory=dict)
 
     def __call__(self, near: Engine) -> None:
-        for port in near._sender.ports:
+        for port in near._senders[0].ports:
             if port.flow == VICTIM:
                 lane = int(port.local.split(":")[1] if ":" in port.local else port.local.split(".")[2])
                 self.ports[lane, "v6" if ":" in port.local else "v4"] = port.socket.port

@@ -16,7 +16,7 @@ INTERVAL_NS = 1_000_000
 
 
 def _throttle(near: Engine) -> None:
-    for port in near._sender.ports:
+    for port in near._senders[0].ports:
         port.socket._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 10_000)
 
 
