@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
+
 from collector.journal import Journal
 from collector.metrics import Metrics
 from collector.plan_book import PlanBook
 from collector.settings import InfluxSettings, Settings
 from collector.sinks.archive import Archive
 from collector.sinks.dead_letters import DeadLetters
+from collector.sinks.former_letters import take_in
 from collector.sinks.influx import InfluxSink
-from collector.sinks.influx_transport import InfluxAddress, connect
-from collector.sinks.link_tags import Tags, link_tags
+from collector.sinks.influx_address import InfluxAddress
+from collector.sinks.influx_transport import connect
+from collector.sinks.line_protocol import LineMaker
+from collector.sinks.link_tags import link_tags
 from collector.sinks.pump import Pump, Rhythm
 from linkgauge.clock import Clock, seconds
+from linkgauge.errors import StoreError
+from linkgauge.schema import RAW_TABLES, THROUGHPUT, WINDOW_1H, WINDOW_5M
+from linkgauge.table import Table
 
 
 def open_journal(settings: Settings) -> Journal:
+    bounds = settings.journal
     return Journal(
         settings.data_dir / "journal.sqlite",
-        settings.journal.max_mb * 1024 * 1024,
-        seconds(settings.journal.keep_days * 86_400),
+        bounds.max_mb << 20,
+        seconds(bounds.keep_days * 86_400),
+        body_ns=seconds(bounds.body_days * 86_400),
+        keep_free_bytes=bounds.keep_free_mb << 20,
     )
 
 
@@ -27,19 +39,63 @@ def pumps_of(
     settings: Settings, book: PlanBook, journal: Journal, clock: Clock, metrics: Metrics
 ) -> tuple[Pump, ...]:
     tags = link_tags(book.inventory)
-    dead = DeadLetters(settings.data_dir / "dead-letters.jsonl")
+    dead = open_dead_letters(settings, clock, metrics)
     archive = Archive(settings.archive_path, journal.identity, journal.cursor("archive"), tags)
     rhythm = Rhythm(flush_s=settings.archive.flush_s)
     pumps = [Pump(archive, journal, dead, clock, metrics, rhythm, journal.trim)]
     if settings.influxdb is not None:
-        sink = _influx(settings.influxdb, tags)
-        pumps.append(Pump(sink, journal, dead, clock, metrics, Rhythm(max_batches=64), journal.trim))
+        maker = LineMaker(tags, book.inventory)
+        for address, name, tables in databases(settings.influxdb):
+            sink = InfluxSink(partial(connect, address), maker, name, tables)
+            pumps.append(Pump(sink, journal, dead, clock, metrics, Rhythm(max_batches=64), journal.trim))
     return tuple(pumps)
 
 
-def _influx(settings: InfluxSettings, tags: Tags) -> InfluxSink:
-    address = InfluxAddress(
-        settings.url, settings.database, settings.user, settings.password(),
-        settings.org, settings.bucket, settings.token(),
+def open_dead_letters(settings: Settings, clock: Clock, metrics: Metrics) -> DeadLetters:
+    """The dead letters, with those of earlier versions, and their gauges. Raises StoreError."""
+    dead = DeadLetters(settings.data_dir / "dead-letters.sqlite", clock=clock)
+    take_in(settings.data_dir, dead)
+    metrics.watch(
+        "dead_letters",
+        "Dead letters: kept, marked to be taken up again, dropped unseen because there were too many.",
+        "state",
+        lambda: _counted(dead),
+    )
+    return dead
+
+
+def _counted(dead: DeadLetters) -> list[tuple[str, float]]:
+    try:
+        counts = dead.counts()
+    except StoreError:  # told by whoever writes; a scrape must not fail for it
+        return []
+    return [("kept", counts.kept), ("marked", counts.marked), ("dropped", counts.dropped)]
+
+
+def databases(settings: InfluxSettings) -> list[tuple[InfluxAddress, str, frozenset[str]]]:
+    """Each database with the name of its sink and the tables that go there. Raises ConfigError."""
+    made = [
+        (_address(settings, database, days), f"influxdb{ending}", _tables(tables))
+        for (database, days), (ending, tables) in zip(settings.databases, _KINDS, strict=True)
+    ]
+    return made if settings.rollups else made[:1]
+
+
+_KINDS = (
+    ("", tuple(RAW_TABLES.values())),
+    ("-5m", (WINDOW_5M,)),
+    ("-1h", (WINDOW_1H, THROUGHPUT)),
+)
+"""Raw, 5-minute and 1-hour database: ending of the sink's name, tables."""
+
+
+def _tables(tables: Iterable[Table]) -> frozenset[str]:
+    """Those of which InfluxDB gets anything; the others need not be read."""
+    return frozenset(table.name for table in tables if table.measurements)
+
+
+def _address(settings: InfluxSettings, database: str, days: int) -> InfluxAddress:
+    return InfluxAddress(
+        settings.url, database, settings.user, settings.password(), settings.org, settings.token(),
+        settings.ca_file, days,
     )  # fmt: skip
-    return InfluxSink(lambda: connect(address), tags)

@@ -1,23 +1,32 @@
 """Frames as InfluxDB line protocol, from columns. Pure.
 
 One line per row and measurement: tags are those of the link (schema.LINK_TAGS) and the table's other keys,
-counts have the suffix ``i``, reals are the shortest text that reads back, texts are quoted, values
-that are not known are left out, a row without any value is left out, times are ns. Tags are sorted as the
-schema has them.
+counts have the suffix ``i``, reals are the shortest text that reads back and always have a point or an
+exponent, so that every version takes them for floats; texts are quoted. What is not known (NaN, infinity, an
+empty text or tag) is left out, and so is a row without any value. Times are ns.
+
+Rows in which the same values are known share one format, which is then applied to whole columns.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
+from linkgauge.errors import ConfigError
 from linkgauge.frame import Frame
 from linkgauge.schema import LINK_TAGS
-from linkgauge.table import Kind
+from linkgauge.table import Field, Kind
 
 _TAG_ESCAPES = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ ", "\n": "_", "\r": "_", "\t": "_"})
 
 _TEXT_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": " ", "\r": " "})
+_FORMATS = {Kind.COUNT: "{}=%di", Kind.REAL: "{}=%r", Kind.TEXT: '{}="%s"'}
+MOST_LINKS = 200_000
+"""Links whose tags are remembered; more than the largest mesh has."""
 
 
 def escape_tag(text: str) -> str:
@@ -26,52 +35,116 @@ def escape_tag(text: str) -> str:
     return f"{escaped[:-1]}_" if escaped.endswith("\\") else escaped
 
 
-def lines(frame: Frame, link_tags: Callable[[str], Mapping[str, str]]) -> list[str]:
-    """All lines of a frame, measurement by measurement, rows in order.
+def _unchanging() -> object:
+    return None
 
-    link_tags: tags of a link by its text form; asked once for each distinct link.
+
+@dataclass(slots=True)
+class LineMaker:
+    """Makes lines; remembers the tag part of each link as long as `edition` gives the same object.
+
+    link_tags: tags of a link by its text form. A text that is no link keeps the tag `link` alone, so that its
+    rows are seen and not lost. One thread at a time.
     """
-    tags = _tags(frame, link_tags)
-    times = frame.count("start_ns").tolist()
-    made: list[str] = []
-    for measurement in frame.table.measurements:
-        columns = [_values(frame, f.name, f.kind) for f in frame.table.fields if f.measurement == measurement]
-        made += [
-            f"{measurement}{tag} {fields} {time}"
-            for tag, fields, time in zip(tags, map(",".join, _present(columns)), times, strict=True)
-            if fields
-        ]
-    return made
+
+    link_tags: Callable[[str], Mapping[str, str]]
+    edition: Callable[[], object] = _unchanging
+    _edition: object = None
+    _known: dict[str, str] = field(default_factory=dict)
+
+    def lines(self, frame: Frame) -> list[str]:
+        """All lines of a frame, measurement by measurement, rows in order."""
+        measurements = frame.table.measurements
+        if not measurements or not frame.rows:
+            return []
+        if (edition := self.edition()) is not self._edition or len(self._known) > MOST_LINKS:
+            self._known.clear()
+            self._edition = edition
+        tags, times = self._tags(frame), frame.count("start_ns").tolist()
+        made: list[str] = []
+        for measurement in measurements:
+            fields = [f for f in frame.table.fields if f.measurement == measurement]
+            made += _of_measurement(measurement, frame, fields, tags, times)
+        return made
+
+    def _tags(self, frame: Frame) -> list[str]:
+        """The tag part of each row: empty, or a comma and the tags."""
+        keys = [key for key in frame.table.keys if key != "link"]
+        own: dict[tuple[str, ...], str] = {}
+        rows = list(zip(*(frame.text(key).tolist() for key in keys), strict=True)) or [()] * frame.rows
+        for row in set(rows):
+            own[row] = _tag_text(dict(zip(keys, row, strict=True)))
+        if "link" not in frame.table.keys:
+            return [own[row] for row in rows]
+        names = frame.text("link").tolist()
+        return [self._of_link(name) + own[row] for name, row in zip(names, rows, strict=True)]
+
+    def _of_link(self, name: str) -> str:
+        if (text := self._known.get(name)) is None:
+            try:
+                tags = self.link_tags(name)
+            except ConfigError:
+                tags = {"link": name}
+            text = _tag_text({tag: tags[tag] for tag in LINK_TAGS if tag in tags})
+            self._known[name] = text
+        return text
 
 
-def _present(columns: list[list[str]]) -> Iterable[Iterable[str]]:
-    return (filter(None, row) for row in zip(*columns, strict=True))
+def lines(frame: Frame, link_tags: Callable[[str], Mapping[str, str]]) -> list[str]:
+    """All lines of a frame; link_tags: tags of a link by its text form, asked once for each distinct link."""
+    return LineMaker(link_tags).lines(frame)
 
 
-def _values(frame: Frame, name: str, kind: Kind) -> list[str]:
-    """One column as ``name=value`` texts, empty where there is no value."""
-    if kind is Kind.COUNT:
-        return [f"{name}={value}i" for value in frame.count(name).tolist()]
-    if kind is Kind.TEXT:
-        return [f"{name}={_quoted(value)}" if value else "" for value in frame.text(name).tolist()]
-    return [f"{name}={value!r}" if math.isfinite(value) else "" for value in frame.real(name).tolist()]
+def _tag_text(tags: Mapping[str, str]) -> str:
+    return "".join(f",{key}={escape_tag(value)}" for key, value in tags.items() if value)
 
 
-def _quoted(text: str) -> str:
-    """A text field. A line break would end the line: it becomes a space."""
-    return '"' + text.translate(_TEXT_ESCAPES) + '"'
+def _of_measurement(
+    measurement: str, frame: Frame, fields: Sequence[Field], tags: Sequence[str], times: Sequence[int]
+) -> list[str]:
+    known = np.stack([_known(frame, field) for field in fields], axis=1)
+    columns = [tags, *(_values(frame, field) for field in fields), times]
+    made = [""] * frame.rows
+    for rows, present in _alike(known):
+        if not present.any():
+            continue
+        chosen = [column for column, there in zip(columns, (True, *present, True), strict=True) if there]
+        pattern = _pattern(measurement, [f for f, there in zip(fields, present, strict=True) if there])
+        if len(rows) == frame.rows:
+            return [pattern % row for row in zip(*chosen, strict=True)]
+        for at in rows.tolist():
+            made[at] = pattern % tuple([column[at] for column in chosen])
+    return [line for line in made if line]
 
 
-def _tags(frame: Frame, link_tags: Callable[[str], Mapping[str, str]]) -> list[str]:
-    """The tag part of each row: empty, or a comma and the tags."""
-    keys = frame.table.keys
-    made: dict[tuple[str, ...], str] = {}
-    rows = list(zip(*(frame.text(key).tolist() for key in keys), strict=True))
-    for row in rows:
-        if row not in made:
-            named = dict(zip(keys, row, strict=True))
-            if "link" in named:
-                known = link_tags(named.pop("link"))
-                named = {**{tag: known[tag] for tag in LINK_TAGS if tag in known}, **named}
-            made[row] = "".join(f",{key}={escape_tag(value)}" for key, value in named.items() if value)
-    return [made[row] for row in rows]
+def _pattern(measurement: str, fields: Sequence[Field]) -> str:
+    return f"{measurement}%s " + ",".join(_FORMATS[f.kind].format(f.name) for f in fields) + " %d"
+
+
+def _alike(known: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.bool_]]]:
+    """Rows (n,) in which the same values are known, and which these are (fields,)."""
+    packed = np.ascontiguousarray(np.packbits(known, axis=1))
+    _, first, which = np.unique(
+        packed.view(np.dtype((np.void, packed.shape[1]))).ravel(), return_index=True, return_inverse=True
+    )
+    order = np.argsort(which, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(which[order])) + 1):
+        yield rows, known[first[which[rows[0]]]]
+
+
+def _known(frame: Frame, field: Field) -> NDArray[np.bool_]:
+    """(rows,) whether the row has a value in this field."""
+    if field.kind is Kind.REAL:
+        return np.isfinite(frame.real(field.name))
+    if field.kind is Kind.TEXT:
+        return np.fromiter(map(bool, frame.text(field.name)), np.bool_, frame.rows)
+    return np.ones(frame.rows, np.bool_)
+
+
+def _values(frame: Frame, field: Field) -> list[object]:
+    """One column as Python values. A line break in a text would end the line: it becomes a space."""
+    if field.kind is Kind.COUNT:
+        return list(frame.count(field.name).tolist())
+    if field.kind is Kind.REAL:
+        return list(frame.real(field.name).tolist())
+    return [text.translate(_TEXT_ESCAPES) for text in frame.text(field.name).tolist()]

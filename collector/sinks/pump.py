@@ -1,7 +1,8 @@
 """One thread per sink: reads the journal from the sink's cursor, delivers, and only then moves the cursor.
 
 A delivery that fails is repeated with exactly the same batches, so a store that keeps what it got by name
-(the archive's files, InfluxDB's points) holds nothing twice. A pump that fails stops nobody else.
+(the archive's files, InfluxDB's points) holds nothing twice. A pump that fails stops nobody else. Between
+deliveries it takes up again the dead letters of its sink that somebody marked.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from collector.batch_log import BatchLog, Entry
 from collector.event_line import event_line
 from collector.metrics import Metrics
 from collector.sinks.backoff import Backoff
-from collector.sinks.dead_letters import DeadLetters, as_text
+from collector.sinks.dead_letters import DeadLetters, Kind, Letter
+from collector.sinks.replay import Replay
 from collector.sinks.sink import Delivery, RowsRejected, Sink
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.errors import SinkBusy, SinkHeld, SinkRejected, StoreError, WireError
@@ -62,10 +64,11 @@ class Pump:
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"pump-{sink.name}", daemon=True)
         self._gathered: list[Delivery] = []
-        self._letters: list[tuple[str, str]] = []
+        self._letters: list[Letter] = []
         self._upto, self._octets, self._since_ns = 0, 0, 0
         self._attempted = False  # what is gathered was handed over once, and must be again just as it is
         self._backoff = Backoff()
+        self._replay = Replay(sink, journal, dead, clock)
         self.trouble: str | None = None
         """Why the sink takes nothing just now; None when it does."""
 
@@ -100,6 +103,8 @@ class Pump:
     def step(self, flush: bool = False) -> float:
         """Gather, and deliver when due (or told to flush). Returns the seconds to wait; 0 = go on at once."""
         try:
+            if not (flush or self._attempted) and self._replay.step():
+                self._works()
             more = False if self._attempted else self._gather()
             while flush and more:
                 more = self._gather()
@@ -149,7 +154,7 @@ class Pump:
         try:
             frames = decode(unpack(entry.body, MAX_BODY_BYTES), self._sink.tables).frames
         except WireError as err:
-            self._letters.append((as_text(entry.body), f"journal entry {entry.seq}: {err}"))
+            self._letters.append(_batch_letter(entry, f"journal entry {entry.seq}: {err}"))
         else:
             made = Delivery(
                 entry.seq, entry.agent, entry.boot, entry.number, frames, entry.body, entry.via
@@ -181,26 +186,33 @@ class Pump:
             if self._gathered:
                 self._sink.write(self._gathered)
         except RowsRejected as err:
-            letters += err.refused
+            letters += [Letter(what.encode("utf-8", "replace"), why) for what, why in err.refused]
         except SinkRejected as err:
-            letters.append((f"{err.rows} rows up to journal entry {self._upto}", str(err)))
+            letters += [_batch_letter(delivery, str(err)) for delivery in self._gathered]
         if letters:
             self._dead.keep(self._clock.now().wall_ns, self.name, letters)
             self._metrics.rejected(self.name, len(letters))
             log.error(
-                event_line("dead_letters", sink=self.name, count=len(letters), first=letters[0][1][:200])
+                event_line("dead_letters", sink=self.name, count=len(letters), first=letters[0].why[:200])
             )
         self._journal.advance(self.name, self._upto)
         self._gathered, self._letters, self._octets = [], [], 0
         self._attempted = False
+        self._works()
+        self._trim()
+
+    def _works(self) -> None:
         self._backoff.reset()
         if self.trouble is not None:
             log.info(event_line("sink_works_again", sink=self.name))
             self.trouble = None
-        self._trim()
 
     def _say(self, event: str, err: Exception) -> None:
         """Once for each new trouble, not at every attempt."""
         if self.trouble is None:
             log.warning(event_line(event, sink=self.name, error=err, kept="in the journal"))
         self.trouble = str(err)
+
+
+def _batch_letter(batch: Entry | Delivery, why: str) -> Letter:
+    return Letter(batch.body, why, Kind.BATCH, batch.agent, batch.boot, batch.number)

@@ -14,13 +14,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from collector.sinks.influx import MAX_LINES, InfluxSink
+from collector.sinks.influx_address import InfluxAddress, ping, version_of
 from collector.sinks.influx_reply import LinesRefused, TooLarge
-from collector.sinks.influx_transport import (
-    InfluxAddress,
-    WriteTransport,
-    connect,
-    server_version,
-)
+from collector.sinks.influx_transport import WriteTransport, connect
+from collector.sinks.line_protocol import LineMaker
 from collector.sinks.link_tags import Tags
 from collector.sinks.sink import Delivery, RowsRejected
 from linkgauge.clock import NS_PER_S, SystemClock, window_start
@@ -46,7 +43,7 @@ def tags_of(link: str) -> dict[str, str]:
 
 @contextmanager
 def _sink(address: InfluxAddress, tags: Tags = tags_of) -> Iterator[InfluxSink]:
-    with closing(InfluxSink(lambda: connect(address), tags)) as sink:
+    with closing(InfluxSink(lambda: connect(address), LineMaker(tags))) as sink:
         yield sink
 
 
@@ -85,7 +82,7 @@ class Picky:
 
 def _lines_of(frame: Frame) -> list[str]:
     server = Picky(set(), True)
-    InfluxSink(lambda: server, tags_of).write([delivery_of(frame)])
+    InfluxSink(lambda: server, LineMaker(tags_of)).write([delivery_of(frame)])
     return sorted(server.stored)
 
 
@@ -94,7 +91,7 @@ def test_bad_lines_cost_themselves_only(bad: set[int], partial: bool) -> None:
     frame = windows(links_of(20), RECENT_NS)
     lines = _lines_of(frame)
     server = Picky({lines[at] for at in bad}, partial)
-    sink = InfluxSink(lambda: server, tags_of)
+    sink = InfluxSink(lambda: server, LineMaker(tags_of))
     if bad:
         with pytest.raises(RowsRejected) as caught:
             sink.write([delivery_of(frame)])
@@ -107,7 +104,7 @@ def test_bad_lines_cost_themselves_only(bad: set[int], partial: bool) -> None:
 
 def test_a_request_is_never_too_long() -> None:
     server = Picky(set(), True)
-    InfluxSink(lambda: server, tags_of).write(
+    InfluxSink(lambda: server, LineMaker(tags_of)).write(
         [delivery_of(windows(links_of(3000), RECENT_NS), seq=s) for s in (1, 2)]
     )
     assert max(server.requests) <= MAX_LINES
@@ -117,7 +114,7 @@ def test_a_request_is_never_too_long() -> None:
 
 def test_a_server_with_a_smaller_limit_gets_smaller_requests() -> None:
     server = Picky(set(), True, most=700)
-    InfluxSink(lambda: server, tags_of).write([delivery_of(windows(links_of(1000), RECENT_NS))])
+    InfluxSink(lambda: server, LineMaker(tags_of)).write([delivery_of(windows(links_of(1000), RECENT_NS))])
     assert len(server.stored) == 2000
 
 
@@ -125,14 +122,14 @@ def test_all_lines_refused_costs_one_request() -> None:
     frame = windows(links_of(500), RECENT_NS)
     server = Picky(set(_lines_of(frame)), True)
     with pytest.raises(RowsRejected) as caught:
-        InfluxSink(lambda: server, tags_of).write([delivery_of(frame)])
+        InfluxSink(lambda: server, LineMaker(tags_of)).write([delivery_of(frame)])
     assert (caught.value.rows, server.requests) == (1000, [1000])
 
 
 def test_nobody_there_is_busy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as made:
         port = made.getsockname()[1]
-    sink = InfluxSink(lambda: connect(InfluxAddress(f"http://127.0.0.1:{port}")), tags_of)
+    sink = InfluxSink(lambda: connect(InfluxAddress(f"http://127.0.0.1:{port}")), LineMaker(tags_of))
     with pytest.raises(SinkBusy, match=f"InfluxDB at http://127.0.0.1:{port} cannot be reached"):
         sink.write([delivery_of(health("j1", RECENT_NS))])
 
@@ -143,7 +140,7 @@ def test_nobody_there_is_busy() -> None:
 @pytest.mark.influx
 def test_points_arrive_once_however_often_they_are_written(influxd: Influxd) -> None:
     address = InfluxAddress(influxd.url, "once")
-    assert server_version(address) < (1, 8)
+    assert version_of(address, ping(address)) < (1, 8)
     delivery = delivery_of(windows(links_of(100), RECENT_NS), health("j1", RECENT_NS))
     with _sink(address) as sink:
         sink.write([delivery])

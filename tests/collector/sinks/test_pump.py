@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from collector.journal import Journal
 from collector.metrics import Metrics
 from collector.sinks.backoff import Backoff
-from collector.sinks.dead_letters import DeadLetters
+from collector.sinks.dead_letters import DeadLetters, Kind, Letter
 from collector.sinks.pump import Pump, Rhythm
 from collector.sinks.sink import Delivery, RowsRejected
 from linkgauge.clock import NS_PER_S
@@ -52,12 +51,13 @@ class World:
         self.journal = Journal(folder / "journal.sqlite", 10**9, 10**9)
         self.journal.register(["scripted"])
         self.clock, self.metrics, self.sink = StillClock(), Metrics(), Scripted(answers)
-        self.letters = folder / "dead.jsonl"
+        self.letters = folder / "dead.sqlite"
+        self.dead = DeadLetters(self.letters)
         fast = {"poll_s": 0.01, "held_s": 0.01, **rhythm}
         self.pump = Pump(
             self.sink,
             self.journal,
-            DeadLetters(self.letters),
+            self.dead,
             self.clock,
             self.metrics,
             Rhythm(**fast),  # type: ignore[arg-type]  # numbers by name
@@ -114,7 +114,7 @@ def test_any_mix_of_faults_loses_and_reorders_nothing(
     world.run()
     assert world.sink.taken == list(range(1, number + 1))
     assert world.journal.cursor("scripted") == number
-    assert not world.letters.exists()
+    assert world.dead.letters() == []
     world.journal.close()
 
 
@@ -137,10 +137,10 @@ def test_refused_rows_become_dead_letters_and_the_cursor_moves(tmp_path: Path) -
     world.put(1)
     world.run(2)
     assert world.journal.cursor("scripted") == 1
-    letters = [json.loads(line) for line in world.letters.read_text().splitlines()]
-    assert [(letter["what"], letter["why"], letter["sink"]) for letter in letters] == [
-        ("line one", "too old", "scripted"),
-        ("line two", "too old", "scripted"),
+    letters = [(kept.letter, kept.sink) for kept in world.dead.letters()]
+    assert letters == [
+        (Letter(b"line one", "too old"), "scripted"),
+        (Letter(b"line two", "too old"), "scripted"),
     ]
     assert world.metrics.total("rows_rejected") == 2
     assert world.letters.stat().st_mode & 0o007 == 0
@@ -154,9 +154,10 @@ def test_an_entry_that_cannot_be_read_stops_nobody(world: World) -> None:
     world.run(4)
     assert world.sink.taken == [1, 3]
     assert world.journal.cursor("scripted") == 3
-    letter = json.loads(world.letters.read_text())
-    assert letter["what"] == "Z2FyYmFnZQ=="
-    assert "journal entry 2" in letter["why"]
+    (kept,) = world.dead.letters()
+    assert kept.letter.what == b"garbage"
+    assert (kept.letter.agent, kept.letter.boot, kept.letter.number) == ("j1", "b", 2)
+    assert "journal entry 2" in kept.letter.why
 
 
 def test_only_an_unreadable_entry_moves_the_cursor_too(world: World) -> None:
@@ -166,14 +167,20 @@ def test_only_an_unreadable_entry_moves_the_cursor_too(world: World) -> None:
 
 
 def test_dead_letters_that_cannot_be_kept_hold_the_sink(world: World) -> None:
-    world.letters.mkdir()
-    world.put(1, data=b"garbage")
-    world.run(3)
-    assert world.journal.cursor("scripted") == 0
-    assert world.pump.trouble is not None
-    world.letters.rmdir()
+    keep = world.dead.keep
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.dead, "keep", _full)
+        world.put(1, data=b"garbage")
+        world.run(3)
+        assert world.journal.cursor("scripted") == 0
+        assert world.pump.trouble == "disk full"
+    assert world.dead.keep == keep
     world.run(3)
     assert world.journal.cursor("scripted") == 1
+
+
+def _full(*_: object) -> None:
+    raise StoreError("disk full")
 
 
 def test_batches_are_gathered_until_the_flush_or_enough_rows(tmp_path: Path) -> None:
@@ -194,7 +201,7 @@ def test_dropped_bodies_are_passed_over(tmp_path: Path) -> None:
     world = World(tmp_path)
     small = Journal(tmp_path / "small.sqlite", 1, 10**9)
     small.register(["scripted"])
-    pump = Pump(world.sink, small, DeadLetters(world.letters), world.clock, world.metrics)
+    pump = Pump(world.sink, small, world.dead, world.clock, world.metrics)
     for number in (1, 2, 3):
         small.append("j1", "b", number, 1, 1, body("j1", number, health("j1")))
     pump.step()
@@ -238,10 +245,14 @@ def test_the_wait_doubles_with_jitter_and_believes_the_server() -> None:
     assert backoff.next() <= 0.5
 
 
-def test_dead_letters_are_bounded(tmp_path: Path) -> None:
-    letters = DeadLetters(tmp_path / "dead.jsonl", max_bytes=1000)
-    for at in range(50):
-        letters.keep(at, "s", [("x" * 50, "y")])
-    kept = sum(path.stat().st_size for path in tmp_path.iterdir())
-    assert 1000 < kept <= 2000
-    assert '"at_ns": 49' in (tmp_path / "dead.jsonl").read_text()
+def test_what_a_sink_refuses_without_naming_rows_is_kept_as_batches(tmp_path: Path) -> None:
+    world = World(tmp_path, [SinkRejected("never", 2)])
+    world.put(1, 2)
+    world.run(2)
+    kept = [kept.letter for kept in world.dead.letters()]
+    assert [(letter.kind, letter.number, letter.why) for letter in kept] == [
+        (Kind.BATCH, 1, "never"),
+        (Kind.BATCH, 2, "never"),
+    ]
+    assert kept[0].what == body("j1", 1, health("j1"), boot="b")
+    world.journal.close()

@@ -1,0 +1,77 @@
+"""Taking up dead letters again: a pump looks every few seconds whether some of its sink are marked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Protocol, runtime_checkable
+
+from collector.batch_log import BatchLog
+from collector.event_line import event_line
+from collector.sinks.dead_letters import DeadLetters, Kept, Kind, Letter
+from collector.sinks.sink import RowsRejected, Sink
+from linkgauge.clock import NS_PER_S, Clock
+
+log = logging.getLogger(__name__)
+EVERY_NS = 2 * NS_PER_S
+AT_ONCE = 200
+
+
+@runtime_checkable
+class TakesLines(Protocol):
+    """A sink that can write single lines again; raises as Sink.write does."""
+
+    def write_lines(self, lines: Sequence[str]) -> None: ...
+
+
+@runtime_checkable
+class Requeues(Protocol):
+    """A log that takes a batch once more, with a new number of its own."""
+
+    def requeue(self, agent: str, boot: str, number: int, body: bytes) -> object: ...
+
+
+class Replay:
+    """Lines go to the sink again, batches to the journal; what is refused again stays, with the new words."""
+
+    def __init__(self, sink: Sink, journal: BatchLog, dead: DeadLetters, clock: Clock) -> None:
+        self._sink, self._journal, self._dead, self._clock = sink, journal, dead, clock
+        self._next_ns = 0
+
+    def step(self) -> bool:
+        """Take up some letters when it is time to look; True when there were any. Raises as the sink does."""
+        now = self._clock.now()
+        if now.mono_ns < self._next_ns:
+            return False
+        self._next_ns = now.mono_ns + EVERY_NS
+        marked = self._dead.letters(limit=AT_ONCE, sink=self._sink.name, marked=True)
+        if not marked:
+            return False
+        refused = [*self._batches(marked), *self._lines(marked)]
+        self._dead.settle([kept.id for kept in marked], now.wall_ns, self._sink.name, refused)
+        log.info(
+            event_line("dead_letters_again", sink=self._sink.name, count=len(marked), refused=len(refused))
+        )
+        self._next_ns = 0
+        return True
+
+    def _batches(self, marked: Sequence[Kept]) -> Iterator[Letter]:
+        for letter in (kept.letter for kept in marked if kept.letter.kind is not Kind.LINES):
+            if letter.kind is Kind.BATCH and isinstance(self._journal, Requeues):
+                self._journal.requeue(letter.agent, letter.boot, letter.number, letter.what)
+            else:
+                yield letter
+
+    def _lines(self, marked: Sequence[Kept]) -> Iterator[Letter]:
+        letters = [kept.letter for kept in marked if kept.letter.kind is Kind.LINES]
+        if not letters:
+            return
+        if not isinstance(self._sink, TakesLines):
+            yield from letters
+            return
+        try:
+            self._sink.write_lines(
+                [line for each in letters for line in each.what.decode("utf-8", "replace").split("\n")]
+            )
+        except RowsRejected as err:
+            yield from (Letter(what.encode("utf-8", "replace"), why) for what, why in err.refused)
