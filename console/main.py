@@ -24,6 +24,7 @@ COMMANDS = {
     "status": ("console.status", "Show links, agents and alerts, and what is unknown and why."),
     "check-config": ("console.check_config", "Check inventory, agent or collector settings."),
     "token": ("console.token", "Make a new token for a node."),
+    "rollup": ("console.rollup", "Make roll-ups of some time again, or show which wait."),
     "render": ("console.render", "Write Grafana boards, data source and alert rules."),
 }
 """Name of a command: the module whose `run` it is, and what it does in one line."""

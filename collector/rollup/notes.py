@@ -15,6 +15,8 @@ from collector.rollup.slot import HOUR_NS, SHORT_NS, Slot, Touch
 from linkgauge.clock import Clock
 from linkgauge.sqlite_file import SqliteFile
 
+FILE_NAME = "rollup.sqlite"
+"""Under the collector's data_dir."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS note(
   length_ns INTEGER NOT NULL, start_ns INTEGER NOT NULL, agent TEXT NOT NULL, seq INTEGER NOT NULL,

@@ -6,6 +6,7 @@ piece has every key of its own once, in the copy that counts, and no key is in t
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -21,10 +22,11 @@ from linkgauge.frame import Frame
 from linkgauge.schema import WINDOW, WINDOW_5M
 from linkgauge.table import Table
 
-MOST_LINKS = 4_000
+MOST_LINKS = 2_000
 """Links that are made at once; there is a merged row or more of each in memory."""
-MOST_ROWS = 20_000
+MOST_ROWS = 10_000
 """Rows of the archive that are in memory at once, about: a link's rows lie even over a slot."""
+DAY_NS = 24 * HOUR_NS
 _AGENT = "split_part(link, '>', 1)"
 
 
@@ -51,14 +53,23 @@ class ArchiveSource:
         Five minutes by WINDOW, hours by WINDOW_5M: what has no such rows any more is left as it was made.
         """
         for table, length_ns in ((WINDOW, SHORT_NS), (WINDOW_5M, HOUR_NS)):
-            first_ns = from_ns - from_ns % HOUR_NS
-            for start_ns in range(first_ns, to_ns, 24 * HOUR_NS):
-                end_ns = min(start_ns + 24 * HOUR_NS, to_ns)
-                yield self._touched(table, length_ns, max(start_ns, from_ns), end_ns, agents)
+            for day_ns in self._days(table):
+                first_ns, end_ns = max(day_ns, from_ns), min(day_ns + DAY_NS, to_ns)
+                if first_ns < end_ns:
+                    yield self._touched(table, length_ns, first_ns, end_ns, agents)
 
     def close(self) -> None:
         self._db.close()
         self._reader.close()
+
+    def _days(self, table: Table) -> list[int]:
+        """Start of each day of which the archive has rows, Unix ns."""
+        found = []
+        for folder in sorted((self._root / table.name).glob("date=*")):
+            with contextlib.suppress(ValueError):  # not ours
+                day = datetime.strptime(folder.name, "date=%Y-%m-%d").replace(tzinfo=UTC)
+                found.append(int(day.timestamp()) * NS_PER_S)
+        return found
 
     def _read(self, slot: Slot, links: Sequence[str], rows: int) -> Iterator[Frame]:
         parts = max(1, -(-rows // MOST_ROWS))
