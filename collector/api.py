@@ -26,6 +26,7 @@ from starlette.exceptions import HTTPException
 from collector.access import Access
 from collector.admission import Refusal
 from collector.allowance import Later, Workload, jittered_s
+from collector.batch_log import PEER
 from collector.body import expected_octets, read_body
 from collector.event_line import event_line
 from collector.intake import RETRY_S, Intake
@@ -106,7 +107,7 @@ def _add_agent_routes(app: FastAPI, parts: Parts) -> None:
             body = await read_body(request, most, parts.body_timeout_s)
             encoding = request.headers.get("Content-Encoding", "").strip().lower()
             accepting = asyncio.get_running_loop().run_in_executor(
-                pool, intake.accept, holder.name, encoding, body
+                pool, intake.accept, holder.name, encoding, body, PEER if holder.scope == "peer" else ""
             )
             duplicate = await accepting
         return Response(_DUPLICATE if duplicate else _NEW, media_type="application/json")

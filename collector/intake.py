@@ -7,6 +7,7 @@ from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
 from collector.admission import Admitted, Refusal, admit
+from collector.batch_log import PEER
 from collector.event_line import event_line
 from collector.metrics import Metrics
 from linkgauge.clock import Clock
@@ -27,12 +28,22 @@ class Keeper(Protocol):
     """Where batches are kept: the journal."""
 
     def append(
-        self, agent: str, boot: str, number: int, created_ns: int, received_ns: int, body: bytes
+        self,
+        agent: str,
+        boot: str,
+        number: int,
+        created_ns: int,
+        received_ns: int,
+        body: bytes,
+        via: str = "",
     ) -> bool: ...
 
 
 class Intake:
-    """Checks batches, journals them and shows them to the observers. Thread safe if its parts are."""
+    """Checks batches, journals them and shows them to the observers. Thread safe if its parts are.
+
+    links, nodes: what is in the inventory in force; of these nodes a peer may bring batches.
+    """
 
     def __init__(
         self,
@@ -42,23 +53,29 @@ class Intake:
         metrics: Metrics,
         observers: Sequence[Observer] = (),
         max_body_bytes: int = 16 * 1024 * 1024,
+        nodes: Callable[[], Container[str]] = frozenset,
     ) -> None:
+        self._nodes = nodes
         self._keeper, self._links, self._clock, self._metrics = keeper, links, clock, metrics
         self._observers = tuple(observers)
         self.max_body_bytes = max_body_bytes
         self.fault: str | None = None
         """The sentence of the journal's last failure; None since it last worked."""
 
-    def accept(self, agent: str, encoding: str, data: bytes) -> bool:
-        """Take what `agent` sent; returns after the commit. True: it was a second copy. Raises Refusal."""
+    def accept(self, sender: str, encoding: str, data: bytes, via: str = "") -> bool:
+        """Take what `sender` sent; returns after the commit. True: it was a second copy. Raises Refusal.
+
+        via: empty when `sender` is an agent, which may send only its own; PEER when it is another collector.
+        """
         try:
             batch = decode(self._unpacked(encoding, data))
         except WireError as err:
             raise Refusal(err.reason, str(err), _STATUS.get(err.reason, 400)) from None
         received_ns = self._clock.now().wall_ns
+        agent = self._brought(batch, sender) if via == PEER else sender
         admitted = admit(batch, agent, self._links(), received_ns)
         body = data if admitted.whole else pack(encode(admitted.batch))
-        added = self._keep(admitted.batch, received_ns, body)
+        added = self._keep(admitted.batch, received_ns, body, via)
         if added:
             self._count(admitted)
             self._show(admitted.batch, received_ns)
@@ -76,10 +93,21 @@ class Intake:
             raise Refusal("encoding", f"Content-Encoding {encoding[:40]!r} is not read; send {read}", 415)
         return unpack(data, self.max_body_bytes)
 
-    def _keep(self, batch: Batch, received_ns: int, body: bytes) -> bool:
+    def _brought(self, batch: Batch, peer: str) -> str:
+        """The agent of a batch that a peer brings; raises Refusal when the inventory does not have it."""
+        if batch.agent not in self._nodes():
+            raise Refusal(
+                "unknown_agent",
+                f"{peer} brings a batch of {batch.agent[:80]!r}, which is not in the inventory here;"
+                " give both collectors the same inventory",
+                403,
+            )
+        return batch.agent
+
+    def _keep(self, batch: Batch, received_ns: int, body: bytes, via: str = "") -> bool:
         try:
             added = self._keeper.append(
-                batch.agent, batch.boot, batch.number, batch.created_ns, received_ns, body
+                batch.agent, batch.boot, batch.number, batch.created_ns, received_ns, body, via
             )
         except StoreError as err:
             if self.fault is None:

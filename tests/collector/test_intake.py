@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from collector.admission import Refusal
+from collector.batch_log import PEER
 from collector.intake import Intake
 from collector.metrics import REASONS, Metrics
 from linkgauge.errors import StoreError
@@ -25,15 +26,24 @@ class Shelf:
 
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str, int], bytes] = {}
+        self.ways: list[str] = []
         self.full = False
 
     def append(
-        self, agent: str, boot: str, number: int, created_ns: int, received_ns: int, body: bytes
+        self,
+        agent: str,
+        boot: str,
+        number: int,
+        created_ns: int,
+        received_ns: int,
+        body: bytes,
+        via: str = "",
     ) -> bool:
         if self.full:
             raise StoreError("shelf: is full; make room")
         new = (agent, boot, number) not in self.kept
         self.kept.setdefault((agent, boot, number), body)
+        self.ways.append(via)
         return new
 
 
@@ -48,11 +58,12 @@ class World:
             self.metrics,
             [lambda batch, at: self.seen.append((batch, at))],
             MOST,
+            lambda: {"j1"},
         )
 
-    def refusal(self, data: bytes, encoding: str = "") -> Refusal:
+    def refusal(self, data: bytes, encoding: str = "", via: str = "") -> Refusal:
         with pytest.raises(Refusal) as caught:
-            self.intake.accept("j1", encoding, data)
+            self.intake.accept("j1", encoding, data, via)
         assert caught.value.reason in REASONS
         assert self.shelf.kept == {}
         assert self.seen == []
@@ -148,3 +159,14 @@ def test_the_collectors_own_batches_are_kept() -> None:
     world = World()
     world.intake.keep_own(batch("@collector", 1, windows(["j1>j2@backbone"])))
     assert list(world.shelf.kept) == [("@collector", "boot1", 1)]
+
+
+def test_a_peer_brings_batches_of_any_node_of_the_inventory_and_of_no_other() -> None:
+    world = World()
+    assert not world.intake.accept("other-collector", "", GOOD, PEER)
+    assert world.intake.accept("j1", "", GOOD)
+    assert world.shelf.ways == [PEER, ""]
+    for agent in ("g1", "@collector"):
+        refusal = World().refusal(body(agent, 1, health(agent)), via=PEER)
+        assert (refusal.reason, refusal.status) == ("unknown_agent", 403)
+    assert World().refusal(body("j1", 1, health("g1")), via=PEER).reason == "wrong_agent"
