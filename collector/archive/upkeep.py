@@ -20,11 +20,11 @@ from collector.event_line import event_line
 from linkgauge.clock import Clock
 
 log = logging.getLogger(__name__)
-ROUND_S = 60.0
+ROUND_S, PATIENCE_S = 60.0, 5.0
 
 
 class Upkeep:
-    """`start` as often as one likes; `stop` waits for the step that is under way, at most."""
+    """`start` as often as one likes; `stop` waits a little for the step that is under way."""
 
     def __init__(self, holdings: Holdings, rules: Rules, clock: Clock) -> None:
         self._holdings, self._rules, self._clock = holdings, rules, clock
@@ -37,10 +37,12 @@ class Upkeep:
         if self._thread.ident is None:
             self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
+        """True: nothing is done any more; False: a step goes on, and may be killed at any instant."""
         self._stopping.set()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(PATIENCE_S)
+        return not self._thread.is_alive()
 
     def round(self, stopping: Callable[[], bool] = lambda: False) -> None:
         """Do all that is due now."""
@@ -56,5 +58,6 @@ class Upkeep:
             self.trouble = None
 
     def _run(self) -> None:
+        compaction.be_nice()
         while not self._stopping.wait(ROUND_S):
             self.round(self._stopping.is_set)

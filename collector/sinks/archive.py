@@ -94,9 +94,8 @@ class Archive:
             self._upkeep.start()
 
     def close(self) -> None:
-        if self._upkeep:
-            self._upkeep.stop()
-        if self._holdings:
+        still = self._upkeep.stop() if self._upkeep else True
+        if self._holdings and still:
             self._holdings.close()
 
     def _open(self) -> Holdings:

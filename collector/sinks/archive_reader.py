@@ -6,11 +6,13 @@ highest revision, of equals the one written last. Whoever queries the files must
 
     ... QUALIFY row_number() OVER (PARTITION BY link, probe, class, start_ns ORDER BY revision DESC) = 1
 
-A column that a file lacks, because it is older than the column, reads as 0, unknown or empty.
+A column that a file lacks, because it is older than the column, reads as 0, unknown or empty. A file that was
+put together with others between listing and opening is gone: then the same is asked again.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +21,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from collector.archive import copies
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame, Histograms, concat
@@ -50,7 +53,9 @@ class ArchiveReader:
             where += " AND link IN (SELECT unnest(?::VARCHAR[]))"
             values.append(list(links))  # type: ignore[arg-type]  # as above
         stored = ", ".join(_stored(table))
-        found = self._fetch(table, stored, where, f"{_last_copy(table)} ORDER BY start_ns", values)
+        found = self._fetch(
+            table, stored, where, f"QUALIFY {copies.rank(table)} = 1 ORDER BY start_ns", values
+        )
         return concat(table, []) if found is None else _frame(table, found)
 
     def keys(self, table: str) -> list[Key]:
@@ -70,45 +75,32 @@ class ArchiveReader:
         self, table: Table, select: str, where: str, rest: str, values: Sequence[object]
     ) -> dict[str, Any] | None:
         """Columns of the answer; None when the table has no file yet."""
-        pattern = self._root / table.name / "date=*" / "network=*" / "[0-9a-f]*.parquet"
-        if not any(self._root.glob(f"{table.name}/date=*/network=*/[0-9a-f]*.parquet")):
-            return None
+        query = f"SELECT {select} FROM (SELECT * FROM {_SOURCE} WHERE {where}"
+        query += f" UNION ALL BY NAME SELECT {copies.typed(table)} WHERE false) {rest}"
+        for _ in range(_ATTEMPTS - 1):
+            with contextlib.suppress(OSError, duckdb.Error):
+                return self._ask(table, query, values)
         try:
-            query = f"SELECT {select} FROM (SELECT * FROM {_SOURCE} WHERE {where}"
-            query += f" UNION ALL BY NAME SELECT {_typed(table)} WHERE false) {rest}"
-            return dict(self._db.execute(query, [str(pattern), *values]).fetchnumpy())
-        except duckdb.Error as err:
-            words = str(err).splitlines()[0][:300]
-            raise StoreError(
-                f"{self._root}: the archive cannot be read ({words}); mend or remove that file"
-            ) from None
+            return self._ask(table, query, values)
+        except (OSError, duckdb.Error) as err:
+            raise self._unreadable(err) from None
+
+    def _ask(self, table: Table, query: str, values: Sequence[object]) -> dict[str, Any] | None:
+        pattern = f"{table.name}/date=*/network=*/[0-9a-f]*.parquet"
+        if not any(self._root.glob(pattern)):
+            return None
+        return dict(self._db.execute(query, [str(self._root / pattern), *values]).fetchnumpy())
+
+    def _unreadable(self, err: Exception) -> StoreError:
+        words = str(err).splitlines()[0][:300]
+        return StoreError(f"{self._root}: the archive cannot be read ({words}); mend or remove that file")
 
 
+_ATTEMPTS = 3
 _SOURCE = (
     "read_parquet(?, hive_partitioning=true, hive_types={'date': VARCHAR}, union_by_name=true,"
     " filename=true, file_row_number=true)"
 )
-_SQL_TYPES = {Kind.TEXT: "VARCHAR", Kind.COUNT: "BIGINT", Kind.REAL: "DOUBLE"}
-
-
-def _typed(table: Table) -> str:
-    """Every column of the table as NULL of its type, so that none is missing where all files are older."""
-    parts = []
-    for field in table.columns:
-        if field.kind is Kind.HISTOGRAM:
-            parts.append(f"NULL::INTEGER[] AS {field.name}_bucket, NULL::BIGINT[] AS {field.name}_count")
-        else:
-            parts.append(f'NULL::{_SQL_TYPES[field.kind]} AS "{field.name}"')
-    return ", ".join(parts)
-
-
-def _last_copy(table: Table) -> str:
-    """The clause that leaves one row of each key: see the top of the file. Files are named by the numbers
-    that their batches have in the journal."""
-    keys = ", ".join(f'"{key}"' for key in (*table.keys, "start_ns"))
-    revision = "coalesce(revision, 0) DESC, " if any(f.name == "revision" for f in table.fields) else ""
-    written = r"regexp_extract(filename, '-(\d+)\.parquet$', 1)::BIGINT DESC, file_row_number DESC"
-    return f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {revision}{written}) = 1"
 
 
 def _date(time_ns: int) -> str:
