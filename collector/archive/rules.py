@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from collector.settings import ArchiveSettings
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -18,3 +20,7 @@ class Rules:
     keep_free_bytes: int = 0
     step_files: int = 60
     step_octets: int = 256 * 1024 * 1024
+
+    @classmethod
+    def of(cls, settings: ArchiveSettings) -> Rules:
+        return cls(settings.compact_after_s, settings.keep_days, settings.keep_free_mb << 20)
