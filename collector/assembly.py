@@ -24,6 +24,8 @@ from collector.metrics import Metrics
 from collector.own_report import OwnReport
 from collector.plan_book import PlanBook
 from collector.recent import LEAST_FLOWS_NS
+from collector.rollup.assembly import make_maker, open_notes
+from collector.rollup.maker import Maker
 from collector.server_tls import ServerTls
 from collector.settings import Settings
 from collector.sinks.archive_reader import ArchiveReader
@@ -56,17 +58,20 @@ class Collector:
     metrics: Metrics
     pumps: tuple[Pump, ...]
     judging: JudgingLoop
+    rollups: Maker
     tls: ServerTls | None = None
 
     def start(self) -> None:
         for pump in self.pumps:
             pump.start()
         self.judging.start()
+        self.rollups.start()
         log.info(event_line("collector_started", journal=self.journal.identity, sinks=len(self.pumps)))
 
     def stop(self, drain_s: float = DRAIN_S) -> None:
         """Judge no more, deliver what is there within `drain_s`, close the stores."""
         self.judging.stop()
+        self.rollups.stop()
         deadline_s = time.monotonic() + drain_s
         stoppers = [threading.Thread(target=pump.stop, args=(drain_s,), daemon=True) for pump in self.pumps]
         for stopper in stoppers:
@@ -98,7 +103,8 @@ def build(
     tls = ServerTls(settings.tls, settings.file) if settings.tls else None
     inventory, journal = book.inventory(), open_journal(settings)
     live = LiveState(book.inventory, book.cycle_ns)
-    pumps = pumps_of(settings, book, journal, clock, metrics)
+    notes = open_notes(settings, clock)
+    pumps = pumps_of(settings, book, journal, notes, clock, metrics)
     names = tuple(pump.name for pump in pumps)
     journal.register(names)
     period_ns, window_ns = seconds(inventory.period_s), seconds(inventory.window_s)
@@ -114,6 +120,9 @@ def build(
     judging = JudgingLoop(
         clock, live, judge, publish, again, book.specs, metrics, window_ns, delay_ns, period_ns
     )  # fmt: skip
+    rollups = make_maker(
+        settings, inventory, notes, intake.keep_own, lambda: journal.cursor("archive"), clock, metrics
+    )  # fmt: skip
     state = Standing(settings, book, tokens, journal, intake, metrics, pumps, judging, clock)
     state.watch()
     rate = Rate(settings.limits.requests_per_s, settings.limits.burst, clock)
@@ -122,7 +131,9 @@ def build(
         access, book, intake, live, clock, metrics, alerts, state.status, state.fault,
         settings.limits.body_timeout_s,
     )  # fmt: skip
-    return Collector(settings, create_app(parts), journal, live, intake, metrics, pumps, judging, tls)
+    return Collector(
+        settings, create_app(parts), journal, live, intake, metrics, pumps, judging, rollups, tls
+    )
 
 
 def _waker(pumps: Sequence[Pump]) -> Callable[[], None]:

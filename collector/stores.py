@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
+from collector.archive.rules import Rules
 from collector.journal import Journal
 from collector.metrics import Metrics
 from collector.plan_book import PlanBook
+from collector.rollup.assembly import NOTING_S
+from collector.rollup.notes import Notes
+from collector.rollup.sink import RollupSink
 from collector.settings import InfluxSettings, Settings
 from collector.sinks.archive import Archive
-from collector.sinks.dead_letters import DeadLetters
+from collector.sinks.dead_letters import FILE_NAME, DeadLetters
 from collector.sinks.former_letters import take_in
 from collector.sinks.influx import InfluxSink
 from collector.sinks.influx_address import InfluxAddress
@@ -36,13 +40,16 @@ def open_journal(settings: Settings) -> Journal:
 
 
 def pumps_of(
-    settings: Settings, book: PlanBook, journal: Journal, clock: Clock, metrics: Metrics
+    settings: Settings, book: PlanBook, journal: Journal, notes: Notes, clock: Clock, metrics: Metrics
 ) -> tuple[Pump, ...]:
     tags = link_tags(book.inventory)
     dead = open_dead_letters(settings, clock, metrics)
-    archive = Archive(settings.archive_path, journal.identity, journal.cursor("archive"), tags)
+    rules, cursor = Rules.of(settings.archive), journal.cursor("archive")
+    archive = Archive(settings.archive_path, journal.identity, cursor, tags, rules, clock)
     rhythm = Rhythm(flush_s=settings.archive.flush_s)
     pumps = [Pump(archive, journal, dead, clock, metrics, rhythm, journal.trim)]
+    noting = Rhythm(flush_s=NOTING_S)
+    pumps.append(Pump(RollupSink(notes, clock), journal, dead, clock, metrics, noting, journal.trim))
     if settings.influxdb is not None:
         maker = LineMaker(tags, book.inventory)
         for address, name, tables in databases(settings.influxdb):
@@ -53,7 +60,7 @@ def pumps_of(
 
 def open_dead_letters(settings: Settings, clock: Clock, metrics: Metrics) -> DeadLetters:
     """The dead letters, with those of earlier versions, and their gauges. Raises StoreError."""
-    dead = DeadLetters(settings.data_dir / "dead-letters.sqlite", clock=clock)
+    dead = DeadLetters(settings.data_dir / FILE_NAME, clock=clock)
     take_in(settings.data_dir, dead)
     metrics.watch(
         "dead_letters",

@@ -25,6 +25,7 @@ from linkgauge.errors import ConfigError
 from linkgauge.model import Link
 
 app = typer.Typer(
+    name="rollup",
     help="Roll-ups of 5 minutes and of an hour: what waits, and making them again.",
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
 )  # fmt: skip
