@@ -153,7 +153,7 @@ class SqliteFile:
 
     def _attempt(self, begin: str, work: Work[T]) -> T:
         if self._closed:
-            raise StoreError(f"{self.path}: {self._what} is closed")
+            raise StoreError(f"{self.path}: {self._what} cannot be used (it is closed)")
         if self._opened is not None and not self._opened.in_place():
             self._lost_place(self._opened)
         if self._opened is None:

@@ -156,8 +156,11 @@ class Outbox:
     def ledger(self) -> list[tuple[str, int, int, State]]:
         """(boot, number, rows, state) of every batch still in the ledger, oldest first."""
         query = "SELECT boot, number, rows, state FROM batch ORDER BY seq"
-        rows = self._file.read(lambda db: db.execute(query).fetchall())
-        return [checked(row, tuple[str, int, int, State]) for row in rows]
+
+        def look(db: sqlite3.Connection) -> list[tuple[str, int, int, State]]:
+            return [checked(row, tuple[str, int, int, State]) for row in db.execute(query)]
+
+        return self._file.read(look)
 
     def counts(self) -> Counts:
         """Counters; the last known ones while the file cannot be read, which put and done tell."""

@@ -71,11 +71,10 @@ def test_what_is_done_is_kept_for_a_while(tmp_path: Path, monkeypatch: pytest.Mo
 def test_nothing_of_a_record_stays_when_any_of_it_fails(tmp_path: Path) -> None:
     book = Book(tmp_path / "alerts.db")
     book.record(b"one", [], ["hook"], 0)
-    with sqlite3.connect(tmp_path / "alerts.db") as db:
-        db.execute("CREATE TRIGGER full BEFORE INSERT ON notice BEGIN SELECT raise(ABORT, 'disk full'); END")
-    db.close()
+    assert book._file._opened is not None
+    book._file._opened.writer.execute("PRAGMA max_page_count = 20")
     with pytest.raises(StoreError, match="make room on its disk"):
-        book.record(b"two", [("a", b"1")], ["hook"], 1)
+        book.record(b"two", [("a", b"1" * 100_000)], ["hook"], 1)
     assert book.memory() == b"one"
     assert book.totals()["waiting"] == 0
     book.close()
@@ -128,7 +127,7 @@ def test_after_close_it_says_so(tmp_path: Path) -> None:
         book.heads("hook", 1)
 
 
-def test_all_its_files_are_for_owner_and_group_only(tmp_path: Path) -> None:
+def test_all_its_files_are_for_its_owner_only(tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
         book = Book(tmp_path / "book.db")
@@ -137,4 +136,4 @@ def test_all_its_files_are_for_owner_and_group_only(tmp_path: Path) -> None:
         book.close()
     finally:
         os.umask(before)
-    assert modes == dict.fromkeys(("book.db", "book.db-wal", "book.db-shm"), 0o640)
+    assert modes == dict.fromkeys(("book.db", "book.db-wal", "book.db-shm"), 0o600)

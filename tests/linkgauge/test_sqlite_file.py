@@ -57,7 +57,7 @@ def test_what_returned_is_there_after_reopening_and_a_failed_work_leaves_nothing
         first.transact(half)
     _add(first, b"b")
     first.close()
-    with pytest.raises(StoreError, match=r"x\.db: the book of words is closed"):
+    with pytest.raises(StoreError, match=r"x\.db: the book of words cannot be used \(it is closed\)"):
         _add(first)
     again = _file(tmp_path)
     assert _words(again) == [b"a", b"b"]
