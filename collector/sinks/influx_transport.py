@@ -61,6 +61,9 @@ class WriteTransport:
             "POST", self._path, params=self._params, content=_packed(lines), headers=_HEADERS
         )
         check_reply(self._address.url, reply.status_code, reply.text, reply.headers.get("Retry-After"))
+        if reply.status_code != 204:  # every InfluxDB says so; a proxy's welcome page is no promise
+            answered = f"{self._address.url} answered {reply.status_code} to a write, as no InfluxDB does"
+            raise SinkHeld(f"{answered}; correct influxdb.url or what stands before it")
 
     def close(self) -> None:
         self._http.close()
