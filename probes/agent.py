@@ -2,6 +2,10 @@
 
 A schedule drives what is not packet by packet: rounds, throughput turns, plan refresh, heartbeat. Nothing
 here waits for the collector: without it the last plan is used.
+
+A plan that comes while another is in force takes over at the start of a window, at the time that it says, so
+that both ends of a link change together; its peers are answered from the moment it is known. No window of a
+link that stands in both is lost, and nothing that is no longer sent counts as lost.
 """
 
 from __future__ import annotations
@@ -9,6 +13,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import LinkgaugeError
@@ -25,6 +31,11 @@ from probes.turn_taker import ThroughputTester, TurnTaker
 
 DEFAULT_HEARTBEAT_NS = 10 * NS_PER_S
 _EAGER_S = 3.0
+_LEAD_NS = 2 * NS_PER_S
+"""Before a plan takes over it is laid out, and its ports are bound."""
+_SPREAD = 0.2
+"""A plan is asked for earlier or later by up to this share of the interval: not by all agents at once."""
+_TAKE_OVER = "take over"
 _ROUNDS = (Probe.ICMP.value, Probe.TCP.value, Probe.TLS.value, Probe.PATH.value)
 _log = logging.getLogger(__name__)
 
@@ -55,7 +66,10 @@ class Agent:
         self._schedule = Schedule((turn_taker.THREAD, *_ROUNDS), reporter.missed)
         self._turns = TurnTaker(kit.throughput, self._schedule, station.clock, reporter.add)
         self._plan: Plan | None = None
+        self._coming: Plan | None = None
         self._execution: Execution | None = None
+        self._failed = False
+        self._times: tuple[float, int] | None = None
         self._confirmed_mono_ns: int | None = None
         self._trouble = Notice(_log)
 
@@ -66,7 +80,7 @@ class Agent:
 
     @property
     def plan(self) -> Plan | None:
-        """The plan in force."""
+        """The plan in force, or about to take over at the next window's start."""
         return self._plan
 
     def plan_age_s(self) -> float:
@@ -103,22 +117,65 @@ class Agent:
         answer = self._fetcher.fetch()
         if answer is not None:
             self._confirmed_mono_ns = self._station.clock.now().mono_ns
-        if isinstance(answer, Plan) and answer != self._plan:
+        if isinstance(answer, Plan) and not _same(answer, self._coming or self._plan):
             try:
                 self._cache.store(answer)
             except LinkgaugeError as err:
                 _log.warning("%s", err)
-            self._apply(answer)
-        elif self._plan is not None and self._is_to_begin_anew(self._plan):
+            self._await(answer)
+        elif self._coming is None and self._plan is not None and self._is_to_begin_anew(self._plan):
             self._apply(self._plan)
         return self._plan is not None
 
+    def _await(self, plan: Plan) -> None:
+        """Have a plan take over when it says, at once when there is nothing to take over from."""
+        self._coming = None
+        self._schedule.cancel(_TAKE_OVER)
+        if _same(plan, self._plan):
+            return  # the change was taken back
+        at_ns = plan.takes_over_ns - _LEAD_NS
+        if self._execution is None or at_ns <= self._station.clock.now().wall_ns:
+            self._apply(plan)
+            return
+        self._coming = plan
+        self._schedule.once(_TAKE_OVER, self._take_over, at_ns, "default")
+        try:
+            self._execution.expect(plan)
+        except (LinkgaugeError, OSError) as err:
+            self._trouble.trouble(str(err), f"{err}; tried again when the new plan takes over")
+
+    def _take_over(self) -> None:
+        coming, self._coming = self._coming, None
+        if coming is not None:
+            self._apply(coming)
+
     def _is_to_begin_anew(self, plan: Plan) -> bool:
-        """A bug ended it, it could not be begun, or an address that it does without has come."""
+        """A bug ended it, it could not be begun or followed, or an address that it does without has come."""
         execution = self._execution
-        return execution is None or not execution.alive or absent(execution.absent) != execution.absent
+        if execution is None or not execution.alive or self._failed:
+            return True
+        return absent(execution.absent) != execution.absent
 
     def _apply(self, plan: Plan) -> None:
+        execution = self._execution
+        if execution is not None and execution.alive and execution.can_follow(plan):
+            self._follow(execution, plan)
+        else:
+            self._begin(plan)
+
+    def _follow(self, execution: Execution, plan: Plan) -> None:
+        self._plan = plan
+        try:
+            from_ns = execution.follow(plan)
+        except (LinkgaugeError, OSError) as err:
+            self._failed = True
+            self._trouble.trouble(
+                str(err), f"{err}; the former plan goes on, tried again when it is refreshed"
+            )
+            return
+        self._in_force(plan, from_ns)
+
+    def _begin(self, plan: Plan) -> None:
         self._close_plan()
         self._plan = plan
         try:
@@ -135,16 +192,23 @@ class Agent:
             self._trouble.trouble(str(err), f"{err}; tried again when the plan is refreshed")
             self._close_plan()
             return
+        self._in_force(plan, 0)
+
+    def _in_force(self, plan: Plan, from_ns: int) -> None:
+        self._failed = False
         self._trouble.over("the plan can be carried out")
-        self._turns.follow(plan)
+        self._turns.follow(plan, from_ns)
         self._set_times()
         _log.info("plan in force: %d links, %d throughput turns", len(plan.links), len(plan.turns))
 
     def _set_times(self) -> None:
         """Without a plan there is nothing to do but to ask for one."""
         seconds = self._plan_refresh_s if self._plan else min(self._plan_refresh_s, _EAGER_S)
-        self._schedule.every("refresh", self.refresh_plan, seconds)
         window_ns = self._plan.window_ns if self._plan else DEFAULT_HEARTBEAT_NS
+        if self._times == (seconds, window_ns):
+            return  # or a heartbeat would be left out
+        self._times = seconds, window_ns
+        self._schedule.every("refresh", self.refresh_plan, seconds, jitter_s=_SPREAD * seconds)
         self._schedule.every("heartbeat", lambda: self._reporter.heartbeat(window_ns), window_ns / NS_PER_S)
 
     def _close_plan(self) -> None:
@@ -152,3 +216,8 @@ class Agent:
         if self._execution is not None:
             self._execution.stop()
             self._execution = None
+
+
+def _same(plan: Plan, other: Plan | None) -> bool:
+    """Whether they say the same, whenever they take over."""
+    return other is not None and replace(plan, takes_over_ns=other.takes_over_ns) == other

@@ -1,87 +1,48 @@
 """One plan being carried out: the STAMP engine, and the rounds of the other probes.
 
-Rounds run on the agent's schedule, the engine has a loop of its own. Built for a plan, started, stopped for
-good; a new plan is a new execution.
+Rounds run on the agent's schedule, the engine has a loop of its own. A plan that follows takes over at a
+window's start (see the engine). Probers go on with the links of the new plan; only one whose own settings
+have changed is made anew. A plan with other windows or another kind of authentication cannot follow: it takes
+a new execution, whose first window begins after the last of this one was cut short.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from msgspec.structs import replace
-
-from linkgauge.clock import NS_PER_S, Clock, ClockQuality
+from linkgauge.clock import Clock, ClockQuality
 from linkgauge.frame import Frame, concat
 from linkgauge.model import Probe
-from linkgauge.plan import Plan, PlanLink
+from linkgauge.plan import Plan
 from linkgauge.schema import WINDOW
 from probes import presence
-from probes.discards import Count
-from probes.echo import EchoRound
 from probes.engine import Engine
 from probes.fitness import HostFitness
 from probes.flight import Caught
-from probes.keyless import keyless_frame, keyless_links, sentence
+from probes.keyless import keyless_frame, sentence
 from probes.launcher import Launcher
 from probes.noted import Fitness
-from probes.path.probe import Counts
-from probes.presence import absent
+from probes.reach import Reach
 from probes.reporter import Reporter
+from probes.rounds import EchoProber, PathProber, Rounds, TlsProber
 from probes.schedule import Schedule
 
-_JITTER = 0.2
-"""A round comes earlier or later by up to this share of its interval, so that nodes do not march in step."""
 _UNSEEN = 64
 """Windows that may wait for the path prober."""
-_OBSERVE = "observe"
+_REMEMBERED = 8
+"""Plans that were in force, whose last windows may still be told."""
 _log = logging.getLogger(__name__)
-
-
-class EchoProber(Protocol):
-    """A probe that asks each target once a round."""
-
-    @property
-    def discarded(self) -> int:
-        """What came and could not be used, since the start. Asked from other threads, and after `close`."""
-
-    def round(self, links: Sequence[PlanLink], timeout_ns: int) -> EchoRound: ...
-    def close(self) -> None: ...
-
-
-class TlsProber(EchoProber, Protocol):
-    """An echo prober that also saw certificates."""
-
-    def certificates(self) -> Frame:
-        """CERTIFICATE rows of the last round."""
-
-
-class Counting(Protocol):
-    def counts(self) -> Counts:
-        """What was discarded and what was put off, since the start."""
-
-
-class PathProber(Counting, Protocol):
-    """Finds the ways that the flows of the links take. All but `round` come from other threads."""
-
-    def caught(self, caught: Caught) -> None:
-        """What came of packets of sweeps; never blocks."""
-
-    def observe(self, window: Frame) -> Frame:
-        """Take WINDOW rows; returns the EVENT rows that are clear by now."""
-
-    def round(self) -> Frame:
-        """Sweep the flows whose turn it is; returns PATH rows."""
-
-    def stop(self) -> None:
-        """End a running round soon."""
 
 
 class Responder(Protocol):
     """Answers the TCP probes of peers."""
+
+    def admit(self, peers: Collection[str]) -> None:
+        """Other peers from now on."""
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
@@ -123,25 +84,29 @@ class Execution:
         schedule: Schedule,
         under_test: Callable[[int, int], bool],
     ) -> None:
-        self._plan, self._probers, self._reporter, self._schedule = plan, probers, reporter, schedule
-        self._jobs: list[str] = []
-        self._closing: list[Callable[[], None]] = []
+        self._probers, self._station, self._reporter = probers, station, reporter
+        self._rounds = Rounds(schedule, reporter)
+        self._reach = Reach.of(plan, station.keys)
+        self._reaches = [(0, self._reach)]
         self._windows: deque[Frame] = deque(maxlen=_UNSEEN)
-        self.absent = absent(plan.locals)
-        """Addresses of the plan that this host does not have; the links from the others are measured."""
-        if len(self.absent) == len(plan.locals):
-            self.absent = ()  # nothing is left to measure: let it fail, and be tried again
-        self._keyless = keyless_links(plan, station.keys)
-        away = [link for link in plan.links if link.local in self.absent and link not in self._keyless]
-        self._unsent = [*self._keyless, *away]
-        here = replace(plan, locals=[ip for ip in plan.locals if ip not in self.absent])
-        measured = replace(here, links=[link for link in plan.links if link not in self._unsent])
-        launcher = Launcher()
-        wanted = measured.path_interval_ns and measured.links
-        self._path = probers.path(measured, launcher) if wanted else None
-        self._engine = launcher.engine = self._make_engine(measured, station, under_test)
+        self._path: PathProber | None = None
+        self._responder: Responder | None = None
+        self._asked: dict[str, tuple[object, ...]] = {}
+        self._doors: tuple[object, ...] | None = None
+        self._launcher = Launcher()
+        self._engine = self._launcher.engine = Engine(
+            self._reach.measured,
+            station.clock,
+            station.clock_quality,
+            self._deliver,
+            under_test,
+            station.bind_ports,
+            keys=station.keys,
+            caught=self._caught,
+            host_unfit=station.host.unfit,
+        )
         try:
-            self._responder = probers.responder(here) if plan.tcp_port else None
+            self._listen(self._reach)
         except BaseException:
             self.stop()
             raise
@@ -151,34 +116,47 @@ class Execution:
         """Whether the engine's loop runs; a bug may end it, and the agent then begins anew."""
         return self._engine.alive
 
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Addresses of the plan that this host did not have; the links from the others are measured."""
+        return self._reach.absent
+
     def start(self) -> None:
         """Begin to send, to answer, and to ask in rounds."""
-        plan = self._plan
-        if self._keyless:
-            _log.warning("%s", sentence(self._keyless))
-        if self.absent:
-            away = sum(link.local in self.absent for link in plan.links)
-            _log.warning("%s", presence.sentence(self.absent, away))
+        _say(self._reach)
         self._engine.start()
         if self._responder is not None:
-            self._closing.append(self._responder.stop)
             self._responder.start()
-        intervals = {
-            Probe.ICMP.value: (plan.icmp_interval_ns, plan.icmp_timeout_ns),
-            Probe.TCP.value: (plan.tcp_interval_ns, plan.tcp_timeout_ns),
-        }
-        for probe, make in self._probers.echo.items():
-            interval_ns, timeout_ns = intervals[probe]
-            if interval_ns and plan.links:
-                self._start_rounds(probe, make(plan), interval_ns, timeout_ns)
-        if plan.tls_interval_ns and plan.links:
-            self._start_tls(self._probers.tls(plan))
-        if (path := self._path) is not None:
-            self._watch(lambda: _of_paths(path.counts()))
-            self._closing.append(path.stop)
-            self._every(Probe.PATH.value, self._sweep, plan.path_interval_ns)
-            self._jobs.append(_OBSERVE)
-            self._schedule.every(_OBSERVE, self._observe, plan.window_ns / NS_PER_S)
+        self._ask(self._reach)
+
+    def can_follow(self, plan: Plan) -> bool:
+        """Whether a plan can take over without a new execution."""
+        return _kind(plan) == _kind(self._reach.plan)
+
+    def expect(self, plan: Plan) -> None:
+        """Answer the peers of a plan that is to take over later. Raises as `follow`."""
+        self._engine.expect(Reach.of(plan, self._station.keys).here)
+        if self._responder is not None:
+            self._responder.admit({*self._reach.plan.peers, *plan.peers})
+
+    def follow(self, plan: Plan) -> int:
+        """Have a plan take over; returns from which window on, Unix ns.
+
+        Raises LinkgaugeError or OSError when something cannot be opened; the former plan goes on then.
+        """
+        former, reach = self._reach, Reach.of(plan, self._station.keys)
+        from_ns = self._engine.follow(reach.measured)
+        now_ns = self._station.clock.now().wall_ns
+        in_force = [(since_ns, old) for since_ns, old in self._reaches if since_ns <= now_ns]
+        self._reach, self._reaches = reach, [*in_force[-_REMEMBERED:], (from_ns, reach)]
+        if (former.unsent, former.absent) != (reach.unsent, reach.absent):
+            _say(reach)
+        if self._listen(reach) and self._responder is not None:
+            self._responder.start()
+        if self._responder is not None:
+            self._responder.admit({*former.plan.peers, *reach.plan.peers})
+        self._ask(reach)
+        return from_ns
 
     def interrupt(self) -> None:
         """End what would take long."""
@@ -187,85 +165,99 @@ class Execution:
 
     def stop(self) -> None:
         """Start no more rounds; wait for the replies under way, report them, close everything."""
-        for job in self._jobs:
-            self._schedule.cancel(job)
-        for close in reversed(self._closing):
-            close()
-        self._closing = []
+        self._rounds.stop()
+        if self._responder is not None:
+            self._responder.stop()
+        self._engine.stop()
 
-    def _make_engine(
-        self, measured: Plan, station: Station, under_test: Callable[[int, int], bool]
-    ) -> Engine:
-        made = Engine(
-            measured,
-            station.clock,
-            station.clock_quality,
-            self._deliver,
-            under_test,
-            station.bind_ports,
-            keys=station.keys,
-            caught=self._path.caught if self._path else None,
-            host_unfit=station.host.unfit,
-        )
-        self._closing.append(made.stop)
-        return made
+    def _listen(self, reach: Reach) -> bool:
+        """Have TCP probes answered where the plan says; says whether there is something new to be started."""
+        doors = (reach.plan.tcp_port, tuple(reach.here.locals) if reach.plan.tcp_port else ())
+        if doors == self._doors:
+            return False
+        former, self._responder, self._doors = self._responder, None, None
+        if former is not None:
+            former.stop()
+        if reach.plan.tcp_port:
+            self._responder = self._probers.responder(reach.here)
+        self._doors = doors
+        return True
 
-    def _watch(self, count: Count) -> None:
-        """Have it looked at until all is closed: what is put first is closed last."""
-        self._reporter.discards.watch(count)
-        self._closing.append(lambda: self._reporter.discards.forget(count))
+    def _ask(self, reach: Reach) -> None:
+        """Rounds of the other probes: those whose settings have changed begin anew."""
+        for probe, settings in _settings(reach).items():
+            if self._asked.get(probe) == settings:
+                continue
+            self._rounds.end(probe)
+            self._asked.pop(probe, None)
+            if probe == Probe.PATH.value:
+                self._path = None
+            if settings[0]:
+                self._begin(probe, reach)
+            self._asked[probe] = settings
+        if self._path is not None:
+            self._path.follow(reach.measured)
 
-    def _start_rounds(self, probe: str, prober: EchoProber, interval_ns: int, timeout_ns: int) -> None:
-        self._watch(lambda: {"echo_discarded": prober.discarded})
-        self._closing.append(prober.close)
+    def _begin(self, probe: str, reach: Reach) -> None:
+        plan = reach.plan
+        if probe in self._probers.echo:
+            interval_ns = {Probe.ICMP.value: plan.icmp_interval_ns, Probe.TCP.value: plan.tcp_interval_ns}[
+                probe
+            ]
+            self._rounds.echo(probe, self._probers.echo[probe](plan), interval_ns, self._targets)
+        elif probe == Probe.TLS.value:
+            self._rounds.tls(self._probers.tls(plan), plan.tls_interval_ns, self._targets)
+        elif probe == Probe.PATH.value:
+            self._path = path = self._probers.path(reach.measured, self._launcher)
+            self._rounds.path(path, plan.path_interval_ns, lambda: self._observe(path), plan.window_ns)
 
-        def one_round() -> None:
-            self._reporter.echo(probe, lambda: prober.round(self._plan.links, timeout_ns))
+    def _targets(self) -> Plan:
+        return self._reach.plan
 
-        self._every(probe, one_round, interval_ns)
+    def _caught(self, caught: Caught) -> None:
+        if self._path is not None:
+            self._path.caught(caught)
 
-    def _start_tls(self, prober: TlsProber) -> None:
-        self._watch(lambda: {"echo_discarded": prober.discarded})
-        self._closing.append(prober.close)
-
-        def one_round() -> None:
-            timeout_ns = self._plan.tls_timeout_ns
-            self._reporter.echo(Probe.TLS.value, lambda: prober.round(self._plan.links, timeout_ns))
-            self._reporter.add(prober.certificates())
-
-        self._every(Probe.TLS.value, one_round, self._plan.tls_interval_ns)
-
-    def _sweep(self) -> None:
-        assert self._path is not None
-        self._reporter.add(self._path.round())
-
-    def _observe(self) -> None:
+    def _observe(self, path: PathProber) -> None:
         """Show the path prober the windows since the last time, not in the engine's loop."""
-        assert self._path is not None
         while self._windows:
-            self._reporter.add(self._path.observe(self._windows.popleft()))
-
-    def _every(self, probe: str, job: Callable[[], None], interval_ns: int) -> None:
-        self._jobs.append(probe)
-        interval_s = interval_ns / NS_PER_S
-        self._schedule.every(probe, job, interval_s, probe, interval_s * _JITTER)
+            self._reporter.add(path.observe(self._windows.popleft()))
 
     def _deliver(self, frames: Mapping[str, Frame], fitness: Fitness) -> None:
         """The engine's rows, and those of the links that it was not given."""
         windows = frames.get(WINDOW.name)
         if windows is not None:
             self._windows.append(windows.take(windows.count("revision") == 0))
-        if self._unsent:
-            unsent = keyless_frame(
-                self._plan, self._unsent, fitness.start_ns, fitness.length_ns, fitness.unfit
-            )
-            frames = {**frames, WINDOW.name: concat(WINDOW, [windows, unsent] if windows else [unsent])}
+        reach = [reach for since_ns, reach in self._reaches if since_ns <= fitness.start_ns][-1:]
+        unsent = reach[0].unsent if reach else ()
+        if unsent:
+            told = keyless_frame(reach[0].plan, unsent, fitness.start_ns, fitness.length_ns, fitness.unfit)
+            frames = {**frames, WINDOW.name: concat(WINDOW, [windows, told] if windows else [told])}
         self._reporter.deliver(frames, fitness)
 
 
-def _of_paths(counts: Counts) -> Mapping[str, int]:
-    """By columns of the table health."""
+def _say(reach: Reach) -> None:
+    if reach.keyless:
+        _log.warning("%s", sentence(reach.keyless))
+    if reach.absent:
+        away = sum(link.local in reach.absent for link in reach.plan.links)
+        _log.warning("%s", presence.sentence(reach.absent, away))
+
+
+def _kind(plan: Plan) -> tuple[int, bool]:
+    return plan.window_ns, plan.authenticated
+
+
+def _settings(reach: Reach) -> dict[str, tuple[object, ...]]:
+    """What each prober is made for, by probe; the first is false where there is nothing to probe."""
+    plan, some = reach.plan, bool(reach.plan.links)
+    swept = bool(plan.path_interval_ns and reach.measured.links)
     return {
-        "path_discarded": counts.malformed + counts.foreign,
-        "path_postponed": counts.postponed + counts.unconfirmed + counts.mtu_untold + counts.shifts_untold,
-    }
+        Probe.ICMP.value: (some and plan.icmp_interval_ns, plan.icmp_interval_ns, plan.locals),
+        Probe.TCP.value: (some and plan.tcp_interval_ns, plan.tcp_interval_ns, plan.tcp_port),
+        Probe.TLS.value: (some and plan.tls_interval_ns, plan.tls_interval_ns, plan.tls_port),
+        Probe.PATH.value: (
+            swept, plan.path_interval_ns, plan.path_flows, plan.path_max_hops, plan.classes, plan.flows,
+            plan.stamp_timeout_ns, plan.stamp_port,
+        ),
+    }  # fmt: skip

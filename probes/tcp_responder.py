@@ -47,6 +47,10 @@ class TcpResponder:
         """The port of each address."""
         return [sock.getsockname()[1] for sock in self._sockets]
 
+    def admit(self, peers: Collection[str]) -> None:
+        """Other peers from now on; thread safe."""
+        self._peers = frozenset(peers)
+
     def start(self) -> None:
         self._thread.start()
 

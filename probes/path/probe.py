@@ -69,6 +69,7 @@ class PathProber:
 
     def __init__(self, plan: Plan, launcher: Launcher, clock: Clock, seed: int | None = None) -> None:
         self._plan, self._clock = plan, clock
+        self._coming = plan
         self._exchange = Exchange(launcher, clock, seed)
         self._ends = {link.link: (link.local, link.peer) for link in plan.links}
         self._rota = Rota(list(self._ends), plan.classes, plan.flows, plan.path_flows)
@@ -85,6 +86,11 @@ class PathProber:
     def caught(self, caught: Caught) -> None:
         """What came of packets of sweeps; never blocks."""
         self._exchange.put(caught)
+
+    def follow(self, plan: Plan) -> None:
+        """Sweep the links of this plan, which is swept in the same way, from the next round on; what is known
+        of those that stay is kept. Thread safe."""
+        self._coming = plan
 
     def stop(self) -> None:
         """End a running round soon; it returns no rows."""
@@ -107,6 +113,7 @@ class PathProber:
 
     def round(self) -> Frame:
         """Sweep the flows whose turn it is; returns PATH rows. Blocks for at most about the interval."""
+        self._take_over(self._coming)
         start = self._clock.now()
         self._rounds += 1
         self._book.forget_sprayed(self._rounds)
@@ -132,6 +139,13 @@ class PathProber:
                 self._events.add(event)
         rows = [replace(row, mtu=self._mtu_of(row, found)) for row in rows]
         return path_frame(rows, start.wall_ns, end_ns - start.wall_ns)
+
+    def _take_over(self, plan: Plan) -> None:
+        if plan is not self._plan:
+            self._plan, postponed = plan, self._rota.postponed
+            self._ends = {link.link: (link.local, link.peer) for link in plan.links}
+            self._rota = Rota(list(self._ends), plan.classes, plan.flows, plan.path_flows)
+            self._rota.postponed = postponed
 
     def _room(self) -> int:
         """How many sweeps fit into a round."""

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +77,9 @@ class Sweeps:
         at = {"start_ns": [time.time_ns()], "length_ns": [1]}
         return Frame.of(EVENT, {"link": ["n1>n2@n"], "class": ["0"], "kind": ["path"], **at})
 
+    def follow(self, plan: Plan) -> None:
+        self.plan = plan
+
     def round(self) -> Frame:
         at = {"start_ns": [time.time_ns()], "length_ns": [1]}
         return Frame.of(PATH, {"link": ["n1>n2@n"], "class": ["0"], "flow": ["0"], **at})
@@ -86,6 +89,7 @@ class Sweeps:
 
 
 class Responder:
+    def admit(self, peers: Collection[str]) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
 
