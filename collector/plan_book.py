@@ -1,8 +1,8 @@
 """The inventory in force and the plans made of it; a changed file is taken up without a restart.
 
-A plan made of a changed file says when it is to take over: TAKE_OVER_S after the file was read. By then every
-agent that asks as often as it should has it, so both ends of a new link begin together, and nobody counts as
-lost what the far end did not expect yet.
+A plan made of a changed file says when it is to take over: `take_over_s` after the file was read. By then
+every agent that asks as often as it should has it, so both ends of a new link begin together, and nobody
+counts as lost what the far end did not expect yet.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from linkgauge.inventory import Inventory, load
 from linkgauge.model import LinkSpec
 from linkgauge.plan import encode_plan
 
-TAKE_OVER_S = 50.0
 PATIENCE_S = 0.5
 """How long the first who asks after a change waits for the new edition: a small file is read by then."""
 log = logging.getLogger(__name__)
@@ -52,9 +51,14 @@ class PlanBook:
     """
 
     def __init__(
-        self, path: Path, wall_ns: Callable[[], int] = time.time_ns, patience_s: float = PATIENCE_S
+        self,
+        path: Path,
+        take_over_s: float = 0,
+        wall_ns: Callable[[], int] = time.time_ns,
+        patience_s: float = PATIENCE_S,
     ) -> None:
-        self._path, self._wall_ns, self._patience_s = path, wall_ns, patience_s
+        self._path, self._take_over_s = path, take_over_s
+        self._wall_ns, self._patience_s = wall_ns, patience_s
         self._lock = threading.Lock()
         self._reader: threading.Thread | None = None
         self._stamp = _stamp(path)
@@ -121,7 +125,7 @@ class PlanBook:
         specs = tuple(inventory.links.values())
         links = frozenset(map(str, inventory.links))
         planner = Planner(inventory)
-        return _Edition(planner, specs, links, self._wall_ns() + seconds(TAKE_OVER_S))
+        return _Edition(planner, specs, links, self._wall_ns() + seconds(self._take_over_s))
 
 
 def _stamp(path: Path) -> _Stamp | None:

@@ -174,6 +174,8 @@ class Settings(Model):
     peer: Peer | None = None
     standby: bool = False
     """A standby alerts and writes verdicts only while its peer does not answer."""
+    plan_take_over_s: float = Field(50, ge=0, le=600)
+    """From a changed inventory to when its plans take over: longer than agents take to ask for theirs."""
     read_access: Literal["open", "token"] | None = None
     """None: open where `listen` is loopback, else by token."""
     _file: Path = PrivateAttr(Path("collector.yaml"))
