@@ -41,13 +41,15 @@ class Outcome(Enum):
 class Answer:
     """sentence: why not taken. retry_after_s: the least wait before the next attempt, 0 when nobody said.
 
-    address: which of the addresses in order of preference answered, or was tried last.
+    address: which of the addresses in order of preference answered, or was tried last. reason: the
+    collector's fixed word, empty where it said none.
     """
 
     outcome: Outcome
     sentence: str = ""
     retry_after_s: float = 0.0
     address: int = 0
+    reason: str = ""
 
 
 def judge(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -62,7 +64,8 @@ def judge(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
     outcome = _refusal(status, reason) if isinstance(reason, str) else None
     if status == 401:
         outcome = Outcome.HELD
-    return Answer(outcome or Outcome.AGAIN, sentence, retry_after_s(headers))
+    told = reason if isinstance(reason, str) else ""
+    return Answer(outcome or Outcome.AGAIN, sentence, retry_after_s(headers), reason=told)
 
 
 def _refusal(status: int, reason: str) -> Outcome | None:

@@ -85,7 +85,8 @@ class HttpTransport:
         answer = self._post(at, row, timeout_s)
         if answer.outcome is Outcome.HELD and self._client.renew_token():
             answer = self._post(at, row, timeout_s)
-        return replace(answer, address=at, sentence=f"{self._client.urls[at]}: {answer.sentence}")
+        told = f"{self._client.urls[at]}: {answer.sentence}" if answer.sentence else ""
+        return replace(answer, address=at, sentence=told)
 
     def _post(self, at: int, row: Row, timeout_s: float) -> Answer:
         headers = {"Content-Type": CONTENT_TYPE, "Content-Encoding": encoding_of(row.body)}

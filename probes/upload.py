@@ -215,8 +215,8 @@ class Uploader:
         if answer.outcome is Outcome.HELD:
             self._collector.trouble(
                 "held",
-                f"{answer.sentence}; the agent is not known: make a token with `linkgauge token` and put it "
-                f"into the token file, it is read again without a restart; {waiting} batches are kept",
+                f"{answer.sentence}; {waiting} batches are kept until somebody mends that; a token that "
+                "`linkgauge token` makes is read from the token file without a restart",
             )
         else:
             self._collector.trouble("away", f"{answer.sentence}; keeps measuring, {waiting} batches wait")

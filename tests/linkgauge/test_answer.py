@@ -25,6 +25,7 @@ def ours(reason: str, error: str = "a sentence") -> bytes:
         (403, ours("wrong_agent"), Outcome.DEFERRED),
         (403, ours("wrong_table"), Outcome.DEFERRED),
         (403, ours("scope"), Outcome.HELD),
+        (403, ours("unknown_agent"), Outcome.HELD),
         (409, ours("future"), Outcome.DEFERRED),
         (409, ours("version"), Outcome.DEFERRED),
         (400, ours("malformed"), Outcome.REFUSED),
@@ -71,7 +72,7 @@ def test_only_a_200_in_our_form_takes_a_batch(status: int, body: bytes) -> None:
 
 def test_the_sentence_and_the_wait_go_along() -> None:
     answer = judge(503, {"Retry-After": "7"}, ours("busy", "too\nmuch"))
-    assert answer == Answer(Outcome.AGAIN, "status 503: too much", 7.0)
+    assert answer == Answer(Outcome.AGAIN, "status 503: too much", 7.0, reason="busy")
     assert "not as a collector does (<b>)" in judge(200, {}, b"<b>").sentence
 
 

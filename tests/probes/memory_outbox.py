@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from linkgauge.answer import Answer, Outcome
@@ -18,11 +21,13 @@ class MemoryOutbox:
         self.rows: dict[int, Row] = {}
         self.settled: list[list[int]] = []
         self.letters: list[tuple[int, str]] = []
+        self._order: deque[tuple[int, int]] = deque()
         self._seq = 0
 
     def put(self, created_ns: int) -> int:
         self._seq += 1
         self.rows[self._seq] = Row(self._seq, "b1", self._seq, created_ns, b"body", 1)
+        self._order.append((created_ns, self._seq))  # put in the order of time
         return self._seq
 
     def waiting(
@@ -32,12 +37,14 @@ class MemoryOutbox:
         before_ns: int | None = None,
         skip: Collection[int] = frozenset(),
     ) -> list[Row]:
-        found = []
-        for row in self.rows.values():  # put in the order of time
-            if (from_ns or 0) <= row.created_ns < (before_ns or 1 << 62) and row.seq not in skip:
-                found.append(row)
-                if len(found) == limit:
-                    break
+        while self._order and self._order[0][1] not in self.rows:
+            self._order.popleft()
+        found: list[Row] = []
+        for created_ns, seq in islice(self._order, bisect_left(self._order, (from_ns or 0, 0)), None):
+            if created_ns >= (before_ns or 1 << 62) or len(found) == limit:
+                break
+            if seq in self.rows and seq not in skip:
+                found.append(self.rows[seq])
         return found
 
     def done(self, seqs: Iterable[int]) -> None:
