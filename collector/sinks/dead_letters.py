@@ -16,6 +16,7 @@ from pathlib import Path
 from linkgauge.clock import Clock
 from linkgauge.sqlite_file import SqliteFile
 
+FILE_NAME = "dead-letters.sqlite"
 MAX_OCTETS, MAX_LETTERS = 64 * 1024 * 1024, 100_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS letters (
