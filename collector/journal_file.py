@@ -16,7 +16,7 @@ from typing import Annotated
 import msgspec
 
 from collector.batch_log import Entry
-from linkgauge.sqlite_file import checked
+from linkgauge.sqlite_file import Damage, checked
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS entry(
@@ -150,13 +150,14 @@ def note_key(db: sqlite3.Connection, agent: str, boot: str, at: int, seen_ns: in
 
 
 def insert(db: sqlite3.Connection, seq: int, entry: Entry) -> None:
-    db.execute(
-        "INSERT INTO entry VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            seq, entry.agent, entry.boot, entry.number, entry.created_ns, entry.received_ns, entry.via,
-            len(entry.body), entry.body,
-        ),
+    values = (
+        seq, entry.agent, entry.boot, entry.number, entry.created_ns, entry.received_ns, entry.via,
+        len(entry.body), entry.body,
     )  # fmt: skip
+    try:
+        db.execute("INSERT INTO entry VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    except sqlite3.IntegrityError as err:
+        raise Damage(str(err)) from None  # no seq is given twice
 
 
 def read(db: sqlite3.Connection, after_seq: int, max_batches: int, max_octets: int) -> list[Entry]:

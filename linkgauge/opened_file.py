@@ -58,11 +58,14 @@ class OpenedFile:
         self._log_octets = _size(self._parts[1])
 
     def in_place(self) -> bool:
-        """Whether all parts are where they were; raises Damage when the log was cut short."""
+        """Whether all parts are where they were, and the log is not cut short."""
         if tuple(_place(part) for part in self._parts) != self._places:
             return False
-        if _size(self._parts[1]) < self._log_octets and not self.save_log():
-            raise Damage("its log was cut short")  # else it was begun again, and is sound
+        if _size(self._parts[1]) < self._log_octets:
+            with contextlib.suppress(sqlite3.Error):  # held by another process, which then began it again
+                if not self.save_log():
+                    return False
+            self.note_size()
         return True
 
     def is_itself(self) -> bool:
@@ -74,13 +77,19 @@ class OpenedFile:
         return any(part.exists() for part in self._parts[1:])
 
     def save_log(self) -> bool:
-        """Bring what the log has into the file; False when that fails."""
+        """Bring what the log has into the file; False when it cannot be read. Raises when others hold it."""
         try:
             busy = self.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        except sqlite3.Error:
+        except sqlite3.Error as err:
+            if code_of(err) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise
             return False
+        if busy:
+            held = sqlite3.OperationalError("the log is in use")
+            held.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise held
         self.note_size()
-        return not busy
+        return True
 
     def unused(self) -> int:
         """Octets in the file that hold nothing."""
@@ -96,6 +105,10 @@ class OpenedFile:
     def _parts(self) -> tuple[Path, ...]:
         return self._path, Path(f"{self._path}-wal"), Path(f"{self._path}-shm")
 
+    def _frames(self) -> int:
+        """Frames of the log that SQLite takes for good; -1 when another process keeps it from saying."""
+        return int(self.writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1])
+
     def _prepare(self, schema: str, look_through: bool) -> None:
         db = self.writer
         db.execute("PRAGMA journal_mode = WAL")
@@ -103,8 +116,9 @@ class OpenedFile:
         db.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # takes up the log
         if look_through:
-            frames = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
-            if commits_after(self._parts[1], max(frames, 0)) > 1:
+            frames = self._frames()
+            # the same number before and after: no other process has written meanwhile
+            if frames >= 0 and commits_after(self._parts[1], frames) > 1 and frames == self._frames():
                 raise Damage("its log is wrong in its middle")
             fault = db.execute("PRAGMA quick_check(1)").fetchone()[0]
             if fault != "ok":

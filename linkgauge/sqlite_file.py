@@ -43,13 +43,7 @@ from linkgauge.opened_file import OpenedFile, code_of
 
 ENDINGS = ("", "-wal", "-shm")
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_DAMAGED_EXTENDED = (
-    sqlite3.SQLITE_IOERR_SHORT_READ,
-    sqlite3.SQLITE_CONSTRAINT_UNIQUE,
-    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
-    sqlite3.SQLITE_CONSTRAINT_ROWID,
-)
-"""A log cut short; keys that we never give twice."""
+_CUT_SHORT = sqlite3.SQLITE_IOERR_SHORT_READ
 _HARMLESS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 """The connection goes on as before."""
 _ELSEWHERE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM)
@@ -182,11 +176,14 @@ class SqliteFile:
             self._opened = opened
 
     def _lost_place(self, opened: OpenedFile) -> None:
-        """Another file, or none, is where ours was; or only its log is gone, of which we still have all."""
-        if opened.is_itself() and opened.save_log():
+        """Another file, or none, is where ours was; or only its log is gone, which we may still have."""
+        itself = opened.is_itself()
+        if itself and opened.save_log():
             _log.warning("%s: its log was deleted while in use; nothing of it is lost", self.path)
             self._release()
             return
+        if itself:
+            raise Damage("its log was cut short")
         self._release()
         self.damaged += 1
         kept = self._rename(("-wal", "-shm")) if opened.log_left() else None
@@ -230,7 +227,7 @@ class SqliteFile:
 
 
 def _is_damage(err: Exception) -> bool:
-    if isinstance(err, Damage | UnicodeDecodeError) or code_of(err) in _DAMAGED_EXTENDED:
+    if isinstance(err, Damage | UnicodeDecodeError) or code_of(err) == _CUT_SHORT:
         return True
     return code_of(err) & 0xFF in _DAMAGED or "decode to UTF-8" in str(err)
 

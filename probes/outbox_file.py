@@ -15,7 +15,7 @@ from typing import Annotated
 
 import msgspec
 
-from linkgauge.sqlite_file import checked
+from linkgauge.sqlite_file import Damage, checked
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS batch (
@@ -93,11 +93,15 @@ def last_number(db: sqlite3.Connection, boot: str) -> int:
 
 
 def insert(db: sqlite3.Connection, boot: str, number: int, created_ns: int, rows: int, body: bytes) -> None:
+    try:
+        db.execute(
+            "INSERT INTO batch (boot, number, created_ns, rows, state, size, body) "
+            "VALUES (?, ?, ?, ?, 0, ?, ?)",
+            (boot, number, created_ns, rows, len(body), body),
+        )
+    except sqlite3.IntegrityError as err:
+        raise Damage(str(err)) from None  # no number is given twice
     db.execute("INSERT OR REPLACE INTO boot VALUES (?, ?)", (boot, number))
-    db.execute(
-        "INSERT INTO batch (boot, number, created_ns, rows, state, size, body) VALUES (?, ?, ?, ?, 0, ?, ?)",
-        (boot, number, created_ns, rows, len(body), body),
-    )
     add(db, State.WAITING, 1)
     _add_waiting(db, 1, len(body))
 

@@ -165,6 +165,38 @@ def test_a_log_that_another_process_began_again_is_none(file: SqliteFile) -> Non
     assert file.damaged == 0
 
 
+def test_two_processes_that_write_open_and_close_find_no_damage(tmp_path: Path) -> None:
+    """Another process opens the file again and again, and begins the log again, while this one writes."""
+    file = _file(tmp_path)
+    _add(file)
+    other = subprocess.Popen([sys.executable, "-c", OTHER, str(tmp_path / "x.db"), SCHEMA])
+    added = 1
+    while other.poll() is None:
+        _add(file, os.urandom(3000))
+        added += 1
+    assert other.returncode == 0
+    assert len(_words(file)) == added + 24
+    assert file.damaged == 0
+    assert moved_aside(file.path) == []
+    file.close()
+
+
+OTHER = """
+import contextlib, sqlite3, sys
+from pathlib import Path
+from linkgauge.sqlite_file import SqliteFile
+for at in range(24):
+    file = SqliteFile(Path(sys.argv[1]), sys.argv[2], "x")
+    file.transact(lambda db: db.execute("INSERT INTO word(text) VALUES('other')"))
+    file.transact(lambda db: None)
+    with contextlib.suppress(sqlite3.Error):
+        file._opened.save_log() if at % 3 == 0 else None
+    file.transact(lambda db: None)
+    assert file.damaged == 0
+    file.close()
+"""
+
+
 def test_a_log_wrong_in_its_middle_is_found_at_open(tmp_path: Path) -> None:
     child = subprocess.run([sys.executable, "-c", CHILD, str(tmp_path / "x.db")], check=False)
     assert child.returncode == -9
