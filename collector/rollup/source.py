@@ -27,6 +27,7 @@ MOST_LINKS = 2_000
 MOST_ROWS = 10_000
 """Rows of the archive that are in memory at once, about: a link's rows lie even over a slot."""
 DAY_NS = 24 * HOUR_NS
+_ATTEMPTS = 3
 _AGENT = "split_part(link, '>', 1)"
 
 
@@ -98,19 +99,21 @@ class ArchiveSource:
         self, table: Table, select: str, from_ns: int, to_ns: int, *values: object
     ) -> list[tuple[object, ...]]:
         """Answer of SELECT `select`, whose {} is the table's rows in [from_ns, to_ns)."""
-        if not any(self._root.glob(f"{table.name}/date=*/network=*/[0-9a-f]*.parquet")):
-            return []
-        pattern = str(self._root / table.name / "date=*" / "network=*" / "[0-9a-f]*.parquet")
+        pattern = f"{table.name}/date=*/network=*/[0-9a-f]*.parquet"
         rows = (
             "read_parquet(?, hive_partitioning=true, hive_types={'date': VARCHAR}, union_by_name=true)"
             " WHERE start_ns >= ? AND start_ns < ? AND date BETWEEN ? AND ?"
         )
-        given = [pattern, from_ns, to_ns, _date(from_ns), _date(to_ns), *values]
-        try:
-            return self._db.execute(f"SELECT {select.format(rows)}", given).fetchall()
-        except duckdb.Error as err:
-            words = str(err).splitlines()[0][:300]
-            raise StoreError(f"{self._root}: the archive cannot be read ({words}); mend it") from None
+        given = [str(self._root / pattern), from_ns, to_ns, _date(from_ns), _date(to_ns), *values]
+        trouble = ""
+        for _ in range(_ATTEMPTS):  # a file may be put together with others between listing and opening
+            try:
+                if not any(self._root.glob(pattern)):
+                    return []
+                return self._db.execute(f"SELECT {select.format(rows)}", given).fetchall()
+            except (OSError, duckdb.Error) as err:
+                trouble = str(err).splitlines()[0][:300]
+        raise StoreError(f"{self._root}: the archive cannot be read ({trouble}); mend or remove that file")
 
 
 def _date(time_ns: int) -> str:
