@@ -28,6 +28,8 @@ from linkgauge.plan import encode_plan
 PATIENCE_S = 0.5
 """How long the first who asks after a change waits for the new edition: a small file is read by then."""
 log = logging.getLogger(__name__)
+_MOST_FORMER = 3
+"""Links of former editions are known until there are so many times as many as expected ones."""
 _Stamp = tuple[int, int, int]
 
 
@@ -63,7 +65,6 @@ class PlanBook:
         self._reader: threading.Thread | None = None
         self._stamp = _stamp(path)
         self._edition = self._read(None)
-        self._began = self._edition.planner.inventory
         self.failures = 0
         """Versions of the file that could not be taken."""
         self.fault: str | None = None
@@ -77,7 +78,8 @@ class PlanBook:
         return self._newest().specs
 
     def links(self) -> frozenset[str]:
-        """Text forms of the expected links."""
+        """Text forms of the links that windows may come of: those expected, and those of editions before, as
+        agents measure by the former plan for a while, and bring what waited in an outage later still."""
         return self._newest().links
 
     def cycle_ns(self) -> int:
@@ -109,7 +111,7 @@ class PlanBook:
 
     def _reread(self) -> None:
         try:
-            self._edition = self._read(self._began)
+            self._edition = self._read(self._edition)
         except ConfigError as err:
             self.failures += 1
             self.fault = str(err)
@@ -118,12 +120,14 @@ class PlanBook:
             self.fault = None
             log.info(event_line("file_reread", file=self._path))
 
-    def _read(self, began: Inventory | None) -> _Edition:
+    def _read(self, former: _Edition | None) -> _Edition:
         inventory = load(self._path)
-        if began is not None:
-            _check_lengths(self._path, _lengths_s(began), _lengths_s(inventory))
         specs = tuple(inventory.links.values())
         links = frozenset(map(str, inventory.links))
+        if former is not None:
+            _check_lengths(self._path, _lengths_s(former.planner.inventory), _lengths_s(inventory))
+            if len(former.links) <= _MOST_FORMER * max(len(links), 100):
+                links = former.links | links
         planner = Planner(inventory)
         return _Edition(planner, specs, links, self._wall_ns() + seconds(self._take_over_s))
 

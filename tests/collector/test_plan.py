@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from collector.plan import COVERAGE, etag, flows_for, plan_for
 from collector.plan_book import PlanBook
 from collector.timetable import timetable
 from linkgauge.errors import ConfigError
-from linkgauge.inventory import Inventory, InventoryFile, build
+from linkgauge.inventory import Inventory, InventoryFile, build, load
 from linkgauge.plan import MAX_FLOWS, decode_plan, encode_plan
 from tests.collector.world import INVENTORY, inventory, write_inventory
 
@@ -153,6 +155,51 @@ def test_the_book_takes_up_a_changed_file(tmp_path: Path) -> None:
     after = book.plan("j1")
     assert after[1] != before[1]
     assert b"10.0.0.22" in after[0]
+
+
+def test_windows_of_a_link_that_has_left_are_still_known(tmp_path: Path) -> None:
+    book = PlanBook(write_inventory(tmp_path))
+    assert "j1>g1@private" in book.links()
+    write_inventory(tmp_path, INVENTORY.replace(", private: 10.1.0.3", ""))
+    assert all(str(spec.link) != "j1>g1@private" for spec in book.specs())
+    assert "j1>g1@private" in book.links()
+    assert "j1>x9@private" not in book.links()
+
+
+def test_a_changed_plan_says_when_it_takes_over_and_its_tag_does_not_depend_on_it(tmp_path: Path) -> None:
+    path, now_ns = write_inventory(tmp_path), 1_700_000_000 * S
+    book = PlanBook(path, 50, lambda: now_ns)
+    before = book.plan("j1")
+    assert decode_plan(before[0]).takes_over_ns == now_ns + 50 * S
+    now_ns += 100 * S
+    write_inventory(tmp_path, INVENTORY + "\n")
+    body, tag = book.plan("j1")
+    assert (decode_plan(body).takes_over_ns, tag) == (now_ns + 50 * S, before[1])
+
+
+def test_a_file_that_takes_long_to_read_is_served_in_its_former_edition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, go_on, began = write_inventory(tmp_path), threading.Event(), threading.Event()
+    book = PlanBook(path, patience_s=0)
+    before = book.plan("j1")
+
+    def slow(path: Path) -> Inventory:
+        began.set()
+        assert go_on.wait(10)
+        return load(path)
+
+    monkeypatch.setattr("collector.plan_book.load", slow)
+    write_inventory(tmp_path, INVENTORY.replace("10.0.0.2", "10.0.0.22"))
+    assert book.plan("j1") == before
+    assert began.wait(10)
+    assert book.plan("j1") == before
+    go_on.set()
+    deadline_s = time.monotonic() + 10
+    while book.plan("j1") == before:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+    assert b"10.0.0.22" in book.plan("j1")[0]
 
 
 def test_a_broken_new_file_keeps_the_old_plan(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
