@@ -25,6 +25,7 @@ from starlette.exceptions import HTTPException
 
 from collector.access import Access
 from collector.admission import Refusal
+from collector.agent_metrics import AgentMetrics
 from collector.allowance import Later, Workload, jittered_s
 from collector.batch_log import PEER
 from collector.body import expected_octets, read_body
@@ -64,6 +65,7 @@ class Parts:
     alerts: Callable[[], list[dict[str, Any]]]
     status: Callable[[], dict[str, Any]]
     fault: Callable[[], str | None]
+    agent_metrics: AgentMetrics
     body_timeout_s: float = 30
 
 
@@ -158,9 +160,10 @@ def _add_own_routes(app: APIRouter, parts: Parts) -> None:
     def get_status() -> dict[str, Any]:
         return parts.status()
 
-    @app.get("/metrics", summary="The collector's own metrics, Prometheus text")
-    def get_metrics() -> Response:
-        return Response(parts.metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    @app.get("/metrics", summary="Metrics of collector and, unless agents=false, agents")
+    def get_metrics(agents: bool = True) -> Response:
+        text = parts.metrics.exposition() + (parts.agent_metrics.exposition() if agents else b"")
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _add_pages(router: APIRouter, app: FastAPI) -> None:

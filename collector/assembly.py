@@ -13,6 +13,8 @@ from typing import Any
 from fastapi import FastAPI
 
 from collector.access import Access
+from collector.agent_drops import AgentDrops
+from collector.agent_metrics import AgentMetrics
 from collector.allowance import Rate
 from collector.api import Parts, create_app
 from collector.event_line import event_line
@@ -28,6 +30,7 @@ from collector.rollup.assembly import make_maker, open_notes
 from collector.rollup.maker import Maker
 from collector.server_tls import ServerTls
 from collector.settings import Settings
+from collector.sinks.archive import Archive
 from collector.sinks.archive_reader import ArchiveReader
 from collector.sinks.pump import Pump
 from collector.standing import Standing
@@ -109,11 +112,13 @@ def build(
     journal.register(names)
     period_ns, window_ns = seconds(inventory.period_s), seconds(inventory.window_s)
     _replay(live, ArchiveReader(settings.archive_path), journal, clock.now().wall_ns, period_ns)
-    wake = _waker(pumps)
+    wake, drops = _waker(pumps), AgentDrops()
     intake = Intake(
-        journal, book.links, clock, metrics, [live.take, lambda *_: wake()], settings.max_body_bytes
-    )
-    own = OwnReport(settings.name, intake, journal.backlog, names, clock, metrics)
+        journal, book.links, clock, metrics, [live.take, drops.observe, lambda *_: wake()],
+        settings.max_body_bytes,
+        lambda: book.inventory().nodes,
+    )  # fmt: skip
+    own = OwnReport(settings.name, intake, lambda: state.health(), clock, metrics)
     publish = [own.publish, live.observe_state, lambda _: wake(), *observers]
     again = [own.publish_again, live.observe_state, lambda _: wake()]
     delay_ns = seconds(inventory.probing.stamp.timeout_s + SENDING_S)
@@ -123,13 +128,16 @@ def build(
     rollups = make_maker(
         settings, inventory, notes, intake.keep_own, lambda: journal.cursor("archive"), clock, metrics
     )  # fmt: skip
-    state = Standing(settings, book, tokens, journal, intake, metrics, pumps, judging, clock)
+    state = Standing(
+        settings, book, tokens, journal, intake, metrics, pumps, judging, rollups, clock, drops, tls,
+        lambda: next(pump.sink.head for pump in pumps if isinstance(pump.sink, Archive)),
+    )  # fmt: skip
     state.watch()
     rate = Rate(settings.limits.requests_per_s, settings.limits.burst, clock)
     access = Access(tokens, settings.reads_are_open, lambda: book.inventory().nodes, rate)
     parts = Parts(
         access, book, intake, live, clock, metrics, alerts, state.status, state.fault,
-        settings.limits.body_timeout_s,
+        AgentMetrics(lambda: live.agents(clock.now().wall_ns)), settings.limits.body_timeout_s,
     )  # fmt: skip
     return Collector(
         settings, create_app(parts), journal, live, intake, metrics, pumps, judging, rollups, tls

@@ -33,7 +33,10 @@ class Metrics:
         self._rows = self._counter("rows_accepted", "Rows journalled.")
         self._refused = self._counter("batches_refused", "Batches refused, by reason.", "reason")
         self._left_out = self._counter("rows_left_out", "Rows of accepted batches not taken.", "reason")
-        self._rejected = self._counter("rows_rejected", "Rows kept as dead letters, by sink.", "sink")
+        self._written = self._counter("rows_written", "Rows that a sink took.", "sink")
+        self._rejected = self._counter(
+            "rows_rejected", "Rows that a sink refused, kept as dead letters.", "sink"
+        )
         self._windows = self._counter(
             "windows", "Windows judged, judged again, missed, or failed to judge.", "outcome"
         )
@@ -77,6 +80,10 @@ class Metrics:
 
     def left_out(self, reason: str, rows: int) -> None:
         self._left_out.labels(reason).inc(rows)
+
+    def written(self, sink: str, rows: int) -> None:
+        """A sink took so many rows for good."""
+        self._written.labels(sink).inc(rows)
 
     def rejected(self, sink: str, rows: int) -> None:
         self._rejected.labels(sink).inc(rows)

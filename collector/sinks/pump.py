@@ -77,6 +77,11 @@ class Pump:
         return self._sink.name
 
     @property
+    def sink(self) -> Sink:
+        """What is fed."""
+        return self._sink
+
+    @property
     def alive(self) -> bool:
         return self._thread.is_alive()
 
@@ -182,12 +187,15 @@ class Pump:
     def _deliver(self) -> None:
         letters = list(self._letters)
         self._attempted = True
+        written = self._rows
         try:
             if self._gathered:
                 self._sink.write(self._gathered)
         except RowsRejected as err:
+            written -= len(err.refused)
             letters += [Letter(what.encode("utf-8", "replace"), why) for what, why in err.refused]
         except SinkRejected as err:
+            written = 0
             letters += [_batch_letter(delivery, str(err)) for delivery in self._gathered]
         if letters:
             self._dead.keep(self._clock.now().wall_ns, self.name, letters)
@@ -196,6 +204,7 @@ class Pump:
                 event_line("dead_letters", sink=self.name, count=len(letters), first=letters[0].why[:200])
             )
         self._journal.advance(self.name, self._upto)
+        self._metrics.written(self.name, written)
         self._gathered, self._letters, self._octets = [], [], 0
         self._attempted = False
         self._works()

@@ -13,6 +13,7 @@ import pytest
 from collector.sinks.archive_reader import ArchiveReader
 from collector.tokens import issue
 from linkgauge.clock import NS_PER_S
+from linkgauge.errors import StoreError
 from linkgauge.plan import decode_plan
 from tests.collector.running import LINKS, Running, now_ns, report, running
 from tests.collector.world import body, until, windows
@@ -47,7 +48,9 @@ def test_status_metrics_health_alerts_and_docs(running: Running) -> None:
     text = running.client.get("/metrics").text
     assert 'linkgauge_collector_batches_refused_total{reason="malformed"} 1.0' in text
     assert 'linkgauge_collector_batches_refused_total{reason="future"} 0.0' in text
-    assert 'linkgauge_collector_sink_backlog{sink="archive"}' in text
+    assert 'linkgauge_collector_sink_backlog_batches{sink="archive"}' in text
+    assert 'linkgauge_agent_fit{agent="j1"} 1.0' in text
+    assert "linkgauge_agent" not in running.client.get("/metrics", params={"agents": False}).text
     assert (running.client.get("/healthz").status_code, running.client.get("/healthz").text) == (200, "ok")
     assert running.client.get("/v1/alerts").json() == []
     page = running.client.get("/docs")
@@ -120,25 +123,21 @@ def test_the_plan_has_a_tag_and_follows_the_inventory(running: Running) -> None:
     assert (reply.status_code, reply.json()["reason"]) == (404, "unknown_agent")
 
 
-def test_a_full_journal_answers_507_and_recovers(running: Running) -> None:
+def test_a_full_journal_answers_507_and_recovers(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> bool:
+        raise StoreError("journal.sqlite: no room; make room on its disk")
+
     assert running.post(report(1)).status_code == 200
-    journal = running.collector.journal
-    pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
-    journal._db.execute(f"PRAGMA max_page_count={pages}")
-    reply = None
-    for number in range(2, 60):
-        reply = running.post(report(number))
-        if reply.status_code != 200:
-            break
-    assert reply is not None
-    assert (reply.status_code, reply.json()["reason"]) == (507, "store")
-    assert "make room" in reply.json()["error"]
-    assert "Retry-After" in reply.headers
-    health = running.client.get("/healthz")
-    assert health.status_code == 503
-    assert "journal.sqlite" in health.text
-    journal._db.execute("PRAGMA max_page_count=1000000")
-    assert running.post(report(99)).status_code == 200
+    with monkeypatch.context() as patch:
+        patch.setattr("collector.journal.Journal.append", full)
+        reply = running.post(report(2))
+        assert (reply.status_code, reply.json()["reason"]) == (507, "store")
+        assert "make room" in reply.json()["error"]
+        assert "Retry-After" in reply.headers
+        health = running.client.get("/healthz")
+        assert health.status_code == 503
+        assert "journal.sqlite" in health.text
+    assert running.post(report(2)).status_code == 200
     assert running.client.get("/healthz").status_code == 200
 
 

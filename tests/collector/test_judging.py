@@ -1,4 +1,4 @@
-"""The judging loop and the collector's own report: no window skipped in silence, no fault contagious."""
+"""The judging loop: no window skipped in silence, no fault contagious."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from collector.intake import Intake
 from collector.judging import MOST_AGAIN, JudgingLoop
 from collector.metrics import Metrics
-from collector.own_report import AGENT, WAITING, OwnReport
 from collector.recent import Past
 from collector.told import Told
 from linkgauge.clock import NS_PER_S
-from linkgauge.errors import StoreError
 from linkgauge.frame import Frame, concat
 from linkgauge.model import LinkSpec
 from linkgauge.schema import FLOW, STATE, THROUGHPUT, WINDOW
-from linkgauge.wire import decode
 from tests.collector.world import NOW_NS, WINDOW_NS, StillClock, until
 
 DELAY_NS = 3 * NS_PER_S
@@ -198,52 +194,3 @@ def test_the_thread_judges_and_stops() -> None:
     until(lambda: len(world.judged) == 1)
     world.loop.stop()
     assert not world.loop.alive
-
-
-class Shelf:
-    def __init__(self) -> None:
-        self.kept: list[bytes] = []
-        self.full = False
-
-    def append(
-        self, agent: str, boot: str, number: int, created_ns: int, received_ns: int, body: bytes
-    ) -> bool:
-        if self.full:
-            raise StoreError("full")
-        self.kept.append(body)
-        return True
-
-
-def _own(shelf: Shelf, metrics: Metrics) -> OwnReport:
-    clock = StillClock()
-    intake = Intake(shelf, frozenset, clock, metrics)
-    return OwnReport("here", intake, lambda _: (4, NOW_NS - 7 * NS_PER_S), ("archive",), clock, metrics)
-
-
-def test_the_own_report_has_verdicts_and_health() -> None:
-    shelf, metrics = Shelf(), Metrics()
-    metrics.accepted(10)
-    _own(shelf, metrics).publish(_state(NOW_NS))
-    batch = decode(shelf.kept[0])
-    assert (batch.agent, batch.number, set(batch.frames)) == (AGENT, 1, {"state", "collector"})
-    health = batch.frames["collector"]
-    assert health.text("collector").tolist() == ["here"]
-    assert health.count("batches_accepted").tolist() == [1]
-    assert health.count("journal_batches").tolist() == [4]
-    assert health.real("archive_lag_s").tolist() == [7.0]
-    _own(shelf, metrics).publish_again(_state(NOW_NS))
-    assert set(decode(shelf.kept[1]).frames) == {"state"}
-    assert health.real("influx_lag_s")[0] != health.real("influx_lag_s")[0]
-
-
-def test_own_reports_wait_while_the_journal_is_full_and_the_loss_is_counted() -> None:
-    shelf, metrics = Shelf(), Metrics()
-    own = _own(shelf, metrics)
-    shelf.full = True
-    for at in range(WAITING + 5):
-        own.publish(_state(NOW_NS + at * WINDOW_NS))
-    shelf.full = False
-    own.publish(_state(NOW_NS + 999 * WINDOW_NS))
-    numbers = [decode(body).number for body in shelf.kept]
-    assert numbers == list(range(7, WAITING + 7))
-    assert metrics.values()["faults_total:own_report_dropped"] == 6
