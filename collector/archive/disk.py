@@ -95,9 +95,9 @@ def exchange(one: Path, other: Path) -> bool:
 
 
 @contextlib.contextmanager
-def held(path: Path) -> Iterator[None]:
-    """While inside, no other process is: by a lock on the file, which is made when it is missing."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
+def held(path: Path, make: bool = True) -> Iterator[None]:
+    """While inside, no other process is: by a lock on the file; make: when it is missing."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT if make else os.O_RDONLY, FILE_MODE)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -108,7 +108,7 @@ def _still(layout: Layout) -> Iterator[None]:
     """Names do not change while inside; a copy of an archive that nobody may write does not change anyway."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
-            stack.enter_context(disk.held(layout.lock))
+            stack.enter_context(disk.held(layout.lock, make=False))
         yield
 
 

@@ -58,7 +58,7 @@ class Archive:
         self._holdings: Holdings | None = None
         self._upkeep: Upkeep | None = None
         try:
-            self._open()
+            self.opened()
         except (OSError, pa.ArrowException) as err:  # it is tried again at each delivery
             log.error(event_line("archive_unusable", root=root, error=err))
 
@@ -78,7 +78,7 @@ class Archive:
     def write(self, entries: Sequence[Delivery]) -> None:
         name = FileName(self._identity, entries[0].seq, entries[-1].seq)
         try:
-            holdings = self._open()
+            holdings = self.opened()
             self._check_space()
             staged: list[Staged] = []
             for table in dict.fromkeys(table for entry in entries for table in entry.frames):
@@ -98,7 +98,8 @@ class Archive:
         if self._holdings and still:
             self._holdings.close()
 
-    def _open(self) -> Holdings:
+    def opened(self) -> Holdings:
+        """The files of this writer. Raises StoreError, OSError and pyarrow.ArrowException while it cannot."""
         if self._holdings is None:
             self._holdings = Holdings(self._root, self._identity, self._clock, self._cursor)
             if self._rules is not None:

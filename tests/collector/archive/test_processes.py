@@ -1,0 +1,97 @@
+"""Processes around one archive: a reader that sees every acknowledged row at all times, and a writer that is
+killed again and again."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pyarrow as pa
+
+from collector.archive import compaction
+from collector.archive.rules import Rules
+from collector.archive.verify import verify
+from collector.sinks.archive import Archive
+from collector.sinks.archive_reader import ArchiveReader
+from tests.collector.archive.world import START_NS, clock, delivery, starts, tags
+from tests.collector.world import windows
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def _python(module: str, *words: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", f"tests.collector.archive.{module}", *map(str, words)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_reader_in_another_process_sees_each_row_once_at_all_times(tmp_path: Path) -> None:
+    root, acknowledged = tmp_path / "archive", tmp_path / "rows"
+    acknowledged.write_text("0")
+    rules = Rules(compact_after_s=0, step_files=4)
+    archive = Archive(root, "abc", 0, tags, rules, clock())
+    archive.write([delivery(1)])
+    acknowledged.write_text("2")
+    reader = _python("reading", root, acknowledged)
+    assert reader.stdout is not None
+    reader.stdout.readline()
+    merged, deadline_s = 0, time.monotonic() + 8
+    seq = 1
+    while merged < 12 and time.monotonic() < deadline_s:
+        seq += 1
+        archive.write([delivery(seq)])
+        beside = acknowledged.with_suffix(".new")
+        beside.write_text(str(2 * seq))
+        beside.replace(acknowledged)
+        merged += compaction.step(archive.opened(), rules, clock())
+    archive.close()
+    (root / "stop").touch()
+    out, err = reader.communicate(timeout=30)
+    assert reader.returncode == 0, err
+    seen = [json.loads(line) for line in out.splitlines()]
+    assert merged > 3
+    assert len(seen) > 3
+    for each in seen:
+        assert each["rows"] == each["keys"] >= each["least"], each
+    assert seen[-1]["rows"] == 2 * seq
+
+
+def test_a_writer_killed_at_any_instant_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    root, acknowledged, last = tmp_path / "archive", tmp_path / "cursor", 10**6
+    acknowledged.write_text("0")
+    chance = random.Random(7)
+    for _ in range(6):
+        writer = _python("writing", root, acknowledged, last)
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "up\n"
+        time.sleep(chance.uniform(0.05, 0.6))
+        writer.kill()
+        writer.communicate(timeout=30)
+        cursor = int(acknowledged.read_text())
+        with closing(ArchiveReader(root)) as reader:
+            found = reader.windows(None, 0, 2**62)
+            assert set(starts(range(1, cursor + 1))) <= set(found.count("start_ns").tolist())
+            assert len(reader.keys("window")) == found.rows
+    cursor = int(acknowledged.read_text())
+    writer = _python("writing", root, acknowledged, cursor + 5)
+    _, err = writer.communicate(timeout=60)
+    assert writer.returncode == 0, err
+    with closing(ArchiveReader(root)) as reader:
+        assert reader.windows(None, 0, 2**62).count("start_ns").tolist() == starts(range(1, cursor + 6))
+        assert len(reader.keys("window")) == 2 * (cursor + 5)
+    assert verify(root).faults == ()
+
+
+def test_fifty_thousand_rows_at_once_take_little_memory(tmp_path: Path) -> None:
+    """What one flush of a large fleet takes beyond the rows that it is given."""
+    frame = windows([f"a>b{at}@n" for at in range(1000)], START_NS)
+    archive = Archive(tmp_path, "abc", 0, tags, clock=clock())
+    archive.write([delivery(seq, frame) for seq in range(1, 51)])
+    archive.close()
+    with closing(ArchiveReader(tmp_path)) as reader:
+        assert len(reader.keys("window")) == 50_000
+    assert 0 < pa.default_memory_pool().max_memory() < 200 << 20
