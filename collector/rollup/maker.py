@@ -25,6 +25,7 @@ from linkgauge.frame import Frame, concat
 
 log = logging.getLogger(__name__)
 POLL_S = 5.0
+LOOK_S = 5
 ASIDE_S = 600
 """How long a slot whose rows cannot be read is left."""
 BEHIND_NS = 3600 * NS_PER_S
@@ -59,9 +60,9 @@ class Maker:
         self._grace, self._clock, self._metrics = grace, clock, metrics
         self._aside: dict[Slot, int] = {}
         self._made = 0
-        self._behind, self._damaged = False, 0
+        self._behind, self._damaged, self._look_ns = False, 0, 0
         self.due = Due()
-        """What is over and not made, as of the last step."""
+        """What is over and not made, as of LOOK_S ago at most."""
         self.trouble: str | None = None
         """Why nothing, or not everything, can be made just now."""
         self._stopping = threading.Event()
@@ -79,7 +80,7 @@ class Maker:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self, wait_s: float = 30) -> None:
+    def stop(self, wait_s: float = 10) -> None:
         """End after the piece at hand; what was not journalled whole is made in the next life."""
         self._stopping.set()
         if self._thread.ident is not None:
@@ -105,9 +106,11 @@ class Maker:
     def _step(self) -> bool:
         now = self._clock.now()
         self._aside = {slot: until for slot, until in self._aside.items() if until > now.mono_ns}
-        self._look(now.wall_ns)
         newest = (self._made + 1) % _OLDEST_EVERY != 0
         found = self._notes.ready(now.wall_ns, self._passed(), self._grace, newest, self._aside)
+        if found is None or now.mono_ns >= self._look_ns:
+            self._look(now.wall_ns)
+            self._look_ns = now.mono_ns + LOOK_S * NS_PER_S
         if found is None:
             if not self._aside:
                 self._well()

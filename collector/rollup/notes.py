@@ -17,10 +17,11 @@ from linkgauge.sqlite_file import SqliteFile
 
 FILE_NAME = "rollup.sqlite"
 """Under the collector's data_dir."""
-_SCHEMA = """
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS note(
   length_ns INTEGER NOT NULL, start_ns INTEGER NOT NULL, agent TEXT NOT NULL, seq INTEGER NOT NULL,
   noted_ns INTEGER NOT NULL, PRIMARY KEY(length_ns, start_ns, agent)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS part ON note(agent, start_ns) WHERE length_ns = {SHORT_NS};
 """
 _NOTE = """
 INSERT INTO note VALUES(?,?,?,?,?)
