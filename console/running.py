@@ -8,6 +8,8 @@ import signal
 import threading
 import time
 
+from console.sparing import Sparing
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """Parameters of mallopt(3)."""
 _KEPT_BYTES, _LARGE_BYTES = 128 << 10, 32 << 10
@@ -27,9 +29,10 @@ class _Line(logging.Formatter):
 
 
 def set_up_logs() -> None:
-    """Our own messages from info on, those of libraries from warning on."""
+    """Our own messages from info on, those of libraries from warning on, each at most once a minute."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Line())
+    handler.addFilter(Sparing())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a round that is skipped is no news
     for room in ("probes", "collector", "quality", "alerts", "console", "linkgauge"):
