@@ -56,7 +56,7 @@ class BatchLog(Protocol):
         """Batches after `after_seq` in order; at least one when there is one, else within both bounds."""
 
     def register(self, sinks: Sequence[str]) -> None:
-        """Name the sinks whose cursors hold bodies back; a name that is new begins with the oldest body."""
+        """Name all sinks whose cursors hold bodies back: a new one begins with the oldest, others end."""
 
     def cursor(self, sink: str) -> int:
         """The seq of the last batch that the sink has taken, 0 when none."""

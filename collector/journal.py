@@ -98,14 +98,9 @@ class Journal:
         return self._file.read(lambda db: tables.read(db, after_seq, max_batches, max_octets))
 
     def register(self, sinks: Sequence[str]) -> None:
-        """Name the sinks whose cursors hold bodies back; a name that is new begins with the oldest body."""
+        """Name all sinks whose cursors hold bodies back: a new one begins with the oldest, others end."""
         self._sinks = tuple(sinks)
-
-        def begin(db: sqlite3.Connection) -> None:
-            for sink in sinks:
-                tables.move_cursor(db, sink, 0)
-
-        self._change(begin)
+        self._change(lambda db: tables.keep_cursors(db, self._sinks))
 
     def cursor(self, sink: str) -> int:
         """The seq of the last batch that the sink has taken, 0 when none."""

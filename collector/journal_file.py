@@ -182,6 +182,15 @@ def move_cursor(db: sqlite3.Connection, sink: str, seq: int) -> None:
     )
 
 
+def keep_cursors(db: sqlite3.Connection, sinks: Sequence[str]) -> None:
+    """Have a cursor for each of `sinks` and for no other."""
+    for (sink,) in db.execute("SELECT sink FROM cursor").fetchall():
+        if sink not in sinks:
+            db.execute("DELETE FROM cursor WHERE sink = ?", (sink,))
+    for sink in sinks:
+        move_cursor(db, sink, 0)
+
+
 def cursor(db: sqlite3.Connection, sink: str) -> int:
     found = db.execute("SELECT seq FROM cursor WHERE sink = ?", (sink,)).fetchone()
     return checked(found[0], Whole) if found else 0

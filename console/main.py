@@ -24,7 +24,12 @@ COMMANDS = {
     "status": ("console.status", "Show links, agents and alerts, and what is unknown and why."),
     "check-config": ("console.check_config", "Check inventory, agent or collector settings."),
     "token": ("console.token", "Make a new token for a node."),
+    "outbox": ("console.outbox", "Show what lies in an agent's outbox, and what should not."),
+    "journal": ("console.journal", "Show what lies in the collector's journal, and how far each sink is."),
     "rollup": ("console.rollup", "Make roll-ups of some time again, or show which wait."),
+    "store": ("console.store", "Make and check the databases of the hot store."),
+    "dead-letters": ("console.dead_letters", "List, replay, forget what a store refused for good."),
+    "archive": ("console.archive", "Check that nothing in the archive was altered; list, compact it."),
     "render": ("console.render", "Write Grafana boards, data source and alert rules."),
 }
 """Name of a command: the module whose `run` it is, and what it does in one line."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from linkgauge.wal import commits_after
 
-_BUSY_S = 5.0
+BUSY_S = 5.0
+"""How long another process is waited for."""
 _LOG_BYTES = 64 * 1024 * 1024
 """Size to which the log is cut when it begins again."""
 
@@ -130,7 +131,7 @@ class OpenedFile:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
 
 
 def _columns(schema: str) -> set[tuple[str, str]]:

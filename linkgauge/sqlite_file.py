@@ -38,8 +38,8 @@ import msgspec
 from linkgauge.aside import move_aside
 from linkgauge.clock import Clock, SystemClock
 from linkgauge.errors import StoreError
+from linkgauge.opened_file import BUSY_S, OpenedFile, code_of
 from linkgauge.opened_file import Damage as Damage
-from linkgauge.opened_file import OpenedFile, code_of
 
 ENDINGS = ("", "-wal", "-shm")
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -224,6 +224,21 @@ class SqliteFile:
             opened, self._opened = self._opened, None
             if opened is not None:
                 opened.close()
+
+
+def look_into(path: Path, what: str, work: Work[T]) -> T:
+    """Read a file that another process may have open, changing nothing in it. Raises StoreError."""
+    if not path.is_file():
+        raise StoreError(f"{path}: there is no such file; name another, or the settings that lead to it")
+    try:
+        db = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_S, isolation_level=None
+        )
+        with contextlib.closing(db):
+            return _within(db, "BEGIN", work)
+    except _FAULTS as err:
+        mend = "its owner and root may read it; a file of an earlier version is brought up to date by a start"
+        raise StoreError(f"{path}: {what} cannot be read ({err or 'out of memory'}); {mend}") from None
 
 
 def _is_damage(err: Exception) -> bool:

@@ -125,6 +125,8 @@ class LogConformance:
         log.register(["archive"])
         log.trim()
         assert numbers(log) == []
+        log.register(["archive", "former"])
+        assert log.cursor("former") == 0
 
     def test_a_dead_letter_comes_again_under_a_new_seq(self, opened: Opened) -> None:
         log = opened()

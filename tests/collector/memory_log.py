@@ -53,6 +53,7 @@ class MemoryLog:
 
     def register(self, sinks: Sequence[str]) -> None:
         self._sinks = tuple(sinks)
+        self._cursors = {sink: self.cursor(sink) for sink in sinks}
 
     def cursor(self, sink: str) -> int:
         return self._cursors.get(sink, 0)
