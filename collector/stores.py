@@ -8,6 +8,7 @@ from functools import partial
 from collector.archive.rules import Rules
 from collector.journal import Journal
 from collector.metrics import Metrics
+from collector.peer_client import PeerClient
 from collector.plan_book import PlanBook
 from collector.rollup.assembly import NOTING_S
 from collector.rollup.notes import Notes
@@ -22,6 +23,7 @@ from collector.sinks.influx_transport import connect
 from collector.sinks.line_protocol import LineMaker
 from collector.sinks.link_tags import link_tags
 from collector.sinks.pump import Pump, Rhythm
+from collector.sinks.relay import THREADS, Relay
 from linkgauge.clock import Clock, seconds
 from linkgauge.errors import StoreError
 from linkgauge.schema import RAW_TABLES, THROUGHPUT, WINDOW_1H, WINDOW_5M
@@ -55,6 +57,9 @@ def pumps_of(
         for address, name, tables in databases(settings.influxdb):
             sink = InfluxSink(partial(connect, address), maker, name, tables)
             pumps.append(Pump(sink, journal, dead, clock, metrics, Rhythm(max_batches=64), journal.trim))
+    if settings.peer is not None:
+        relay = Relay(PeerClient(settings.peer, connections=THREADS))
+        pumps.append(Pump(relay, journal, dead, clock, metrics, Rhythm(max_batches=64), journal.trim))
     return tuple(pumps)
 
 

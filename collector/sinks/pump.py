@@ -18,7 +18,7 @@ from collector.metrics import Metrics
 from collector.sinks.backoff import Backoff
 from collector.sinks.dead_letters import DeadLetters, Kind, Letter
 from collector.sinks.replay import Replay
-from collector.sinks.sink import Delivery, RowsRejected, Sink
+from collector.sinks.sink import BatchesRejected, Delivery, RowsRejected, Sink
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.errors import SinkBusy, SinkHeld, SinkRejected, StoreError, WireError
 from linkgauge.packing import unpack
@@ -194,6 +194,9 @@ class Pump:
         except RowsRejected as err:
             written -= len(err.refused)
             letters += [Letter(what.encode("utf-8", "replace"), why) for what, why in err.refused]
+        except BatchesRejected as err:
+            written -= err.rows
+            letters += [_batch_letter(delivery, why) for delivery, why in err.refused]
         except SinkRejected as err:
             written = 0
             letters += [_batch_letter(delivery, str(err)) for delivery in self._gathered]

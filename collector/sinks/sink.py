@@ -39,10 +39,21 @@ class RowsRejected(SinkRejected):
         self.refused = tuple(refused)
 
 
+class BatchesRejected(SinkRejected):
+    """The store has every batch but `refused`, which it will never take; each with the store's own words."""
+
+    def __init__(self, refused: Sequence[tuple[Delivery, str]]) -> None:
+        words = refused[0][1] if refused else "no reason"
+        rows = sum(delivery.rows for delivery, _ in refused)
+        super().__init__(f"{len(refused)} batches were refused, the first with: {words}", rows)
+        self.refused = tuple(refused)
+
+
 class Sink(Protocol):
     """A store. `write` returns when it holds every row, and may get the same deliveries again later.
 
-    Raises SinkBusy (again later), SinkHeld (somebody must act), RowsRejected (all others are stored).
+    Raises SinkBusy (again later), SinkHeld (somebody must act), RowsRejected or BatchesRejected (all
+    others are stored).
     """
 
     @property

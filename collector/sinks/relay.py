@@ -1,0 +1,91 @@
+"""The sink "peer": what agents brought here goes on to the other collector, as it stands in the journal.
+
+Batches that the peer brought (via PEER) and those of a collector itself are not sent on, so nothing circles.
+The peer knows second copies by (agent, boot, number): the same batch may reach it from the agent as well.
+One that the peer will never take, or whose agent its inventory does not have, becomes a dead letter here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from urllib3.exceptions import HTTPError
+
+from collector.batch_log import PEER
+from collector.own_report import AGENT
+from collector.peer_client import PeerClient
+from collector.sinks.sink import BatchesRejected, Delivery
+from linkgauge.answer import Answer, Outcome, judge
+from linkgauge.errors import ConfigError, SinkBusy, SinkHeld
+from linkgauge.packing import encoding_of
+from linkgauge.wire import CONTENT_TYPE
+
+THREADS = 8
+"""Batches on the way at once: they share a commit of the peer's journal."""
+LATER_S = 30.0
+"""The peer's clock is behind: the same batch is taken once it is not."""
+_NEVER = ("wrong_agent", "wrong_table", "unknown_agent")
+
+
+class Relay:
+    """A collector.sinks.sink.Sink. It wants no table: bodies go as they are."""
+
+    name = "peer"
+    tables: frozenset[str] = frozenset()
+
+    def __init__(self, client: PeerClient) -> None:
+        self._client = client
+        self._senders = ThreadPoolExecutor(THREADS, thread_name_prefix="relay")
+        self._taken: set[int] = set()
+
+    def write(self, entries: Sequence[Delivery]) -> None:
+        """Raises SinkBusy, SinkHeld, or BatchesRejected (the others are there)."""
+        ours = [each for each in entries if each.via != PEER and each.agent != AGENT]
+        left = [each for each in ours if each.seq not in self._taken]
+        if not left:
+            self._taken.clear()
+            return
+        first = self._send(left[0])  # is there anybody at all?
+        self._refuse(first)
+        refused = self._settle(left, [first, *self._senders.map(self._send, left[1:])])
+        self._taken.clear()
+        if refused:
+            raise BatchesRejected(refused)
+
+    def close(self) -> None:
+        self._senders.shutdown(wait=False, cancel_futures=True)
+        self._client.close()
+
+    def _settle(self, sent: Sequence[Delivery], answers: Sequence[Answer]) -> list[tuple[Delivery, str]]:
+        """Remember what the peer has, in case the rest must go again; returns what it will never take."""
+        told = list(zip(sent, answers, strict=True))
+        self._taken.update(each.seq for each, answer in told if answer.outcome is Outcome.TAKEN)
+        for answer in answers:
+            self._refuse(answer)
+        return [(each, answer.sentence) for each, answer in told if _never(answer)]
+
+    def _refuse(self, answer: Answer) -> None:
+        """Raise what this answer means for the sink as a whole."""
+        if answer.outcome is Outcome.TAKEN or _never(answer):
+            return
+        sentence = f"{self._client.url}: {answer.sentence}"
+        if answer.outcome is Outcome.HELD:
+            raise SinkHeld(f"{sentence}; mend the token with `linkgauge token --peer` on that collector")
+        if answer.reason == "version":
+            raise SinkHeld(f"{sentence}; give both collectors the same version")
+        later_s = LATER_S if answer.outcome is Outcome.DEFERRED else answer.retry_after_s
+        raise SinkBusy(sentence, later_s or None)
+
+    def _send(self, delivery: Delivery) -> Answer:
+        headers = {"Content-Type": CONTENT_TYPE, "Content-Encoding": encoding_of(delivery.body)}
+        try:
+            return judge(*self._client.request("POST", "/v1/batches", delivery.body, headers))
+        except HTTPError as err:
+            return Answer(Outcome.AGAIN, f"the peer does not answer ({err})")
+        except ConfigError as err:
+            return Answer(Outcome.HELD, str(err))
+
+
+def _never(answer: Answer) -> bool:
+    return answer.outcome is Outcome.REFUSED or answer.reason in _NEVER

@@ -1,0 +1,138 @@
+"""What goes on to the other collector, and what its answers mean for the sink."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from urllib3.exceptions import HTTPError, ProtocolError
+
+from collector.batch_log import PEER
+from collector.peer_client import PeerClient
+from collector.settings import Peer
+from collector.sinks.relay import LATER_S, Relay
+from collector.sinks.sink import BatchesRejected, Delivery
+from linkgauge.errors import ConfigError, SinkBusy, SinkHeld
+from linkgauge.packing import pack
+
+Said = tuple[int, Mapping[str, str], bytes]
+TAKES: Said = (200, {}, b'{"duplicate": false}')
+
+
+def ours(status: int, reason: str, **headers: str) -> Said:
+    return status, headers, json.dumps({"reason": reason, "error": "its words"}).encode()
+
+
+class Answering(PeerClient):
+    """A client whose peer answers as `answer` says for a body."""
+
+    def __init__(self, peer: Peer, answer: Callable[[bytes], Said | Exception]) -> None:
+        super().__init__(peer)
+        self._answer, self._noting = answer, threading.Lock()
+        self.bodies: list[bytes] = []
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = 10,
+    ) -> Said:
+        assert (method, path) == ("POST", "/v1/batches")
+        assert headers is not None
+        assert headers["Content-Encoding"] == "zstd"
+        with self._noting:
+            self.bodies.append(body or b"")
+        said = self._answer(body or b"")
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+
+@pytest.fixture
+def peer(tmp_path: Path) -> Peer:
+    token = tmp_path / "token"
+    token.write_text("hidden")
+    token.chmod(0o600)
+    return Peer(url="http://127.0.0.1:1", token_file=token)
+
+
+def delivery(seq: int, agent: str = "j1", via: str = "") -> Delivery:
+    return Delivery(seq, agent, "b", seq, {}, pack(b"batch %d" % seq), via)
+
+
+def relay(
+    peer: Peer, answer: Callable[[bytes], Said | Exception] = lambda _: TAKES
+) -> tuple[Relay, Answering]:
+    client = Answering(peer, answer)
+    return Relay(client), client
+
+
+def test_only_what_agents_brought_here_goes_on(peer: Peer) -> None:
+    sink, client = relay(peer)
+    sink.write([delivery(1), delivery(2, via=PEER), delivery(3, "@collector"), delivery(4)])
+    assert sorted(client.bodies) == [pack(b"batch 1"), pack(b"batch 4")]
+    sink.write([delivery(5, via=PEER)])
+    assert len(client.bodies) == 2
+    sink.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "wait_s"),
+    [
+        (ProtocolError("refused"), SinkBusy, None),
+        ((200, {}, b"ok"), SinkBusy, None),
+        (ours(503, "busy", **{"Retry-After": "7"}), SinkBusy, 7.0),
+        (ours(507, "store"), SinkBusy, None),
+        (ours(409, "future"), SinkBusy, LATER_S),
+        (ours(409, "version"), SinkHeld, None),
+        (ours(401, "token"), SinkHeld, None),
+        (ours(403, "scope"), SinkHeld, None),
+        (ConfigError("no token"), SinkHeld, None),
+    ],
+)
+def test_what_stops_the_sink(
+    peer: Peer, said: Said | Exception, error: type[Exception], wait_s: float | None
+) -> None:
+    sink, client = relay(peer, lambda _: said)
+    with pytest.raises(error) as caught:
+        sink.write([delivery(seq) for seq in range(1, 20)])
+    assert len(client.bodies) == 1  # nobody is there: the others are not tried
+    assert str(caught.value).startswith("http://127.0.0.1:1: ")
+    if isinstance(caught.value, SinkBusy):
+        assert caught.value.retry_after_s == wait_s
+
+
+def test_what_the_peer_never_takes_becomes_a_dead_letter_and_the_rest_goes_on(peer: Peer) -> None:
+    refused = {pack(b"batch 1"): ours(403, "unknown_agent"), pack(b"batch 3"): ours(413, "too_large")}
+    sink, client = relay(peer, lambda body: refused.get(body, TAKES))
+    with pytest.raises(BatchesRejected) as caught:
+        sink.write([delivery(seq) for seq in range(1, 5)])
+    assert [(each.seq, words.split(": ")[1]) for each, words in caught.value.refused] == [
+        (1, "its words"),
+        (3, "its words"),
+    ]
+    assert len(client.bodies) == 4
+
+
+def test_after_a_fault_in_the_middle_only_the_rest_goes_again(peer: Peer) -> None:
+    faults: list[HTTPError] = [ProtocolError("cut")]
+
+    def answer(body: bytes) -> Said | Exception:
+        return faults.pop() if faults and body == pack(b"batch 5") else TAKES
+
+    sink, client = relay(peer, answer)
+    entries = [delivery(seq) for seq in range(1, 10)]
+    with pytest.raises(SinkBusy):
+        sink.write(entries)
+    sink.write(entries)
+    assert sorted(client.bodies) == sorted([*(each.body for each in entries), pack(b"batch 5")])
+
+
+def test_a_peer_without_a_token_is_said_at_the_start() -> None:
+    with pytest.raises(ConfigError, match="linkgauge token --peer"):
+        PeerClient(Peer(url="http://127.0.0.1:1"))

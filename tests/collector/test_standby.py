@@ -1,0 +1,102 @@
+"""Who is on duty, when it changes, and what is handed over."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from collector.standby import SILENT_WINDOWS, Duty, Handover, PeerAnswer
+from linkgauge.clock import NS_PER_S
+from linkgauge.frame import Frame
+from linkgauge.schema import STATE
+from tests.collector.world import WINDOW_NS, StillClock
+
+
+class ScriptedPeer:
+    def __init__(self) -> None:
+        self.answer = PeerAnswer()
+
+    def ask(self) -> PeerAnswer:
+        return self.answer
+
+
+class Pair:
+    """A standby and what its peer says."""
+
+    def __init__(self) -> None:
+        self.clock, self.peer = StillClock(), ScriptedPeer()
+        self.duty = Duty(self.clock, WINDOW_NS, self.peer)
+
+    def after(self, s: float) -> bool:
+        """Time goes on, asking each second."""
+        for _ in range(int(s)):
+            self.clock.wall_ns += NS_PER_S
+            self.duty.step()
+        return self.duty.on()
+
+
+def test_without_a_standby_it_is_always_on_duty() -> None:
+    duty = Duty(StillClock(), WINDOW_NS)
+    duty.start()
+    duty.step()
+    assert duty.on()
+    duty.stop()
+
+
+def test_on_duty_three_windows_after_the_peer_is_gone_and_off_with_its_first_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "collector.standby")
+    pair = Pair()
+    assert not pair.duty.on()
+    assert not pair.after(100)
+    pair.peer.answer = PeerAnswer(fault="refused")
+    assert not pair.after(SILENT_WINDOWS * 10)
+    assert pair.after(1)
+    assert pair.after(100)
+    pair.peer.answer = PeerAnswer()
+    assert not pair.after(1)
+    assert [record.message.split()[0] for record in caplog.records] == ["peer_away", "on_duty", "off_duty"]
+
+
+def test_a_peer_that_is_missing_from_the_start_is_given_the_same_time() -> None:
+    pair = Pair()
+    pair.peer.answer = PeerAnswer(fault="refused")
+    assert not pair.after(SILENT_WINDOWS * 10)
+    assert pair.after(1)
+
+
+def test_a_short_absence_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    pair = Pair()
+    for _ in range(5):
+        pair.peer.answer = PeerAnswer(fault="slow")
+        assert not pair.after(20)
+        pair.peer.answer = PeerAnswer()
+        assert not pair.after(5)
+    assert {record.message.split()[0] for record in caplog.records} == {"peer_away"}
+
+
+def test_two_standbys_are_both_on_duty_and_say_so(caplog: pytest.LogCaptureFixture) -> None:
+    pair = Pair()
+    pair.peer.answer = PeerAnswer(standby=True)
+    assert pair.after(1)
+    assert "take `standby` from the settings of one of the two" in caplog.text
+
+
+def state(number: int) -> Frame:
+    columns = {"link": ["j1>j2@backbone"], "start_ns": [number * WINDOW_NS], "length_ns": [WINDOW_NS]}
+    return Frame.of(STATE, {**columns, "verdict": [1]})
+
+
+def test_verdicts_of_the_windows_that_nobody_told_are_handed_over() -> None:
+    told: list[Frame] = []
+    on = False
+    handover = Handover(lambda: on, told.append)
+    for number in range(10):
+        handover(state(number))
+    assert not told
+    on = True
+    handover(state(10))
+    handover(state(11))
+    assert [int(each.count("start_ns")[0]) // WINDOW_NS for each in told] == [6, 7, 8, 9]
