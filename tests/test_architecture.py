@@ -49,7 +49,7 @@ PURE = [
     "quality/*.py",
     *(f"alerts/{name}.py" for name in ("rule", "evaluate", "grafana")),
     *(f"collector/{name}.py" for name in ("plan", "admission", "page")),
-    "collector/sinks/line_protocol.py",
+    *(f"collector/sinks/{name}.py" for name in ("line_protocol", "influx_reply", "cardinality")),
     *(f"collector/rollup/{name}.py" for name in ("merge", "merged")),
     *(f"lab/{name}.py" for name in ("topology", "delay_line")),
     *(f"console/{name}.py" for name in ("reasons", "unfit")),

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 import httpx
 import urllib3
 import urllib3.exceptions
+from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.domain.bucket_retention_rules import BucketRetentionRules
 from influxdb_client.domain.dbrp_create import DBRPCreate
@@ -20,9 +21,9 @@ from influxdb_client.rest import ApiException
 from influxdb_client.service.dbr_ps_service import DBRPsService
 
 from collector.sinks.influx_address import TIMEOUT_S, InfluxAddress, InfluxHttp, Version, unreachable
-from collector.sinks.influx_reply import check_reply
+from collector.sinks.influx_reply import LinesRefused, TooLarge, check_reply
 from linkgauge.client_tls import ClientTls
-from linkgauge.errors import SinkHeld
+from linkgauge.errors import SinkError, SinkHeld
 
 POLICY = "autogen"
 DAY_S = 86_400
@@ -36,7 +37,7 @@ class Databases(Protocol):
     """Methods raise SinkBusy when nobody answers and SinkHeld with the server's words when it will not."""
 
     def has(self, name: str) -> bool:
-        """Whether it is there, as far as we may see."""
+        """Whether it is there, as far as we may see: 2.x hides what a token may not read, without a word."""
 
     def days(self, name: str) -> float | None:
         """How long it keeps, days; 0: for good; None: this version does not tell."""
@@ -107,7 +108,7 @@ class Databases1:
     def _query(self, text: str, database: str = "") -> list[list[Any]]:
         """Rows of the first series of a statement's answer."""
         reply = self._http.ask("POST", "/query", params={"db": database}, form={"q": text})
-        check_reply(self._http.address.url, reply.status_code, reply.text)
+        _check(self._http.address.url, reply.status_code, reply.text)
         (result, *_) = _json(self._http.address.url, reply)["results"] or [{}]
         if "error" in result:
             raise SinkHeld(f"InfluxDB at {self._http.address.url} answered {text!r}: {result['error']}")
@@ -131,7 +132,7 @@ class Databases2:
         self._mappings: Any = mappings(self._client.api_client)
 
     def has(self, name: str) -> bool:
-        return self._asked(lambda: self._buckets.find_bucket_by_name(name)) is not None
+        return self._asked(lambda: self._bucket(name)) is not None
 
     def days(self, name: str) -> float | None:
         rules = self._find(name).retention_rules
@@ -164,8 +165,17 @@ class Databases2:
     def close(self) -> None:
         self._client.close()
 
+    def _bucket(self, name: str) -> Any:
+        try:
+            found = self._buckets.find_buckets(name=name, org=self._org).buckets
+        except ApiException as err:
+            if err.status == 404 and f'bucket "{name}" not found' in _body(err).replace("\\", ""):
+                return None
+            raise
+        return found[0] if found else None
+
     def _find(self, name: str) -> Any:
-        bucket = self._asked(lambda: self._buckets.find_bucket_by_name(name))
+        bucket = self._asked(lambda: self._bucket(name))
         if bucket is None:
             raise SinkHeld(f"InfluxDB at {self._address.url} has no bucket {name} in {self._org}; create it")
         return bucket
@@ -174,11 +184,23 @@ class Databases2:
         try:
             return ask()
         except ApiException as err:
-            body = err.body.decode("utf-8", "replace") if isinstance(err.body, bytes) else str(err.body or "")
-            check_reply(self._address.url, int(err.status or 500), body)
-            raise SinkHeld(f"InfluxDB at {self._address.url}: {err.reason}") from None
+            raise self._told(err) from None
+        except (InfluxDBError, ValueError) as err:  # the client gave up by itself
+            raise SinkHeld(f"InfluxDB at {self._address.url}: {err}") from None
         except urllib3.exceptions.HTTPError as err:
             raise unreachable(self._address.url, err) from None
+
+    def _told(self, err: ApiException) -> SinkError:
+        """What the server's answer means."""
+        try:
+            _check(self._address.url, int(err.status or 500), _body(err))
+        except SinkError as told:
+            return told
+        return SinkHeld(f"InfluxDB at {self._address.url}: {err.reason}")
+
+
+def _body(err: ApiException) -> str:
+    return err.body.decode("utf-8", "replace") if isinstance(err.body, bytes) else str(err.body or "")
 
 
 def _expire(days: int) -> Any:
@@ -224,7 +246,7 @@ class Databases3:
         self, method: str, path: str = _PATH, params: dict[str, str] | None = None, json: object = None
     ) -> list[dict[str, Any]]:
         reply = self._http.ask(method, path, params=params, json=json)
-        check_reply(self._http.address.url, reply.status_code, reply.text)
+        _check(self._http.address.url, reply.status_code, reply.text)
         made = _json(self._http.address.url, reply) if reply.content else []
         return made if isinstance(made, list) else []
 
@@ -232,6 +254,14 @@ class Databases3:
 def seconds_of(duration: str) -> int:
     """``720h0m0s`` as seconds; ``0s`` is for good."""
     return sum(int(number) * _UNIT_S[unit] for number, unit in _PART.findall(duration))
+
+
+def _check(url: str, status: int, text: str) -> None:
+    """As check_reply; no lines were sent, so what it has against lines is for somebody to mend."""
+    try:
+        check_reply(url, status, text)
+    except (LinesRefused, TooLarge) as err:
+        raise SinkHeld(f"InfluxDB at {url} answered {status}: {err}") from None
 
 
 def _json(url: str, reply: httpx.Response) -> Any:

@@ -57,7 +57,7 @@ def check_reply(url: str, status: int, text: str, retry_after: str | None = None
         raise TooLarge(said)
     if status in _LATER and "retention policy not found" not in words:
         raise SinkBusy(said, _seconds(retry_after))
-    raise SinkHeld(f"{said}; {_mend(status, told)}")
+    raise SinkHeld(f"{said}; {_mend(status, told, words)}")
 
 
 def at_fault(refused: LinesRefused, lines: Sequence[str]) -> dict[int, str]:
@@ -109,9 +109,11 @@ def _numbered(told: Any) -> Iterator[tuple[int, str]]:
             yield number - 1, _short(str(each.get("error_message")))
 
 
-def _mend(status: int, told: Any) -> str:
+def _mend(status: int, told: Any, text: str) -> str:
     if status in (401, 403):
         return "give it the right user and password, or token"
+    if status == 404 and ("organization" in text or "invalid org" in text):
+        return "correct influxdb.org"
     if status == 404 and told is None:
         return "this server has no such address; correct influxdb.url"
     if status == 404:

@@ -6,11 +6,13 @@ the good lines of a request and names all bad ones. Only precision ns means the 
 
 from __future__ import annotations
 
+import contextlib
 import zlib
+from contextlib import closing
 from typing import Protocol
 
 from collector.sinks.influx_address import InfluxAddress, InfluxHttp, Version, ping, version_of
-from collector.sinks.influx_databases import Databases, databases_of
+from collector.sinks.influx_databases import databases_of
 from collector.sinks.influx_reply import check_reply
 from linkgauge.errors import SinkHeld
 
@@ -33,19 +35,11 @@ def connect(address: InfluxAddress) -> Transport:
     """
     version = version_of(address, ping(address))
     databases = databases_of(address, version)
-    try:
-        if _lacks(databases, address.database):
+    with closing(databases), contextlib.suppress(SinkHeld):
+        # who may write, but neither look nor make, is as it should be; the write tells what is missing
+        if not databases.has(address.database):
             databases.create(address.database, address.keep_days)
-    finally:
-        databases.close()
     return WriteTransport(address, version)
-
-
-def _lacks(databases: Databases, name: str) -> bool:
-    try:
-        return not databases.has(name)
-    except SinkHeld:
-        return False  # who may write but not look is as it should be; the write tells
 
 
 class WriteTransport:

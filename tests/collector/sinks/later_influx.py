@@ -19,7 +19,8 @@ ORG = {"id": "0123456789abcdef", "name": "ours"}
 class World:
     """What the server is and has. answers: what the next writes are answered, then 204.
 
-    buckets: days kept, by name; mapped: names that InfluxQL finds; closed: paths that are forbidden.
+    buckets: days kept, by name; mapped: names that InfluxQL finds; closed: paths that are
+    forbidden; hidden: buckets that the token may write, but not see.
     """
 
     version: str
@@ -28,6 +29,7 @@ class World:
     buckets: dict[str, int] = field(default_factory=dict)
     mapped: list[str] = field(default_factory=list)
     closed: set[str] = field(default_factory=set)
+    hidden: set[str] = field(default_factory=set)
     url: str = ""
 
     @property
@@ -84,10 +86,12 @@ class _Handler(BaseHTTPRequestHandler):
             return 201, {"id": "1", **told}
         if path == "/api/v2/dbrps":
             names = [name for name in world.mapped if name in query.get("db", world.mapped)]
-            return 200, {"content": [{"database": name, "default": True} for name in names]}
+            return 200, {"content": [_mapping(name) for name in names]}
         if self.command == "GET":
-            found = [_bucket(name, world.buckets[name]) for name in query["name"] if name in world.buckets]
-            return 200, {"buckets": found}
+            (name,) = query["name"]
+            if name not in world.buckets:
+                return 404, {"code": "not found", "message": f'bucket "{name}" not found'}
+            return 200, {"buckets": [_bucket(name, world.buckets[name])] if name not in world.hidden else []}
         name, seconds = told["name"], told["retentionRules"][0]["everySeconds"]
         world.buckets[name] = seconds // 86_400
         return (201 if self.command == "POST" else 200), _bucket(name, world.buckets[name])
@@ -127,8 +131,17 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _bucket(name: str, days: int) -> dict[str, Any]:
     rules = [{"type": "expire", "everySeconds": days * 86_400}] if days else []
-    return {"id": name.encode().hex()[:16].ljust(16, "0"), "orgID": ORG["id"], "name": name,
+    return {"id": _id(name), "orgID": ORG["id"], "name": name,
             "retentionRules": rules}  # fmt: skip
+
+
+def _mapping(name: str) -> dict[str, Any]:
+    return {"id": _id(name), "database": name, "retention_policy": "autogen", "default": True,
+            "virtual": True, "orgID": ORG["id"], "bucketID": _id(name)}  # fmt: skip
+
+
+def _id(name: str) -> str:
+    return name.encode().hex()[:16].ljust(16, "0")
 
 
 @contextmanager
