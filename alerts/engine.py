@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -62,14 +62,22 @@ class AlertEngine:
         for delivery in self._deliveries:
             delivery.stop()
 
-    def observe(self, state: Frame) -> list[Event]:
-        """Evaluate the STATE rows of a window; returns what began and ended. Never raises for the disk."""
+    def observe(self, state: Frame, tell: Callable[[Event], bool] = lambda _: True) -> list[Event]:
+        """Evaluate the STATE rows of a window; returns what began and ended. Never raises for the disk.
+
+        tell: whether the receivers are told of an event; what they are not told is remembered all the same.
+        """
         with self._lock:
             ignored = self._evaluator.ignored
             events = self._evaluator.step(state)
             self._counts["windows_ignored"] += self._evaluator.ignored - ignored
-            self._write(events)
+            self._write([event for event in events if tell(event)])
         return events
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Tell the receivers of events that `observe` returned and did not tell."""
+        with self._lock:
+            self._write(events)
 
     def watch(self, specs: Sequence[LinkSpec]) -> None:
         """From now on these links; alerts of links that are gone end."""

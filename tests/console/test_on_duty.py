@@ -1,0 +1,94 @@
+"""Alerts of two collectors: told by the one on duty, ended by the one that told them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from alerts.book import Book
+from alerts.engine import AlertEngine
+from alerts.event import Event, Fired, Resolved
+from console.on_duty import HANDED_OVER, DutyObserver
+from linkgauge.clock import SystemClock
+from linkgauge.frame import Frame
+from linkgauge.schema import STATE
+from tests.collector.world import inventory
+
+EMPTY = Frame.of(STATE, {"link": [], "start_ns": [], "length_ns": []})
+
+
+def fired(name: str) -> Fired:
+    return Fired(
+        name, 0, 0, {}, {"rule": "r", "severity": "s", "link": "l", "direction": "d"}, "", "", (), ""
+    )
+
+
+def ended(name: str) -> Resolved:
+    return Resolved(fired(name), 0, {}, "")
+
+
+class Scripted(AlertEngine):
+    """Finds what it is told to find; notes what its receivers would hear."""
+
+    def __init__(self, book: Book) -> None:
+        super().__init__([], [], book, [], SystemClock())
+        self.finds: list[Event] = []
+        self.told: list[str] = []
+
+    def observe(self, state: Frame, tell: Callable[[Event], bool] = lambda _: True) -> list[Event]:
+        self.tell([event for event in self.finds if tell(event)])
+        return self.finds
+
+    def tell(self, events: object) -> None:
+        for event in msgspec.convert(events, list[Event]):
+            self.told.append(("+" if isinstance(event, Fired) else "-") + event.id)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Scripted:
+    return Scripted(Book(tmp_path / "alerts.sqlite"))
+
+
+def test_off_duty_nothing_new_is_told_but_the_end_of_what_was(engine: Scripted) -> None:
+    on = True
+    observer = DutyObserver(engine, list, lambda: on)
+    engine.finds = [fired("a"), fired("b"), ended("b")]
+    observer(EMPTY)
+    on = False
+    engine.finds = [fired("c"), ended("c"), ended("a"), ended("b")]
+    observer(EMPTY)
+    assert engine.told == ["+a", "+b", "-b", "-a"]
+    engine.finds = [ended("a")]
+    observer(EMPTY)
+    assert engine.told == ["+a", "+b", "-b", "-a"]
+
+
+def test_when_duty_begins_the_last_windows_are_told(engine: Scripted) -> None:
+    on = False
+    observer = DutyObserver(engine, list, lambda: on)
+    for number in range(HANDED_OVER + 2):
+        engine.finds = [fired(str(number))]
+        observer(EMPTY)
+    assert engine.told == []
+    on = True
+    engine.finds = [ended("5")]
+    observer(EMPTY)
+    assert engine.told == ["+2", "+3", "+4", "+5", "-5"]
+    observer(EMPTY)
+    assert engine.told[5:] == ["-5"]
+
+
+def test_an_inventory_that_changed_is_watched_first(engine: Scripted, tmp_path: Path) -> None:
+    specs = inventory(tmp_path).links
+    given = [list(specs)[:1]]
+    watched: list[object] = []
+    engine.watch = watched.append  # type: ignore[method-assign]  # only whether it is called
+    observer = DutyObserver(engine, lambda: given[0], lambda: True)
+    observer(EMPTY)
+    given[0] = list(specs)
+    observer(EMPTY)
+    observer(EMPTY)
+    assert watched == [list(specs)]
