@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,11 +11,13 @@ import pytest
 from alerts.book import Book
 from alerts.engine import AlertEngine
 from alerts.event import Event, Fired, Resolved
+from collector.plan_book import PlanBook
 from console.on_duty import HANDED_OVER, DutyObserver
 from linkgauge.clock import SystemClock
 from linkgauge.frame import Frame
+from linkgauge.model import LinkSpec
 from linkgauge.schema import STATE
-from tests.collector.world import inventory
+from tests.collector.world import write_inventory
 
 EMPTY = Frame.of(STATE, {"link": [], "start_ns": [], "length_ns": []})
 
@@ -37,6 +39,10 @@ class Scripted(AlertEngine):
         super().__init__([], [], book, [], SystemClock())
         self.finds: list[Event] = []
         self.told: list[str] = []
+        self.watched: list[Sequence[LinkSpec]] = []
+
+    def watch(self, specs: Sequence[LinkSpec]) -> None:
+        self.watched.append(specs)
 
     def observe(self, state: Frame, tell: Callable[[Event], bool] = lambda _: True) -> list[Event]:
         self.tell([event for event in self.finds if tell(event)])
@@ -82,13 +88,11 @@ def test_when_duty_begins_the_last_windows_are_told(engine: Scripted) -> None:
 
 
 def test_an_inventory_that_changed_is_watched_first(engine: Scripted, tmp_path: Path) -> None:
-    specs = inventory(tmp_path).links
-    given = [list(specs)[:1]]
-    watched: list[object] = []
-    engine.watch = watched.append  # type: ignore[method-assign]  # only whether it is called
+    specs = list(PlanBook(write_inventory(tmp_path)).specs())
+    given = [specs[:1]]
     observer = DutyObserver(engine, lambda: given[0], lambda: True)
     observer(EMPTY)
-    given[0] = list(specs)
+    given[0] = specs
     observer(EMPTY)
     observer(EMPTY)
-    assert watched == [list(specs)]
+    assert engine.watched == [specs]
