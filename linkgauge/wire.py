@@ -11,7 +11,7 @@ thought of later is then 0, unknown or empty.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -31,6 +31,7 @@ MAX_ROWS = 200_000
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """Size of an encoded batch, after decompression."""
 CONTENT_TYPE = "application/vnd.linkgauge.batch"
+_DTYPES = {Kind.COUNT: "<i8", Kind.REAL: "<f8"}
 _WORD = re.compile(r"[a-z0-9@][a-z0-9-]{0,62}")
 
 
@@ -151,7 +152,9 @@ def _frames(tables: Mapping[str, WireTable], version: int) -> dict[str, Frame]:
 
 def _unpack(table: Table, packed: WireTable, older: bool) -> Frame:
     later = {field.name for field in table.fields if older and _absent(field, packed)}
-    columns = {f.name: _column(table, f, packed) for f in table.columns if f.name not in later}
+    present = [field for field in table.columns if field.name not in later]
+    columns = {field.name: _column(table, field, packed) for field in present}
+    _check_values(table, present, packed)
     for name in ("start_ns", "length_ns"):
         times = columns[name]
         assert isinstance(times, np.ndarray)
@@ -175,15 +178,24 @@ def _column(table: Table, field: Field, packed: WireTable) -> Column | Words:
             return Words.checked(codes, packed.words.get(field.name, []))
         except IndexError:
             raise WireError("malformed", f"column {table.name}.{field.name} points past its words") from None
-    if field.kind is Kind.COUNT:
-        counts = _numbers(table, packed, field.name, "<i8", packed.rows)
-        if counts.min() < 0:
-            raise WireError("bad_value", f"column {table.name}.{field.name} has a negative count")
-        return counts
-    reals = _numbers(table, packed, field.name, "<f8", packed.rows)
-    if np.isinf(reals).any():
-        raise WireError("bad_value", f"column {table.name}.{field.name} has an infinite value")
-    return reals
+    return _numbers(table, packed, field.name, _DTYPES[field.kind], packed.rows)
+
+
+def _check_values(table: Table, fields: Sequence[Field], packed: WireTable) -> None:
+    """No count below 0, no real infinite; all columns of a kind are looked at as one."""
+    for kind, wrong, what in (
+        (Kind.COUNT, _negative, "a negative count"),
+        (Kind.REAL, np.isinf, "an infinite value"),
+    ):
+        names = [field.name for field in fields if field.kind is kind]
+        joint = np.frombuffer(b"".join(packed.columns[name] for name in names), _DTYPES[kind])
+        if wrong(joint).any():
+            bad = names[int(np.flatnonzero(wrong(joint))[0]) // packed.rows]
+            raise WireError("bad_value", f"column {table.name}.{bad} has {what}")
+
+
+def _negative(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return counts < 0
 
 
 def _histograms(table: Table, name: str, packed: WireTable) -> Histograms:
@@ -191,15 +203,22 @@ def _histograms(table: Table, name: str, packed: WireTable) -> Histograms:
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     total = int(offsets[-1])
     bucket = _numbers(table, packed, f"{name}.bucket", "<i2", total).astype(np.int16)
-    count = _numbers(table, packed, f"{name}.count", "<u4", total).astype(np.int64)
-    if total and (np.abs(bucket.astype(np.int32)).max() > MAX_BUCKET or count.min() == 0):
+    given = _numbers(table, packed, f"{name}.count", "<u4", total)
+    if total and (bucket.min() < -MAX_BUCKET or bucket.max() > MAX_BUCKET or given.min() == 0):
         raise WireError("bad_value", f"column {table.name}.{name} has a bucket that does not exist")
-    same_row = np.repeat(np.arange(packed.rows), lengths)
-    if ((np.diff(bucket.astype(np.int32)) <= 0) & (np.diff(same_row) == 0)).any():
+    if _out_of_order(bucket, offsets, lengths):
         raise WireError("bad_value", f"column {table.name}.{name} has buckets out of order")
+    count = given.astype(np.int64)
     for part in (offsets, bucket, count):
         part.setflags(write=False)
     return Histograms(offsets, bucket, count)
+
+
+def _out_of_order(bucket: NDArray[np.int16], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> bool:
+    """Whether a bucket is not above the one before it, other than at the begin of a row."""
+    falls = bucket[1:] <= bucket[:-1]
+    begins = offsets[:-1][lengths > 0][1:]
+    return bool(np.count_nonzero(falls) > np.count_nonzero(falls[begins - 1]))
 
 
 def _numbers(table: Table, packed: WireTable, name: str, dtype: str, rows: int) -> NDArray[np.generic]:

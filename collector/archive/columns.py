@@ -58,7 +58,7 @@ def columns(table: Table, entries: Sequence[Delivery], tags: Tags) -> dict[Place
 
     tags: asked once for each link.
     """
-    known = _Memory(tags)
+    known = _Networks(tags)
     parts: defaultdict[Place, list[_Part]] = defaultdict(list)
     for entry in entries:
         if table.name in entry.frames:
@@ -67,24 +67,26 @@ def columns(table: Table, entries: Sequence[Delivery], tags: Tags) -> dict[Place
     return {place: _table(table, some, known) for place, some in parts.items()}
 
 
-class _Memory(dict[str, Mapping[str, str]]):
-    """Tags by link."""
+class _Networks(dict[str, str]):
+    """Network by link; the tags of each link are asked for once."""
 
     def __init__(self, tags: Tags) -> None:
         super().__init__()
-        self._tags = tags
+        self.tags: dict[str, Mapping[str, str]] = {}
+        self._ask = tags
 
-    def __missing__(self, link: str) -> Mapping[str, str]:
-        found = self[link] = self._tags(link)
-        return found
+    def __missing__(self, link: str) -> str:
+        self.tags[link] = self._ask(link)
+        network = self[link] = self.tags[link]["network"]
+        return network
 
 
-def _apart(frame: Frame, known: _Memory) -> Iterable[tuple[Place, Frame]]:
+def _apart(frame: Frame, known: _Networks) -> Iterable[tuple[Place, Frame]]:
     days = frame.count("start_ns") // DAY_NS
     names, of_row = [NO_NETWORK], np.zeros(frame.rows, np.int64)
     if "link" in frame.table.keys:
         links = frame.words("link")
-        networks = [known[link]["network"] for link in links.words]
+        networks = [known[link] for link in links.words]
         names = list(dict.fromkeys(networks))
         of_row = np.array([names.index(name) for name in networks], np.int64)[links.codes]
     first, last = int(days.min()), int(days.max())
@@ -98,7 +100,7 @@ def _apart(frame: Frame, known: _Memory) -> Iterable[tuple[Place, Frame]]:
     return found
 
 
-def _table(table: Table, parts: Sequence[_Part], known: _Memory) -> pa.Table:
+def _table(table: Table, parts: Sequence[_Part], known: _Networks) -> pa.Table:
     made: dict[str, Any] = {}
     for field in table.columns:
         if field.kind is Kind.HISTOGRAM:
@@ -114,14 +116,14 @@ def _table(table: Table, parts: Sequence[_Part], known: _Memory) -> pa.Table:
     return pa.table({**made, **_extras(table, parts, known)})
 
 
-def _extras(table: Table, parts: Sequence[_Part], known: _Memory) -> dict[str, Any]:
+def _extras(table: Table, parts: Sequence[_Part], known: _Networks) -> dict[str, Any]:
     """Batch and tags of each row."""
     rows = [part.frame.rows for part in parts]
     made = {}
     if "link" in table.keys:
         links = join([part.frame.words("link") for part in parts])
         for name in _TAGS:
-            made[name] = _tag(links, [known[link].get(name) for link in links.words])
+            made[name] = _tag(links, [known.tags[link].get(name) for link in links.words])
     for name in ("agent", "boot"):
         made[name] = _repeated([getattr(part.delivery, name) for part in parts], rows)
     made["number"] = pa.array(np.repeat([part.delivery.number for part in parts], rows))
