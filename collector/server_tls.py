@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+import stat
 from pathlib import Path
 
 from collector.event_line import event_line
@@ -84,6 +85,8 @@ class ServerTls:
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
+    if stat.S_IMODE(tls.key.stat().st_mode) & 0o007:
+        raise ValueError(f"everybody can read the key; run: chmod o= {tls.key}")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE

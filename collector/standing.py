@@ -40,6 +40,7 @@ class Standing:
     """See above; `watch` once. tls: None without TLS. archive_head: last hash of the archive's manifest.
 
     series: series that the inventory leads to in InfluxDB. on_duty: whether this collector's verdicts count.
+    dropped_before: batches that the journal had dropped when this process began.
     """
 
     settings: Settings
@@ -57,6 +58,7 @@ class Standing:
     archive_head: Callable[[], str] = str
     series: Callable[[], int] = int
     on_duty: Callable[[], bool] = lambda: True
+    dropped_before: int = 0
 
     def status(self) -> dict[str, Any]:
         """The JSON of /v1/status. Raises StoreError."""
@@ -69,6 +71,7 @@ class Standing:
                 "identity": journal.identity,
                 "octets": journal.octets,
                 "dropped": journal.dropped,
+                "dropped_lately": journal.dropped - self.dropped_before,
                 "drops": journal.drops,
                 "damaged": journal.damaged,
                 "fault": self.intake.fault,

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
 import typer
+from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from collector.secret import read_secret
+from console import pipeline
 from console.demo.view import VERDICT_STYLES, links_table
+from console.pipeline import some
 from console.reasons import SILENT_AFTER_S, divergence_words, flow_words, why_unknown
 from console.unfit import unfit_words
+from linkgauge.client_tls import ClientTls
 from linkgauge.errors import LinkgaugeError
 
 URL_VARIABLE = "LINKGAUGE_COLLECTOR"
 DEFAULT_URL = "http://127.0.0.1:8440"
 _REASONS = 12
 """Lines of reasons that are shown."""
+_MENDS = {
+    401: "it wants a reader's token: issue one with `linkgauge token --reader`, give it by --token-file",
+    403: "this token is not a reader's: issue one with `linkgauge token --reader`",
+}
 _FILE_WIDTH = 160
 """Columns where there is no terminal: nothing is cut."""
 
@@ -29,6 +41,12 @@ def run(
     collector: Annotated[
         str | None, typer.Option(help=f"Its address; else ${URL_VARIABLE}, else {DEFAULT_URL}.")
     ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="A reader's token (mode 0600); or $LINKGAUGE_READ_TOKEN.")
+    ] = None,
+    ca_file: Annotated[Path | None, typer.Option(help="Authorities of the collector's certificate.")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="Our own, where it asks for one.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its key.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Show links, agents, alerts and sinks, and why a verdict is unknown.
@@ -36,7 +54,8 @@ def run(
     Exit 0 when all is well, 1 when something is not.
     """
     url = (collector or os.environ.get(URL_VARIABLE) or DEFAULT_URL).rstrip("/")
-    told = {name: _get(url, f"/v1/{name}") for name in ("links", "agents", "alerts", "status")}
+    asking = _asking(url, token_file, ca_file, certificate, key)
+    told = {name: asking.get(f"/v1/{name}") for name in ("links", "agents", "alerts", "status")}
     troubles, unknown = find_troubles(told), reasons(told)
     if as_json:
         print(json.dumps({**told, "troubles": troubles, "unknown": unknown}, ensure_ascii=False))
@@ -58,35 +77,27 @@ def find_troubles(told: dict[str, Any]) -> list[str]:
     troubles = [f"{alert['rule']} on {alert['link']}: {alert['summary']}" for alert in told["alerts"]]
     missed = [link["link"] for link in told["links"] if link["verdict"] == "missed"]
     if missed:
-        troubles.append(f"{len(missed)} links miss their objectives: {_some(missed)}")
+        troubles.append(f"{len(missed)} links miss their objectives: {some(missed)}")
     silent = [
         agent["agent"]
         for agent in told["agents"]
         if agent["last_seen_s"] is None or agent["last_seen_s"] > SILENT_AFTER_S
     ]
     if silent:
-        troubles.append(f"{len(silent)} agents are silent: {_some(silent)}")
+        troubles.append(f"{len(silent)} agents are silent: {some(silent)}")
     refused = sorted({link["tags"]["dst"] for link in told["links"] if _refused(link)})
     if refused:
-        troubles.append(f"{len(refused)} nodes refuse STAMP, their agents do not run: {_some(refused)}")
+        troubles.append(f"{len(refused)} nodes refuse STAMP, their agents do not run: {some(refused)}")
     dark = [
         link["link"]
         for link in told["links"]
         if link["tags"]["src"] not in silent and (link["age_s"] is None or link["age_s"] > SILENT_AFTER_S)
     ]
     if dark:
-        troubles.append(f"{len(dark)} links are not measured though their agents report: {_some(dark)}")
+        troubles.append(f"{len(dark)} links are not measured though their agents report: {some(dark)}")
     for say in (flow_words, divergence_words):
         troubles += [words for link in told["links"] if (words := say(link)) is not None]
-    for name, sink in told["status"]["sinks"].items():
-        if sink["trouble"]:
-            troubles.append(
-                f"sink {name} takes nothing, {sink['backlog_batches']} batches wait: {sink['trouble']}"
-            )
-    for part in ("journal", "inventory", "tokens"):
-        if fault := told["status"][part].get("fault"):
-            troubles.append(str(fault))
-    return troubles
+    return troubles + pipeline.troubles(told["status"], told["agents"])
 
 
 def _refused(link: dict[str, Any]) -> bool:
@@ -94,19 +105,51 @@ def _refused(link: dict[str, Any]) -> bool:
     return bool(stamp.get("sent")) and stamp.get("refused", 0) == stamp["sent"]
 
 
-def _get(url: str, path: str) -> Any:
-    try:
-        reply = httpx.get(url + path, timeout=10, trust_env=False)
-        reply.raise_for_status()
-        return reply.json()
-    except httpx.HTTPStatusError as err:
-        raise LinkgaugeError(f"{url}: the collector answers {err.response.status_code} to {path}") from None
-    except (httpx.HTTPError, httpx.InvalidURL) as err:
-        raise LinkgaugeError(
-            f"{url}: no collector answers there ({err}); start it or name it with --collector"
-        ) from None
-    except ValueError:
-        raise LinkgaugeError(f"{url}: what answers there is no collector; name it with --collector") from None
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """How the collector is asked. Raises LinkgaugeError with the mend."""
+
+    url: str
+    token: SecretStr | None
+    tls: ssl.SSLContext | bool
+
+    def get(self, path: str) -> Any:
+        """What is told under a path; of a list that is told in pages, all of them."""
+        told, following = self._page(path)
+        while following:
+            page, following = self._page(following)
+            told += page
+        return told
+
+    def _page(self, path: str) -> tuple[Any, str | None]:
+        """One page, and the path of the next, None when there is none."""
+        headers = {"Authorization": f"Bearer {self.token.get_secret_value()}"} if self.token else {}
+        try:
+            reply = httpx.get(self.url + path, timeout=10, trust_env=False, headers=headers, verify=self.tls)
+            reply.raise_for_status()
+            return reply.json(), reply.links.get("next", {}).get("url")
+        except httpx.HTTPStatusError as err:
+            status = err.response.status_code
+            raise LinkgaugeError(
+                f"{self.url}: {_MENDS.get(status, f'it answers {status} to {path}')}"
+            ) from None
+        except (httpx.HTTPError, httpx.InvalidURL) as err:
+            raise LinkgaugeError(
+                f"{self.url}: no collector answers there ({err}); start it or name it with --collector"
+            ) from None
+        except ValueError:
+            raise LinkgaugeError(
+                f"{self.url}: what answers there is no collector; name it with --collector"
+            ) from None
+
+
+def _asking(
+    url: str, token_file: Path | None, ca_file: Path | None, certificate: Path | None, key: Path | None
+) -> _Asking:
+    """Raises ConfigError for a file that cannot be used."""
+    token = read_secret("read_token", token_file)
+    named = ca_file is not None or certificate is not None or key is not None
+    return _Asking(url, token, ClientTls(ca_file, certificate, key).context() if named else True)
 
 
 def _show(told: dict[str, Any], troubles: list[str], unknown: dict[str, list[str]]) -> None:
@@ -119,6 +162,8 @@ def _show(told: dict[str, Any], troubles: list[str], unknown: dict[str, list[str
     )
     console.print(links_table(told["links"]))
     console.print(_agents(told["agents"]))
+    console.print(_sinks(told["status"]))
+    console.print(Text(pipeline.glance(told["status"])))
     for line in _by_reason(unknown):
         console.print(Text(line, style="yellow"))
     for trouble in troubles:
@@ -130,14 +175,23 @@ def _by_reason(unknown: dict[str, list[str]]) -> list[str]:
     links: dict[str, list[str]] = {}
     for link, why in unknown.items():
         links.setdefault("; ".join(why), []).append(link)
-    lines = [f"{len(names)} unknown, {_some(names)}: {why}" for why, names in links.items()]
+    lines = [f"{len(names)} unknown, {some(names)}: {why}" for why, names in links.items()]
     more = [f"and {len(lines) - _REASONS} more reasons, see --json"] if len(lines) > _REASONS else []
     return lines[:_REASONS] + more
 
 
+def _sinks(status: dict[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("sink", "waiting", "oldest", "state"):
+        table.add_column(name)
+    for row in pipeline.sink_rows(status):
+        table.add_row(*row)
+    return table
+
+
 def _agents(agents: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("agent", "site", "seen", "fit", "waiting", "clock error"):
+    for name in ("agent", "site", "seen", "fit", "waiting", "dropped", "clock error"):
         table.add_column(name)
     for agent in agents:
         health = agent["health"] or {}
@@ -150,11 +204,7 @@ def _agents(agents: list[dict[str, Any]]) -> Table:
             "never" if seen_s is None else f"{seen_s:.0f} s ago",
             {1: "yes", 0: unfit_words(health.get("unfit", 0)) or "no"}.get(health.get("fit", -1), "-"),
             str(health.get("outbox_batches", "-")),
+            str(health.get("outbox_dropped", "-")),
             "not synchronised" if synchronised == 0 else "-" if error_us is None else f"{error_us:.0f} us",
         )
     return table
-
-
-def _some(names: list[str], most: int = 3) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
+from collector.tokens import issue
 from console.main import app
+from console.pipeline import glance
 from console.status import find_troubles, reasons
+from console.token import write_secret
 from linkgauge.errors import LinkgaugeError
+from tests.collector.running import Running
 
 
 def link(name: str, verdict: str, **changed: Any) -> dict[str, Any]:
@@ -74,6 +80,81 @@ def test_unknown_verdicts_have_reasons_and_flows_are_troubles() -> None:
         "a>z@n: 1 of 8 flows lose 100 %, the others do not",
         "a>z@n: stamp sees trouble, the others see none: something treats them apart",
     ]
+
+
+def test_a_sick_pipeline_is_told_in_sentences() -> None:
+    status: dict[str, Any] = {
+        "sinks": {
+            "archive": {"trouble": None, "backlog_batches": 9, "lag_s": 300.0, "alive": True},
+            "influxdb": {"trouble": "wrong password", "backlog_batches": 7, "lag_s": 900.0, "alive": True},
+            "rollup": {"trouble": None, "backlog_batches": 1, "lag_s": 3.0, "alive": False},
+        },
+        "journal": {"octets": 3_000_000, "dropped": 8, "dropped_lately": 5, "damaged": 1, "fault": None},
+        "inventory": {},
+        "tokens": {"fault": "tokens.yaml: cannot be read"},
+        "certificate": {"days_left": 3.2, "fault": "the new pair cannot be used"},
+        "rollups": {"due": 30, "oldest_s": 7200.0, "trouble": None, "alive": True},
+        "agents": {"dropped": {"b": 4}},
+        "counters": {"dead_letters:kept": 2.0, "faults_total:api": 1.0, "batches_refused_total:token": 6.0},
+        "on_duty": False,
+    }
+    healthy = {"outbox_oldest_s": 5.0, "outbox_batches": 1, "upload_deferred": 0, "plan_age_s": 12.0}
+    agents = [
+        {
+            "agent": "a",
+            "last_seen_s": 1.0,
+            "health": {**healthy, "outbox_oldest_s": 90.0, "outbox_batches": 8},
+        },
+        {"agent": "b", "last_seen_s": 1.0, "health": {**healthy, "upload_deferred": 3}},
+        {"agent": "c", "last_seen_s": 1.0, "health": {**healthy, "plan_age_s": 700.0}},
+        {"agent": "d", "last_seen_s": 1.0, "health": None},
+    ]
+    assert find_troubles(told(status=status, agents=agents)) == [
+        "sink archive is behind, 9 batches wait, the oldest for 300 s",
+        "sink influxdb takes nothing, 7 batches wait: wrong password",
+        "sink rollup does not run, 1 batches wait: restart the collector",
+        "5 batches fell to the journal's bounds since the collector began: some store lacks them",
+        "the journal was damaged and moved aside 1 times; see the collector's log",
+        "tokens.yaml: cannot be read",
+        "the new pair cannot be used",
+        "2 dead letters are kept; look with `linkgauge dead-letters`",
+        "30 roll-ups are due, the oldest for 2.0 h",
+        "the collector's certificate expires in 3 days: put a new one in its place",
+        "1 unexpected faults since the collector began; its log has them",
+        "1 agents cannot hand over, 8 batches wait there: a",
+        "1 agents hold batches until clock, name or version is mended: b",
+        "1 agents lost 4 batches since the collector began: b",
+        "1 agents work by a plan older than 10 min: c",
+    ]
+    assert glance(status) == (
+        "journal 3.0 MB, 8 dropped in its life; dead letters 2; roll-ups due 30; batches 0 taken, 6 refused; "
+        "standby: the peer's verdicts count; certificate 3 days"
+    )
+
+
+def test_it_shows_its_token_and_says_how_to_get_one(tmp_path: Path) -> None:
+    def ask(*words: str, env: dict[str, str] | None = None) -> Result:
+        return CliRunner().invoke(
+            app, ["status", "--collector", url, *words], catch_exceptions=False, env=env, terminal_width=160
+        )
+
+    with Running(tmp_path, "read_access: token\n") as running:
+        url = str(running.client.base_url)
+        reader = tmp_path / "reader"
+        write_secret(reader, issue(running.settings.tokens, "wall", "reader"))
+        with pytest.raises(LinkgaugeError, match="it wants a reader's token"):
+            ask()
+        with pytest.raises(LinkgaugeError, match="this token is not a reader's"):
+            ask(env={"LINKGAUGE_READ_TOKEN": running.token})
+        shown = ask("--token-file", str(reader))
+        assert shown.exit_code == 1  # three agents are silent
+        for words in ("agents are silent", "archive", "journal 0.0 MB", "roll-ups due 0"):
+            assert words in shown.output
+        told = json.loads(ask("--json", env={"LINKGAUGE_READ_TOKEN": reader.read_text().strip()}).output)
+        assert told["status"]["sinks"]["archive"]["trouble"] is None
+        reader.chmod(0o644)
+        with pytest.raises(LinkgaugeError, match="chmod 600"):
+            ask("--token-file", str(reader))
 
 
 def test_nobody_answers() -> None:
