@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ from linkgauge.aside import moved_aside
 from linkgauge.clock import NS_PER_US, Clock, SystemClock
 from linkgauge.sqlite_file import SqliteFile
 
+PAUSE_S = 0.001
+"""Between the transactions of a trim: batches that come go first."""
 T = TypeVar("T")
 
 
@@ -113,7 +116,7 @@ class Journal:
     def trim(self) -> None:
         """Forget bodies that all registered sinks have or that are too old, and keys older than keep_ns."""
         while self._change(self._forget_some):
-            pass
+            time.sleep(PAUSE_S)
 
     def backlog(self, sink: str) -> tuple[int, int | None]:
         """Batches that the sink has not taken, and when the oldest of them came, Unix ns."""
@@ -174,12 +177,14 @@ class Journal:
 
     def _make_room(self, db: sqlite3.Connection) -> None:
         """Hold the bounds: first what everybody has goes, then the oldest; never the newest."""
+        self._forget_old(db)
         over = tables.number(db, "octets") - self._max_bytes
         if over > 0:
-            over -= tables.forget(db, tables.taken(db, self._sinks), self._sinks, tables.SIZE)
+            most = max(over, tables.OCTETS_AT_ONCE)
+            tables.forget(db, tables.taken(db, self._sinks), self._sinks, tables.SIZE, most)
+            over = tables.number(db, "octets") - self._max_bytes
         if over > 0:
-            tables.forget(db, tables.oldest_until(db, over), self._sinks, tables.SIZE)
-        self._forget_old(db)
+            tables.forget(db, tables.oldest_until(db, over), self._sinks, tables.SIZE, over)
 
     def _forget_some(self, db: sqlite3.Connection) -> bool:
         """Whether there may be more to forget."""

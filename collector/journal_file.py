@@ -44,8 +44,8 @@ DROP TABLE batch;
 """
 SIZE, AGE, DAMAGE = "size", "age", "damage"
 REASONS = (SIZE, AGE, DAMAGE)
-AT_ONCE = 500
-"""Rows that one transaction forgets at most: a batch that comes never waits for thousands."""
+AT_ONCE, OCTETS_AT_ONCE = 500, 4 << 20
+"""Rows and octets that one transaction forgets, as a rule: a batch that comes never waits for thousands."""
 
 Whole = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
 Key = tuple[str, str, int]
@@ -212,27 +212,27 @@ def backlog(db: sqlite3.Connection, sink: str) -> tuple[int, int | None]:
     return max(1, number(db, "last") - seq + 1), received_ns
 
 
-def forget(db: sqlite3.Connection, upto: int, sinks: Sequence[str], reason: str) -> int:
-    """Delete bodies up to seq `upto`, some at once; those that one of `sinks` wants count as dropped.
+def forget(
+    db: sqlite3.Connection, upto: int, sinks: Sequence[str], reason: str, octets: int = OCTETS_AT_ONCE
+) -> int:
+    """Delete bodies up to seq `upto`, the oldest first, until `octets` are free, or some rows are gone.
 
-    Returns how many octets went.
+    Those that one of `sinks` wants count as dropped. Returns how many rows went.
     """
-    rows = checked(
-        db.execute(
-            "SELECT seq, octets FROM entry WHERE seq <= ? ORDER BY seq LIMIT ?", (upto, AT_ONCE)
-        ).fetchall(),
-        list[tuple[Whole, Whole]],
-    )
-    if not rows:
-        return 0
-    db.execute("DELETE FROM entry WHERE seq <= ?", (rows[-1][0],))
-    octets = sum(octets for _, octets in rows)
-    put_fact(db, "octets", max(0, number(db, "octets") - octets))
-    had = taken(db, sinks)
-    lost = sum(seq > had for seq, _ in rows)
+    query = "SELECT seq, octets FROM entry WHERE seq <= ? ORDER BY seq LIMIT ?"
+    gone, last, freed = 0, 0, 0
+    had, lost = taken(db, sinks), 0
+    for row in db.execute(query, (upto, AT_ONCE)).fetchall():
+        last, size = checked(row, tuple[Whole, Whole])
+        gone, freed, lost = gone + 1, freed + size, lost + (last > had)
+        if freed >= octets:
+            break
+    if gone:
+        db.execute("DELETE FROM entry WHERE seq <= ?", (last,))
+        put_fact(db, "octets", max(0, number(db, "octets") - freed))
     if lost:
         put_fact(db, f"dropped_{reason}", number(db, f"dropped_{reason}") + lost)
-    return octets
+    return gone
 
 
 def oldest_until(db: sqlite3.Connection, spare: int) -> int:
