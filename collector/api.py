@@ -15,10 +15,12 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import unquote
+from itertools import islice
+from typing import Annotated, Any
+from urllib.parse import unquote, urlencode
 
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+import msgspec
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -38,11 +40,14 @@ from collector.plan_book import PlanBook
 from collector.timed import Timed
 from linkgauge.clock import Clock
 from linkgauge.errors import ConfigError
+from linkgauge.model import LinkSpec
 
 log = logging.getLogger(__name__)
 PLAN_MAX_AGE_S = 30
 THREADS = 16
 """Batches that are decoded and journalled at once: those that wait for the same commit share it."""
+MOST_LINKS = 10_000
+"""Links told in one answer."""
 _BODIES = 8
 """Largest bodies that may be in memory at once; of the usual size there is room for many more."""
 _NEW, _DUPLICATE = b'{"duplicate":false}', b'{"duplicate":true}'
@@ -129,22 +134,35 @@ def _add_agent_routes(app: FastAPI, parts: Parts) -> None:
 
 
 def _add_read_routes(app: APIRouter, parts: Parts) -> None:
-    @app.get("/v1/links", summary="Every expected link, its verdict and last numbers")
-    def get_links(site: str = "", network: str = "", verdict: str = "") -> list[dict[str, Any]]:
-        return [
-            link
-            for link in parts.live.links(parts.clock.now().wall_ns)
-            if (not site or site in (link["tags"].get("src_site"), link["tags"].get("dst_site")))
-            and (not network or link["tags"]["network"] == network)
-            and (not verdict or link["verdict"] == verdict)
-        ]
+    @app.get("/v1/links", summary="Expected links, their verdicts and last numbers")
+    def get_links(
+        site: str = "",
+        network: str = "",
+        verdict: str = "",
+        after: str = "",
+        limit: Annotated[int, Query(ge=1, le=MOST_LINKS)] = MOST_LINKS,
+    ) -> Response:
+        """At most `limit`, behind the link `after`; where there are more, the header Link names the rest."""
+
+        def wanted(spec: LinkSpec) -> bool:
+            here = not site or site in (spec.tags.get("src_site"), spec.tags.get("dst_site"))
+            return here and (not network or spec.link.network == network)
+
+        found = parts.live.links(parts.clock.now().wall_ns, after, wanted)
+        told = list(islice((each for each in found if verdict in ("", each["verdict"])), limit + 1))
+        headers = {}
+        if len(told) > limit:
+            asked = {"site": site, "network": network, "verdict": verdict, "after": told[limit - 1]["link"]}
+            query = urlencode({**{name: each for name, each in asked.items() if each}, "limit": limit})
+            headers["Link"] = f'</v1/links?{query}>; rel="next"'
+        return Response(msgspec.json.encode(told[:limit]), headers=headers, media_type="application/json")
 
     @app.get("/v1/links/{link}", summary="One link, src>dst@network, URL-encoded")
     def get_link(link: str) -> dict[str, Any]:
-        for found in parts.live.links(parts.clock.now().wall_ns):
-            if found["link"] == unquote(link):
-                return found
-        raise Refusal("unknown_link", f"no link {unquote(link)[:200]!r} is in the inventory", 404)
+        found = parts.live.link(unquote(link), parts.clock.now().wall_ns)
+        if found is None:
+            raise Refusal("unknown_link", f"no link {unquote(link)[:200]!r} is in the inventory", 404)
+        return found
 
     @app.get("/v1/agents", summary="Every node, and when its agent last reported")
     def get_agents() -> list[dict[str, Any]]:

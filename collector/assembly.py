@@ -25,7 +25,8 @@ from collector.live import LiveState
 from collector.metrics import Metrics
 from collector.own_report import OwnReport
 from collector.plan_book import PlanBook
-from collector.recent import LEAST_FLOWS_NS
+from collector.recent import Past
+from collector.replay import replay
 from collector.rollup.assembly import make_maker, open_notes
 from collector.rollup.maker import Maker
 from collector.server_tls import ServerTls
@@ -36,12 +37,9 @@ from collector.sinks.pump import Pump
 from collector.standing import Standing
 from collector.stores import open_journal, pumps_of
 from collector.tokens import Tokens
-from linkgauge.clock import NS_PER_S, Clock, SystemClock, seconds
-from linkgauge.errors import StoreError, WireError
+from linkgauge.clock import Clock, SystemClock, seconds
+from linkgauge.errors import StoreError
 from linkgauge.frame import Frame
-from linkgauge.packing import unpack
-from linkgauge.schema import FLOW, HEALTH, STATE, THROUGHPUT, WINDOW
-from linkgauge.wire import MAX_BODY_BYTES, decode
 
 log = logging.getLogger(__name__)
 DRAIN_S = 10.0
@@ -95,10 +93,12 @@ def build(
     observers: Sequence[Callable[[Frame], None]] = (),
     alerts: Callable[[], list[dict[str, Any]]] = list,
     clock: Clock | None = None,
+    remember: Callable[[Past], None] | None = None,
 ) -> Collector:
     """Make every part; nothing runs yet. Raises ConfigError and StoreError.
 
-    judge: from the period's rows to verdicts. observers: called with each window's STATE rows, after they
+    judge: from new rows, and those that it was given before, to verdicts. remember: gives it rows while none
+    is asked for, at start. observers: called with each window's STATE rows, after they
     are journalled and shown; not when a window is judged again. alerts: what /v1/alerts tells.
     """
     clock = clock or SystemClock()
@@ -111,7 +111,10 @@ def build(
     names = tuple(pump.name for pump in pumps)
     journal.register(names)
     period_ns, window_ns = seconds(inventory.period_s), seconds(inventory.window_s)
-    _replay(live, ArchiveReader(settings.archive_path), journal, clock.now().wall_ns, period_ns)
+    replay(
+        live, ArchiveReader(settings.archive_path), journal, clock.now().wall_ns, period_ns, window_ns,
+        len(book.specs()), remember,
+    )  # fmt: skip
     wake, drops = _waker(pumps), AgentDrops()
     intake = Intake(
         journal, book.links, clock, metrics, [live.take, drops.observe, lambda *_: wake()],
@@ -150,23 +153,3 @@ def _waker(pumps: Sequence[Pump]) -> Callable[[], None]:
             pump.wake()
 
     return wake
-
-
-def _replay(live: LiveState, archive: ArchiveReader, journal: Journal, now_ns: int, period_ns: int) -> None:
-    """Remember the last period, flows and throughput tests as long as they count: what the archive has of
-    them, then what only the journal still has."""
-    longer = {THROUGHPUT.name: live.tests_valid_ns, FLOW.name: max(period_ns, LEAST_FLOWS_NS)}
-    try:
-        for table in (WINDOW, FLOW, THROUGHPUT, HEALTH, STATE):
-            back_ns = longer.get(table.name, period_ns)
-            live.replay(archive.read(table, now_ns - back_ns, now_ns + 60 * NS_PER_S))
-    except StoreError as err:
-        log.error(event_line("replay_failed", error=err, effect="verdicts begin anew"))
-    finally:
-        archive.close()
-    after = journal.cursor("archive")
-    while entries := journal.read(after, 64, 64 * 1024 * 1024):
-        for entry in entries:
-            with contextlib.suppress(WireError):  # the pump counts it and keeps it as a dead letter
-                live.take(decode(unpack(entry.body, MAX_BODY_BYTES)), entry.received_ns)
-        after = entries[-1].seq

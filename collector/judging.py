@@ -17,7 +17,7 @@ from linkgauge.model import LinkSpec
 
 log = logging.getLogger(__name__)
 Judge = Callable[[Past, Sequence[LinkSpec], int], Frame]
-"""(what is known of the period, expected links, start_ns) -> STATE rows."""
+"""(new rows to be judged by, expected links, start_ns) -> STATE rows; it remembers what it was given."""
 LONGEST_WAIT_S = 1.0
 MOST_AGAIN = 16
 """Windows judged again in one step; the others wait for the next."""

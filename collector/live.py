@@ -1,27 +1,29 @@
 """The present, in memory: what each link and agent last reported, and the rows that a verdict looks at.
 
 Fed with each journalled batch; at start, with what the archive and the journal still have of the last
-period. A row replaces an older copy with the same key. Bounded: windows older than a period go, and nothing
-is held for a link or agent that is not in the inventory. Of STAMP the class that is judged is shown.
+period. A row replaces an older copy with the same key. Bounded: rows that no judge has asked for within a
+period go, and nothing is held for a link or agent that is not in the inventory. Of STAMP the class that is
+judged is shown.
 """
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from collector.recent import JUDGED_FLOW, JUDGED_WINDOW, Past, Recent
+from collector.last_rows import LastRows, Row
+from collector.link_facts import LastOfLink, link_facts, plain
+from collector.recent import Past, Recent
 from linkgauge.clock import NS_PER_S, seconds
 from linkgauge.code import Outcome
-from linkgauge.frame import Frame, concat
+from linkgauge.frame import Frame
 from linkgauge.inventory import Inventory
-from linkgauge.model import DelayBasis, Link, Probe, Verdict
+from linkgauge.model import LinkSpec, Probe
 from linkgauge.schema import FLOW, HEALTH, STATE, THROUGHPUT, WINDOW
-from linkgauge.table import Table
 from linkgauge.wire import Batch
 
 _SHOWN = (
@@ -30,9 +32,8 @@ _SHOWN = (
     "revision",
 )  # fmt: skip
 """Columns of WINDOW that the API tells for each probe."""
-_DIVERGENT = {Probe.STAMP: 1, Probe.ICMP: 2, Probe.TCP: 4}
-"""Bits of the field `divergent`."""
-Row = Mapping[str, Any]
+_AT_ONCE = 256
+"""Links looked up at once, while nothing can be taken."""
 
 
 class LiveState:
@@ -45,12 +46,15 @@ class LiveState:
         self._inventory, self._cycle_ns = inventory, cycle_ns
         self._lock = threading.Lock()
         self._recent = Recent(inventory)
-        self._shown: dict[tuple[str, str], Row] = {}
-        self._tests: dict[str, Row] = {}  # the last of each link, however it ended
-        self._measured: dict[str, Row] = {}  # the last of each link that measured
+        self._known: Inventory | None = None  # that whose links are numbered
+        self._numbers: dict[str, int] = {}
+        self._specs: tuple[LinkSpec, ...] = ()
+        self._shown = {probe: LastRows(WINDOW, 0, _SHOWN) for probe in Probe}
+        self._tests = LastRows(THROUGHPUT, 0)  # the last of each link, however it ended
+        self._measured = LastRows(THROUGHPUT, 0)  # the last of each link that measured
+        self._state = LastRows(STATE, 0)
         self._health: dict[str, Row] = {}
         self._seen: dict[str, tuple[int, str]] = {}
-        self._state: dict[str, Row] = {}
 
     def take(self, batch: Batch, received_ns: int) -> None:
         """Observe a journalled batch."""
@@ -58,18 +62,12 @@ class LiveState:
             if batch.agent in self._inventory().nodes:
                 self._seen[batch.agent] = max(self._seen.get(batch.agent, (0, "")), (received_ns, batch.boot))
             for frame in batch.frames.values():
-                self._take_frame(frame, batch.agent)
+                self._take_frame(frame)
 
     def replay(self, frame: Frame) -> None:
         """Take up rows of many agents, as they stand in the archive."""
         with self._lock:
-            if "link" not in frame.table.keys or not frame.rows or frame.table is STATE:
-                self._take_frame(frame, "")
-                return
-            links = frame.text("link").tolist()
-            agents = np.array([link.partition(">")[0] for link in links], np.object_)
-            for agent in dict.fromkeys(agents.tolist()):
-                self._take_frame(frame.take(agents == agent), agent)
+            self._take_frame(frame)
 
     def observe_state(self, frame: Frame) -> None:
         """Keep the last STATE row of each link."""
@@ -77,14 +75,18 @@ class LiveState:
             self._take_state(frame)
 
     def period(self, start_ns: int) -> Past:
-        """Rows of all links of the period that ends with the window at start_ns.
-
-        They are asked for to judge that window: rows of it that come from now on are late.
-        """
+        """What came since the last call, to judge the window at start_ns; rows of it that come from now on
+        are late."""
         with self._lock:
             self._recent.settle(start_ns)
-            windows, flows = self._recent.windows(start_ns), self._recent.flows(start_ns)
-        return Past(concat(JUDGED_WINDOW, windows), concat(JUDGED_FLOW, flows), self.throughput(start_ns))
+            windows, flows = self._recent.hand_over()
+        return Past(windows, flows, self.throughput(start_ns))
+
+    def news(self) -> Past:
+        """Rows that came since the last call, while none is judged."""
+        with self._lock:
+            windows, flows = self._recent.hand_over()
+        return Past(windows, flows, self.throughput(0))
 
     @property
     def tests_valid_ns(self) -> int:
@@ -93,13 +95,12 @@ class LiveState:
 
     def throughput(self, start_ns: int) -> Frame:
         """The last THROUGHPUT row that measured of each expected link, as it counts at `start_ns`."""
-        links, oldest_ns = self._inventory().links, start_ns - self.tests_valid_ns
         with self._lock:
-            measured = [row for row in self._measured.values() if row["start_ns"] >= oldest_ns]
-        rows = [row for row in measured if Link.parse(row["link"]) in links]
-        return Frame.of(
-            THROUGHPUT, {f.name: [row[f.name] for row in rows] for f in THROUGHPUT.columns}, len(rows)
-        )
+            self._number()
+            found = self._measured.present(max(1, start_ns - self.tests_valid_ns))
+            columns = self._measured.columns(found)
+        links = [str(self._specs[row].link) for row in found.tolist()]
+        return Frame.of(THROUGHPUT, {"link": links, **columns}, len(links))
 
     def late(self) -> list[int]:
         """Starts of the windows that got rows after they were judged, oldest first."""
@@ -109,79 +110,105 @@ class LiveState:
     def last_judged_ns(self) -> int | None:
         """Start of the newest window with a STATE row; None when there is none."""
         with self._lock:
-            return max((row["start_ns"] for row in self._state.values()), default=None)
+            return self._state.newest_ns or None
 
-    def links(self, now_ns: int) -> list[dict[str, Any]]:
-        """Every expected link: tags, verdicts in words, last numbers of each probe; None = unknown."""
+    def links(
+        self, now_ns: int, after: str = "", wanted: Callable[[LinkSpec], bool] = lambda _: True
+    ) -> Iterator[dict[str, Any]]:
+        """Expected links in the inventory's order: tags, verdicts in words, last numbers of each probe; None
+        = unknown.
+
+        after: begin behind this link, at the first when it is not there. wanted: leaves links out. What is
+        reported meanwhile goes in between: a few links are looked up at once.
+        """
         with self._lock:
-            return [
-                self._link(str(spec.link), spec.tags, now_ns) for spec in self._inventory().links.values()
-            ]
+            self._number()
+            specs, begin = self._specs, self._numbers.get(after, -1) + 1
+        for at in range(begin, len(specs), _AT_ONCE):
+            some = specs[at : at + _AT_ONCE]
+            if any(map(wanted, some)):
+                yield from (
+                    link_facts(spec, rows, now_ns)
+                    for spec, rows in zip(some, self._look_up(specs, at), strict=False)
+                    if wanted(spec)
+                )
+
+    def link(self, link: str, now_ns: int) -> dict[str, Any] | None:
+        """The same of one link; None when it is not expected."""
+        with self._lock:
+            self._number()
+            specs, at = self._specs, self._numbers.get(link)
+        if at is None:
+            return None
+        return next((link_facts(specs[at], rows, now_ns) for rows in self._look_up(specs, at, 1)), None)
+
+    def _look_up(self, specs: tuple[LinkSpec, ...], at: int, count: int = _AT_ONCE) -> list[LastOfLink]:
+        """The last rows of `count` links; none when the inventory has changed."""
+        with self._lock:
+            if specs is not self._specs:
+                return []
+            links = slice(at, at + count)
+            probes = [list(each.rows(links)) for each in self._shown.values()]
+            tests, states = list(self._tests.rows(links)), list(self._state.rows(links))
+        shown = (dict(zip(self._shown, rows, strict=True)) for rows in zip(*probes, strict=True))
+        return [LastOfLink(*each) for each in zip(shown, tests, states, strict=True)]
 
     def agents(self, now_ns: int) -> list[dict[str, Any]]:
         """Every node: when its agent last reported, in which boot, and its last health row."""
         with self._lock:
             return [self._agent(node.name, node.site, now_ns) for node in self._inventory().nodes.values()]
 
-    def _take_frame(self, frame: Frame, agent: str) -> None:
+    def _take_frame(self, frame: Frame) -> None:
+        self._number()
         if frame.table is WINDOW:
             self._show(frame)
-            self._recent.take_windows(frame, agent)
-            self._forget()
+            self._recent.take_windows(frame)
         elif frame.table is FLOW:
-            self._recent.take_flows(frame, agent)
+            self._recent.take_flows(frame)
         elif frame.table is THROUGHPUT:
-            _keep_last(self._tests, frame, frame.text("link").tolist())
+            self._tests.put(self._found(frame), frame)
             measured = frame.take(frame.count("outcome") == Outcome.MEASURED.value)
-            _keep_last(self._measured, measured, measured.text("link").tolist())
+            self._measured.put(self._found(measured), measured)
         elif frame.table is HEALTH:
             _keep_last(self._health, frame, frame.text("agent").tolist())
         elif frame.table is STATE:
             self._take_state(frame)
 
     def _take_state(self, frame: Frame) -> None:
-        _keep_last(self._state, frame, frame.text("link").tolist())
-        self._recent.settle_up_to(max(frame.count("start_ns").tolist(), default=0))
+        self._number()
+        self._state.put(self._found(frame), frame)
+        self._recent.settle_up_to(int(frame.count("start_ns").max(initial=0)))
 
     def _show(self, frame: Frame) -> None:
         """Keep each link's last row of each probe; of STAMP that of the class that is judged."""
-        stamp = frame.text("probe") == Probe.STAMP.value
-        other_class = stamp & (frame.text("class") != self._inventory().judged_class)
-        shown = frame.take(~other_class) if other_class.any() else frame
-        keys = list(zip(shown.text("link").tolist(), shown.text("probe").tolist(), strict=True))
-        _keep_last(self._shown, shown, keys, _SHOWN)
+        probes, link = frame.text("probe"), self._found(frame)
+        judged = frame.text("class") == self._inventory().judged_class
+        for probe, shown in self._shown.items():
+            mine = probes == probe.value
+            if probe is Probe.STAMP:
+                mine = mine & judged
+            if mine.any():
+                shown.put(np.where(mine, link, -1), frame)
 
-    def _forget(self) -> None:
-        nodes = self._inventory().nodes
+    def _found(self, frame: Frame) -> NDArray[np.intp]:
+        """The number of each row's link, (rows,); -1 where it is not expected."""
+        find = self._numbers.get
+        return np.array([find(link, -1) for link in frame.text("link").tolist()], np.intp)
+
+    def _number(self) -> None:
+        """Number the links of the inventory in force, and forget what is not in it any more."""
+        inventory = self._inventory()
+        if inventory is self._known:
+            return
+        former, self._known = self._numbers, inventory
+        self._specs = tuple(inventory.links.values())
+        self._numbers = {str(spec.link): at for at, spec in enumerate(self._specs)}
+        place = np.array([self._numbers.get(link, -1) for link in former], np.intp)
+        for rows in (*self._shown.values(), self._tests, self._measured, self._state):
+            rows.move(place, len(self._specs))
         for known in (self._health, self._seen):
-            for name in [name for name in known if name not in nodes]:
+            for name in [name for name in known if name not in inventory.nodes]:
                 del known[name]
-
-    def _link(self, link: str, tags: Mapping[str, str], now_ns: int) -> dict[str, Any]:
-        state, test = self._state.get(link), self._tests.get(link)
-        probes = {probe.value: self._shown.get((link, probe.value)) for probe in Probe}
-        stamp = probes[Probe.STAMP.value] or {}
-        seen_ns = max((row["start_ns"] + row["length_ns"] for row in probes.values() if row), default=None)
-        return {
-            "link": link,
-            "tags": dict(tags),
-            "verdict": _word(state, "verdict"),
-            "verdict_delay": _word(state, "verdict_delay"),
-            "verdict_loss": _word(state, "verdict_loss"),
-            "verdict_throughput": _word(state, "verdict_throughput"),
-            "delay_basis": DelayBasis(state["delay_basis"]).word if state else DelayBasis.NONE.word,
-            "delay_us": _known((state or {}).get("delay_us")),
-            "rtt_p50_us": _known(stamp.get("rtt_p50_us")),
-            "loss_forward_ratio": _told("loss_forward_ratio", stamp, state),
-            "loss_backward_ratio": _told("loss_backward_ratio", stamp, state),
-            "received_bps": _known((test or {}).get("received_bps")),
-            "flows_bad": state["flows_bad"] if state else None,
-            "divergent": [p.value for p, bit in _DIVERGENT.items() if state and state["divergent"] & bit],
-            "age_s": None if seen_ns is None else (now_ns - seen_ns) / NS_PER_S,
-            "probes": {name: _plain(row) for name, row in probes.items() if row},
-            "state": _plain(state) if state else None,
-            "throughput": _plain(test) if test else None,
-        }
 
     def _agent(self, name: str, site: str, now_ns: int) -> dict[str, Any]:
         seen_ns, boot = self._seen.get(name, (None, None))
@@ -191,43 +218,16 @@ class LiveState:
             "site": site,
             "last_seen_s": None if seen_ns is None else (now_ns - seen_ns) / NS_PER_S,
             "boot": boot,
-            "health": _plain(health) if health else None,
+            "health": plain(health) if health else None,
         }
 
 
-def _keep_last(kept: dict[Any, Row], frame: Frame, keys: list[Any], names: tuple[str, ...] = ()) -> None:
-    """Keep each key's newest row, of its copies that of the highest revision, as a mapping of the columns
-    named (all without histograms)."""
-    names = names or _plain_columns(frame.table)
+def _keep_last(kept: dict[str, Row], frame: Frame, keys: list[str]) -> None:
+    """Keep each key's newest row as a mapping of its columns."""
+    names = [field.name for field in frame.table.columns]
     columns = [np.asarray(frame.columns[name]).tolist() for name in names]
-    starts = frame.count("start_ns").tolist()
-    revisions = frame.count("revision").tolist() if "revision" in names else [0] * frame.rows
-    for key, start_ns, revision, values in zip(
-        keys, starts, revisions, zip(*columns, strict=True), strict=True
+    for key, start_ns, values in zip(
+        keys, frame.count("start_ns").tolist(), zip(*columns, strict=True), strict=True
     ):
-        known = kept.get(key)
-        if known is None or (known["start_ns"], known.get("revision", 0)) <= (start_ns, revision):
+        if key not in kept or kept[key]["start_ns"] <= start_ns:
             kept[key] = dict(zip(names, values, strict=True))
-
-
-def _plain_columns(table: Table) -> tuple[str, ...]:
-    return tuple(field.name for field in table.columns if field.kind.value != "histogram")
-
-
-def _word(state: Row | None, name: str) -> str:
-    return Verdict(state[name]).word if state else Verdict.UNKNOWN.word
-
-
-def _told(name: str, *rows: Row | None) -> Any:
-    """The value of the first row that knows it: a window alone may not tell the direction of its losses."""
-    known = (_known(row.get(name)) for row in rows if row)
-    return next((value for value in known if value is not None), None)
-
-
-def _known(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _plain(row: Row) -> dict[str, Any]:
-    """A row for JSON, which has no NaN."""
-    return {name: _known(value) for name, value in row.items()}

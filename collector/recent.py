@@ -1,24 +1,25 @@
-"""The rows that judging looks at: recent windows and flows, by window and agent. Bounded, not thread safe.
+"""Rows that no judge has seen yet, and which judged windows got rows since. Bounded, not thread safe.
 
 Of WINDOW those of ICMP, of TCP, and of STAMP in the class that is judged; of FLOW those of that class; of
-both the columns that a judge reads. A row replaces an older copy with the same key; a corrected window
-carries a higher revision, and a copy with a lower one that comes after it is left out. Windows of a period
-are kept, flows of at least LEAST_FLOWS_NS, because they come once a minute; and SLACK_WINDOWS of both.
+both the columns that a judge reads, counts in the smallest type that holds them. What is older than a period
+(flows: LEAST_FLOWS_NS, because they come once a minute) and SLACK_WINDOWS goes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from linkgauge.clock import NS_PER_S, seconds, window_start
-from linkgauge.frame import Frame, concat
+from linkgauge.clock import NS_PER_S, seconds
+from linkgauge.frame import Column, Frame, Histograms, concat
 from linkgauge.inventory import Inventory
 from linkgauge.model import Probe
-from linkgauge.schema import FLOW, WINDOW
-from linkgauge.table import Table
+from linkgauge.schema import FLOW, THROUGHPUT, WINDOW
+from linkgauge.table import Kind, Table
 
 SLACK_WINDOWS = 8
 """Windows kept beyond a period: those not yet judged, and those of clocks that are ahead."""
@@ -28,7 +29,7 @@ LEAST_FLOWS_NS = 300 * NS_PER_S
 
 
 def _judged(table: Table, *names: str) -> Table:
-    """The table with fewer fields; a WINDOW row has some sixty, and a period of them is held in memory."""
+    """The table with fewer fields; a WINDOW row has some sixty, and a judge reads a fifth of them."""
     return Table(table.name, table.keys, tuple(field for field in table.fields if field.name in names))
 
 
@@ -39,18 +40,23 @@ JUDGED_WINDOW = _judged(
 )  # fmt: skip
 JUDGED_FLOW = _judged(FLOW, *_LOST, "replied")
 _COMPARED = (Probe.ICMP.value, Probe.TCP.value)
+_WIDTHS = (np.uint8, np.uint16, np.uint32, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What a window is judged by: rows of the period that ends with it, and tests that count in it."""
+    """What a window is judged by beside what the judge was told before."""
 
-    windows: Frame
-    """JUDGED_WINDOW."""
-    flows: Frame
-    """JUDGED_FLOW."""
+    windows: tuple[Frame, ...]
+    """New rows, of any window: frames of JUDGED_WINDOW, in the order in which they came."""
+    flows: tuple[Frame, ...]
+    """New rows: frames of JUDGED_FLOW."""
     throughput: Frame
     """The last THROUGHPUT row that measured of each link."""
+
+    @classmethod
+    def empty(cls) -> Past:
+        return cls((), (), concat(THROUGHPUT, []))
 
 
 class Recent:
@@ -58,8 +64,9 @@ class Recent:
 
     def __init__(self, inventory: Callable[[], Inventory]) -> None:
         self._inventory = inventory
-        self._windows: dict[int, dict[str, Frame]] = {}
-        self._flows: dict[int, dict[str, Frame]] = {}
+        self._windows: dict[int, list[Frame]] = {}
+        self._flows: dict[int, list[Frame]] = {}
+        self._newest_ns = 0
         self._settled_ns = 0  # start of the newest window that was judged, or is just now
         self._late: set[int] = set()
 
@@ -67,33 +74,32 @@ class Recent:
     def rows(self) -> int:
         """Rows held, of both tables."""
         held = [*self._windows.values(), *self._flows.values()]
-        return sum(frame.rows for slot in held for frame in slot.values())
+        return sum(frame.rows for slot in held for frame in slot)
 
-    @property
-    def slots(self) -> list[int]:
-        """Starts of the windows of which rows are held, ascending."""
-        return sorted(self._windows)
-
-    def take_windows(self, frame: Frame, agent: str) -> None:
-        """WINDOW rows of one agent. Rows of STAMP in a window that was judged already make it late."""
+    def take_windows(self, frame: Frame) -> None:
+        """WINDOW rows. Rows of STAMP in a window that was judged already make it late."""
         stamp = (frame.text("probe") == Probe.STAMP.value) & (
             frame.text("class") == self._inventory().judged_class
         )
         wanted = stamp | np.isin(frame.text("probe"), _COMPARED)
-        window_ns = seconds(self._inventory().window_s)
-        starts = _keep(self._windows, JUDGED_WINDOW, frame, wanted, agent, window_ns)
-        judged = set(_slots(frame, window_ns)[stamp].tolist())
-        self._late.update(at for at in starts if at in judged and at <= self._settled_ns)
-        self._forget(window_ns)
+        slots = self._keep(self._windows, JUDGED_WINDOW, frame, wanted)
+        self._late.update(at for at in set(slots[stamp].tolist()) if at <= self._settled_ns)
+        self._forget()
 
-    def take_flows(self, frame: Frame, agent: str) -> None:
-        """FLOW rows of one agent."""
+    def take_flows(self, frame: Frame) -> None:
+        """FLOW rows."""
         wanted = (frame.text("probe") == Probe.STAMP.value) & (
             frame.text("class") == self._inventory().judged_class
         )
-        window_ns = seconds(self._inventory().window_s)
-        _keep(self._flows, JUDGED_FLOW, frame, wanted, agent, window_ns)
-        self._forget(window_ns)
+        self._keep(self._flows, JUDGED_FLOW, frame, wanted)
+        self._forget()
+
+    def hand_over(self) -> tuple[tuple[Frame, ...], tuple[Frame, ...]]:
+        """The rows of WINDOW and of FLOW that came since the last call."""
+        held = self._windows, self._flows
+        self._windows, self._flows = {}, {}
+        windows, flows = (tuple(frame for at in sorted(each) for frame in each[at]) for each in held)
+        return windows, flows
 
     def settle(self, start_ns: int) -> None:
         """The window is judged now, with all that is here."""
@@ -108,67 +114,48 @@ class Recent:
         """Starts of the windows that got rows after they were judged, oldest first."""
         return sorted(self._late)
 
-    def windows(self, start_ns: int) -> Sequence[Frame]:
-        """JUDGED_WINDOW rows of the period that ends with the window at start_ns, in pieces, so that they
-        can be put together without the lock."""
-        return self._between(self._windows, start_ns, self._period_ns)
+    def _keep(
+        self, held: dict[int, list[Frame]], table: Table, frame: Frame, wanted: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        """Put the wanted rows where they belong; returns the start of the window in which each row starts."""
+        starts = frame.count("start_ns")
+        slots = starts - starts % seconds(self._inventory().window_s)
+        if not wanted.any():
+            return slots
+        small = Frame(table, _small(table, frame), frame.rows)
+        for slot_ns in set(slots[wanted].tolist()):
+            chosen = wanted & (slots == slot_ns)
+            held.setdefault(slot_ns, []).append(small if chosen.all() else small.take(chosen))
+            self._newest_ns = max(self._newest_ns, slot_ns)
+        return slots
 
-    def flows(self, start_ns: int) -> Sequence[Frame]:
-        """JUDGED_FLOW rows that start in that period, or in LEAST_FLOWS_NS before the window's end."""
-        return self._between(self._flows, start_ns, max(self._period_ns, LEAST_FLOWS_NS))
-
-    @property
-    def _period_ns(self) -> int:
-        return seconds(self._inventory().period_s)
-
-    def _between(self, held: dict[int, dict[str, Frame]], start_ns: int, span_ns: int) -> Sequence[Frame]:
-        from_ns = start_ns + seconds(self._inventory().window_s) - span_ns
-        slots = [slot for at, slot in sorted(held.items()) if from_ns <= at <= start_ns]
-        return [frame for slot in slots for frame in slot.values()]
-
-    def _forget(self, window_ns: int) -> None:
-        newest_ns = window_start(max([*self._windows, *self._flows], default=0), window_ns)
-        spans = (self._windows, self._period_ns), (self._flows, max(self._period_ns, LEAST_FLOWS_NS))
+    def _forget(self) -> None:
+        period_ns, window_ns = seconds(self._inventory().period_s), seconds(self._inventory().window_s)
+        newest_ns = self._newest_ns - SLACK_WINDOWS * window_ns
+        spans = (self._windows, period_ns), (self._flows, max(period_ns, LEAST_FLOWS_NS))
         for held, span_ns in spans:
-            oldest_ns = newest_ns - span_ns - SLACK_WINDOWS * window_ns
-            for slot_ns in [at for at in held if at < oldest_ns]:
+            for slot_ns in [at for at in held if at < newest_ns - span_ns]:
                 del held[slot_ns]
-        self._late &= self._windows.keys()
+        self._late = {at for at in self._late if at >= newest_ns - period_ns}
 
 
-def _slots(frame: Frame, window_ns: int) -> np.ndarray:
-    """Start of the window in which each row starts, (rows,) int64."""
-    starts = frame.count("start_ns")
-    return starts - starts % window_ns
+def _small(table: Table, frame: Frame) -> dict[str, Column]:
+    """The columns of the table, counts in the smallest type that holds all of them."""
+    names = [field.name for field in table.fields if field.kind is Kind.COUNT]
+    counts = _narrow(np.array([frame.count(name) for name in names]))
+    small = dict(zip(names, counts, strict=True))
+    return {
+        field.name: _column(frame.columns[field.name]) if field.name not in small else small[field.name]
+        for field in table.columns
+    }
 
 
-def _keep(
-    held: dict[int, dict[str, Frame]],
-    table: Table,
-    frame: Frame,
-    wanted: np.ndarray,
-    agent: str,
-    window_ns: int,
-) -> list[int]:
-    """Put the wanted rows where they belong; returns the starts of the windows that got some."""
-    slim = Frame(table, {field.name: frame.columns[field.name] for field in table.columns}, frame.rows)
-    slots = _slots(frame, window_ns)
-    starts: list[int] = np.unique(slots[wanted]).tolist()
-    for slot_ns in starts:
-        chosen = wanted & (slots == slot_ns)
-        part = slim if chosen.all() else slim.take(chosen)
-        slot = held.setdefault(slot_ns, {})
-        slot[agent] = last_copies(concat(table, [slot[agent], part]) if agent in slot else part)
-    return starts
+def _column(column: Column) -> Column:
+    if isinstance(column, Histograms):
+        return Histograms(column.offsets, column.bucket, _narrow(column.count))
+    return column
 
 
-def last_copies(frame: Frame) -> Frame:
-    """Of the rows of one window the last copy of each key: of the highest revision, of equals the later."""
-    keys = zip(*(frame.text(key).tolist() for key in frame.table.keys), strict=True)
-    has = any(field.name == "revision" for field in frame.table.fields)
-    revisions = frame.count("revision").tolist() if has else [0] * frame.rows
-    last: dict[tuple[str, ...], int] = {}
-    for at, key in enumerate(keys):
-        if revisions[last.get(key, at)] <= revisions[at]:
-            last[key] = at
-    return frame if len(last) == frame.rows else frame.take(np.array(list(last.values()), np.intp))
+def _narrow(counts: NDArray[Any]) -> NDArray[Any]:
+    top = counts.max(initial=0)
+    return counts.astype(next(width for width in _WIDTHS if top <= np.iinfo(width).max))

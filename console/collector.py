@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,14 +14,16 @@ from alerts.rule import load_rules
 from alerts.webhook import Webhook
 from collector.assembly import Collector, build
 from collector.plan_book import PlanBook
+from collector.recent import Past
 from collector.service import serve, sockets_from_environment
 from collector.settings import Settings
+from console.on_duty import DutyObserver
 from console.running import set_up_logs
 from console.single import only_one
 from linkgauge.clock import SystemClock, seconds
 from linkgauge.frame import Frame
 from linkgauge.model import LinkSpec
-from quality.judge import judge
+from quality.ledger import Ledger
 
 
 def run(
@@ -46,39 +48,20 @@ def run(
 def wire(settings: Settings) -> tuple[Collector, AlertEngine, Book]:
     """The collector with quality's judge, and the alert engine that watches its verdicts."""
     clock = SystemClock()
-    plans = PlanBook(settings.inventory)
+    plans = PlanBook(settings.inventory, settings.plan_take_over_s)
     window_ns = seconds(plans.inventory().window_s)
     told = Book(settings.data_dir / "alerts.sqlite")
     receivers = [Webhook(hook.name, hook.url, hook.token()) for hook in settings.webhooks]
     engine = AlertEngine(load_rules(), plans.specs(), told, receivers, clock)
-    collector = build(
-        settings,
-        plans,
-        lambda past, specs, start_ns: judge(
-            past.windows,
-            past.throughput,
-            past.flows,
-            specs,
-            start_ns,
-            window_ns,
-            plans.inventory().judged_class,
-        ),
-        [_observer(engine, plans.specs)],
-        engine.active,
-        clock,
-    )
+    ledger = Ledger(window_ns, seconds(plans.inventory().period_s))
+
+    def remember(past: Past) -> None:
+        ledger.absorb(past.windows, past.flows, plans.specs(), plans.inventory().judged_class)
+
+    def judge(past: Past, specs: Sequence[LinkSpec], start_ns: int) -> Frame:
+        ledger.absorb(past.windows, past.flows, specs, plans.inventory().judged_class)
+        return ledger.judge(past.throughput, start_ns)
+
+    observers = [DutyObserver(engine, plans.specs, lambda: collector.duty.on())]
+    collector = build(settings, plans, judge, observers, engine.active, clock, remember)
     return collector, engine, told
-
-
-def _observer(engine: AlertEngine, specs: Callable[[], Sequence[LinkSpec]]) -> Callable[[Frame], None]:
-    """Hands each window's states to the engine, and new links first when the inventory has changed."""
-    watched = specs()
-
-    def observe(state: Frame) -> None:
-        nonlocal watched
-        if (now := specs()) != watched:
-            engine.watch(now)
-            watched = now
-        engine.observe(state)
-
-    return observe

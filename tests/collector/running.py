@@ -49,12 +49,20 @@ class Running:
 
     def __init__(self, folder: Path, more: str = "") -> None:
         self.settings = settings_in(folder, more)
+        self.pasts: list[Past] = []
+        """What the judge was given, at start and since."""
         self.token = issue(self.settings.tokens, "j1")
-        self.collector = build(self.settings, PlanBook(self.settings.inventory), judge)
+        self.collector = build(
+            self.settings, PlanBook(self.settings.inventory), self._judge, remember=self.pasts.append
+        )
         self.socket = listen(self.settings)
         self.server = make_server(self.collector)
         self.thread = threading.Thread(target=self.server.run, args=([self.socket],))
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.socket.getsockname()[1]}", timeout=20)
+
+    def _judge(self, past: Past, specs: Sequence[LinkSpec], start_ns: int) -> Frame:
+        self.pasts.append(past)
+        return judge(past, specs, start_ns)
 
     def __enter__(self) -> Running:
         self.collector.start()

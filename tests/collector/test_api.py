@@ -37,6 +37,13 @@ def test_a_batch_goes_all_the_way(running: Running) -> None:
     reader.close()
     assert running.client.get("/v1/links", params={"verdict": "missed"}).json() == []
     assert len(running.client.get("/v1/links", params={"verdict": "met"}).json()) == 8
+    told, asked = list[str](), "/v1/links?limit=3"
+    while asked:
+        page = running.client.get(asked)
+        told += [link["link"] for link in page.json()]
+        asked = page.links.get("next", {}).get("url", "")
+    assert told == [str(link) for link in running.collector.live._inventory().links]
+    assert running.client.get("/v1/links?limit=0").status_code == 422
 
 
 def test_status_metrics_health_alerts_and_docs(running: Running) -> None:

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from collector.live import LiveState
-from collector.recent import SLACK_WINDOWS
+from collector.recent import SLACK_WINDOWS, Past
 from linkgauge.code import Outcome
-from linkgauge.frame import Frame
+from linkgauge.frame import Frame, concat
 from linkgauge.inventory import load
 from linkgauge.schema import FLOW, STATE
-from quality.judge import judge
+from quality.ledger import Ledger
 from tests.collector.world import (
     INVENTORY,
     NOW_NS,
@@ -48,13 +48,43 @@ def _state(verdict: int, start_ns: int = NOW_NS) -> Frame:
     )  # fmt: skip
 
 
-def test_a_period_ends_with_the_window_asked_for(live: LiveState) -> None:
+def _links(live: LiveState, now_ns: int) -> list[dict[str, Any]]:
+    return list(live.links(now_ns))
+
+
+def _windows(past: Past) -> Frame:
+    return concat(past.windows[0].table, past.windows)
+
+
+def _judged(live: LiveState, ledger: Ledger, start_ns: int) -> dict[str, dict[str, Any]]:
+    """STATE rows by link, judged as the collector does."""
+    past, specs = live.period(start_ns), list(live._inventory().links.values())
+    ledger.absorb(past.windows, past.flows, specs, live._inventory().judged_class)
+    state = ledger.judge(past.throughput, start_ns)
+    rows = zip(*(column.tolist() for column in state.columns.values()), strict=True)  # type: ignore[union-attr]  # no histograms
+    return {row[0]: dict(zip(state.columns, row, strict=True)) for row in rows}
+
+
+def test_rows_are_handed_over_once(live: LiveState) -> None:
     for at in range(12):
         start_ns = NOW_NS + at * WINDOW_NS
         live.take(batch("j1", at + 1, windows(LINKS, start_ns)), start_ns)
-    period = live.period(NOW_NS + 10 * WINDOW_NS).windows
-    assert sorted(set(period.count("start_ns"))) == [NOW_NS + at * WINDOW_NS for at in range(5, 11)]
-    assert period.rows == 12
+    news = _windows(live.period(NOW_NS + 10 * WINDOW_NS))
+    assert sorted(set(news.count("start_ns"))) == [NOW_NS + at * WINDOW_NS for at in range(12)]
+    assert news.rows == 24
+    assert live.news().windows == ()
+    live.take(batch("j1", 99, windows(LINKS, NOW_NS)), NOW_NS)
+    assert _windows(live.news()).rows == 2
+
+
+def test_a_period_ends_with_the_window_asked_for(live: LiveState) -> None:
+    ledger = Ledger(WINDOW_NS, 6 * WINDOW_NS)
+    for at in range(12):
+        start_ns = NOW_NS + at * WINDOW_NS
+        lost = _with(windows(LINKS, start_ns), lost_forward=[60 * (at < 5)] * 2, replied=[40] * 2)
+        live.take(batch("j1", at + 1, lost), start_ns)
+    told = [_judged(live, ledger, NOW_NS + at * WINDOW_NS)[LINKS[0]] for at in (9, 10, 9)]
+    assert [each["availability_ratio"] for each in told] == [5 / 6, 1.0, 5 / 6]
 
 
 def _with(frame: Frame, **columns: list[Any]) -> Frame:
@@ -65,10 +95,10 @@ def _with(frame: Frame, **columns: list[Any]) -> Frame:
 def test_rows_of_stamp_icmp_and_tcp_are_judged_but_all_are_shown(live: LiveState) -> None:
     probes = ["stamp", "tls", "icmp", "tcp"]
     live.take(batch("j1", 1, _with(windows(LINKS[:1] * 4), probe=probes)), NOW_NS)
-    period = live.period(NOW_NS - WINDOW_NS).windows
+    period = _windows(live.period(NOW_NS - WINDOW_NS))
     assert period.text("probe").tolist() == ["stamp", "icmp", "tcp"]
     assert period.histograms("rtt_ns")[1].total == 100
-    assert set(live.links(NOW_NS)[0]["probes"]) == set(probes)
+    assert set(_links(live, NOW_NS)[0]["probes"]) == set(probes)
 
 
 def test_the_first_class_of_the_inventory_is_judged_and_shown(tmp_path: Path) -> None:
@@ -77,26 +107,28 @@ def test_the_first_class_of_the_inventory_is_judged_and_shown(tmp_path: Path) ->
     classes: dict[str, list[Any]] = {"class": ["46", "0", "34"], "sent": [7, 8, 9]}
     mixed = _with(windows(LINKS[:1] * 3), **classes)
     live.take(batch("j1", 1, mixed), NOW_NS)
-    assert live.period(NOW_NS - WINDOW_NS).windows.count("sent").tolist() == [7]
+    assert _windows(live.period(NOW_NS - WINDOW_NS)).count("sent").tolist() == [7]
     shown = {link["link"]: link["probes"] for link in live.links(NOW_NS)}
     assert shown[LINKS[0]]["stamp"]["sent"] == 7
 
 
 def test_a_second_copy_replaces(live: LiveState) -> None:
-    live.take(batch("j1", 1, windows(LINKS, sent=1)), NOW_NS)
-    live.take(batch("j1", 2, windows(LINKS[:1], sent=2)), NOW_NS)
-    live.take(batch("g1", 1, windows(["g1>j1@backbone"], sent=3)), NOW_NS)
-    period = live.period(NOW_NS - WINDOW_NS).windows
-    found = dict(zip(period.text("link"), period.count("sent"), strict=True))
-    assert found == {LINKS[0]: 2, LINKS[1]: 1, "g1>j1@backbone": 3}
+    ledger = Ledger(WINDOW_NS, 6 * WINDOW_NS)
+    live.take(batch("j1", 1, windows(LINKS)), NOW_NS)
+    lossy = _with(windows(LINKS[:1]), lost_forward=[50], replied=[50])
+    live.take(batch("j1", 2, lossy), NOW_NS)
+    found = _judged(live, ledger, NOW_NS - WINDOW_NS)
+    assert [found[link]["loss_forward_ratio"] for link in LINKS] == [0.5, 0.0]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
 def test_of_corrected_windows_the_highest_revision_stays(live: LiveState, order: tuple[int, ...]) -> None:
+    ledger = Ledger(WINDOW_NS, 6 * WINDOW_NS)
     for at, revision in enumerate(order):
-        corrected = _with(windows(LINKS[:1], sent=100 + revision), revision=[revision])
+        lost = {"lost_forward": [10 * revision], "replied": [100 - 10 * revision]}
+        corrected = _with(windows(LINKS[:1], sent=100 + revision), revision=[revision], **lost)
         live.take(batch("j1", at + 1, corrected), NOW_NS)
-    assert live.period(NOW_NS - WINDOW_NS).windows.count("sent").tolist() == [102]
+    assert _judged(live, ledger, NOW_NS - WINDOW_NS)[LINKS[0]]["loss_forward_ratio"] == 20 / 102
     shown = {link["link"]: link["probes"] for link in live.links(NOW_NS)}
     assert shown[LINKS[0]]["stamp"]["sent"] == 102
 
@@ -112,13 +144,16 @@ def test_a_corrected_window_that_was_judged_is_judged_again(live: LiveState) -> 
 
 
 def test_flows_of_the_period_are_kept_and_their_memory_is_bounded(live: LiveState) -> None:
+    ledger = Ledger(WINDOW_NS, 6 * WINDOW_NS)
     for at in range(100):
-        live.take(batch("j1", at + 1, _flows(NOW_NS + at * WINDOW_NS + at % 7)), NOW_NS)
-        live.take(batch("j1", 1_000 + at, _flows(NOW_NS + at * WINDOW_NS, replied=50)), NOW_NS)
-    assert live._recent.rows <= 4 * (30 + SLACK_WINDOWS + 1)
-    kept = live.period(NOW_NS + 99 * WINDOW_NS).flows  # the period of 60 s is shorter than LEAST_FLOWS_NS
-    assert set(kept.count("start_ns")) == {NOW_NS + at * WINDOW_NS for at in range(70, 100)}
-    assert kept.count("replied").tolist() == [50] * 4 * 30
+        start_ns = NOW_NS + at * WINDOW_NS
+        live.take(batch("j1", at + 1, _flows(start_ns + at % 7)), NOW_NS)
+        live.take(batch("j1", 1_000 + at, _flows(start_ns, replied=50)), NOW_NS)
+    assert live._recent.rows <= 8 * (30 + SLACK_WINDOWS + 1)
+    state = _judged(live, ledger, NOW_NS + 99 * WINDOW_NS)[LINKS[0]]
+    assert state["flows"] == 4
+    kept = ledger._flows.between(NOW_NS, NOW_NS + 99 * WINDOW_NS, np.zeros(8, np.bool_))
+    assert kept.sent.tolist() == [50 * (30 + SLACK_WINDOWS + 1)] * 4
 
 
 def _flows(start_ns: int, replied: int = 100) -> Frame:
@@ -127,23 +162,28 @@ def _flows(start_ns: int, replied: int = 100) -> Frame:
     return Frame.of(FLOW, {**keys, **columns, "replied": [replied] * 6})
 
 
-def test_memory_is_bounded(live: LiveState) -> None:
-    for at in range(500):
-        live.take(batch("j1", at + 1, windows(LINKS, NOW_NS + at * WINDOW_NS + at)), NOW_NS)
-    assert len(live._recent.slots) <= 16
-    assert live._recent.rows <= 32
+@pytest.mark.parametrize("every", [1, 7, 1_000])
+def test_memory_is_bounded(live: LiveState, every: int) -> None:
+    """However seldom a judge comes."""
+    ledger = Ledger(WINDOW_NS, 6 * WINDOW_NS)
+    for at in range(100):
+        start_ns = NOW_NS + at * WINDOW_NS
+        live.take(batch("j1", at + 1, windows(LINKS, start_ns + at), _flows(start_ns)), start_ns)
+        if at % every == 0:
+            _judged(live, ledger, start_ns)
+    assert live._recent.rows <= 2 * 16 + 4 * 40
+    assert len(ledger.starts) <= 40
+    assert len(ledger._facts.starts) <= 16
     live.take(batch("j1", 999, windows(LINKS, NOW_NS)), NOW_NS)
-    assert NOW_NS not in live._recent.slots
+    _judged(live, ledger, NOW_NS + 99 * WINDOW_NS)
+    assert NOW_NS not in ledger.starts
 
 
-def test_what_is_kept_for_judging_is_what_the_judge_reads(live: LiveState) -> None:
+def test_what_is_handed_over_is_what_the_judge_reads(live: LiveState) -> None:
     live.take(batch("j1", 1, windows(LINKS), _flows(NOW_NS - WINDOW_NS), throughput(LINKS[0], 1e6)), NOW_NS)
-    past = live.period(NOW_NS - WINDOW_NS)
-    specs = list(live._inventory().links.values())
-    state = judge(past.windows, past.throughput, past.flows, specs, NOW_NS - WINDOW_NS, WINDOW_NS)
-    told = dict(zip(state.text("link").tolist(), state.count("flows").tolist(), strict=True))
-    assert told[LINKS[0]] == 4
-    assert int(state.count("measured").sum()) == 2
+    told = _judged(live, Ledger(WINDOW_NS, 6 * WINDOW_NS), NOW_NS - WINDOW_NS)
+    assert (told[LINKS[0]]["flows"], told[LINKS[0]]["received_bps"]) == (4, 1e6)
+    assert sum(row["measured"] for row in told.values()) == 2
 
 
 def test_the_api_sees_numbers_words_and_none(live: LiveState) -> None:
@@ -190,7 +230,7 @@ def test_rows_that_come_after_their_verdict_are_late(live: LiveState) -> None:
     live.take(batch("g1", 1, windows(["g1>j1@backbone"], first_ns)), NOW_NS)
     live.take(batch("g1", 2, windows(["g1>j1@backbone"], second_ns)), NOW_NS)
     assert live.late() == [first_ns]
-    assert live.period(first_ns).windows.rows == 3
+    assert _windows(live.period(first_ns)).rows == 2
     assert live.late() == []
 
 
@@ -209,7 +249,7 @@ def test_an_older_state_or_test_does_not_replace_a_newer(live: LiveState) -> Non
     live.observe_state(_state(1, NOW_NS - WINDOW_NS))
     live.take(batch("j1", 1, throughput(LINKS[0], 2e6, NOW_NS)), NOW_NS)
     live.take(batch("j1", 2, throughput(LINKS[0], 1e6, NOW_NS - WINDOW_NS)), NOW_NS)
-    assert live.links(NOW_NS)[0]["verdict"] == "missed"
+    assert _links(live, NOW_NS)[0]["verdict"] == "missed"
     assert live.last_judged_ns() == NOW_NS
     assert live.throughput(NOW_NS).real("received_bps").tolist() == [2e6]
 
@@ -219,7 +259,7 @@ def test_a_test_that_did_not_measure_is_shown_but_not_judged(live: LiveState, ou
     live.take(batch("j1", 1, throughput(LINKS[0], 2e6, NOW_NS - WINDOW_NS)), NOW_NS)
     live.take(batch("j1", 2, throughput(LINKS[0], math.nan, NOW_NS, outcome)), NOW_NS)
     assert live.throughput(NOW_NS).real("received_bps").tolist() == [2e6]
-    link = live.links(NOW_NS)[0]
+    link = _links(live, NOW_NS)[0]
     assert (link["throughput"]["outcome"], link["received_bps"]) == (outcome.value, None)
 
 
@@ -232,11 +272,11 @@ def test_a_test_counts_for_two_cycles(tmp_path: Path, cycle_ns: int, valid_windo
     assert live.throughput(NOW_NS + (valid_windows + 1) * WINDOW_NS).rows == 0
 
 
-def test_what_an_archive_has_is_taken_up_by_agent(live: LiveState, tmp_path: Path) -> None:
-    both = windows([*LINKS, "g1>j1@backbone"])
-    live.replay(both)
+def test_what_an_archive_has_is_taken_up(live: LiveState) -> None:
+    live.replay(windows([*LINKS, "g1>j1@backbone"]))
     live.take(batch("g1", 1, windows(["g1>j1@backbone"], rtt_p50_us=7)), NOW_NS)
-    assert live.period(NOW_NS - WINDOW_NS).windows.rows == 3
+    told = _judged(live, Ledger(WINDOW_NS, 6 * WINDOW_NS), NOW_NS - WINDOW_NS)
+    assert sum(row["measured"] for row in told.values()) == 3
 
 
 def test_links_and_agents_that_left_are_forgotten(tmp_path: Path) -> None:
@@ -249,3 +289,34 @@ def test_links_and_agents_that_left_are_forgotten(tmp_path: Path) -> None:
     live.take(batch("g1", 1, windows(["g1>j1@backbone"], NOW_NS)), NOW_NS)
     assert live.throughput(NOW_NS).rows == 0
     assert (live._health, set(live._seen)) == ({}, {"g1"})
+    assert _links(live, NOW_NS) == []
+    now[0] = found
+    assert [link["probes"] for link in live.links(NOW_NS)] == [{}] * 8
+
+
+def test_links_are_told_behind_one_and_as_wanted(live: LiveState) -> None:
+    live.take(batch("j1", 1, windows(LINKS[:1])), NOW_NS)
+    names = [link["link"] for link in live.links(NOW_NS)]
+    assert [link["link"] for link in live.links(NOW_NS, names[2])] == names[3:]
+    assert [link["link"] for link in live.links(NOW_NS, "who>knows@n")] == names
+    found = live.links(NOW_NS, wanted=lambda spec: spec.link.network == "private")
+    assert [link["tags"]["network"] for link in found] == ["private"] * 2
+    one = live.link(LINKS[0], NOW_NS)
+    assert one is not None
+    assert one["probes"]["stamp"]["sent"] == 100
+    assert live.link("who>knows@n", NOW_NS) is None
+
+
+def test_a_link_that_comes_into_the_inventory_keeps_the_others_rows(tmp_path: Path) -> None:
+    whole = inventory(tmp_path)
+    fewer = replace(whole, nodes={name: node for name, node in whole.nodes.items() if name != "j2"})
+    now = [fewer]
+    live = LiveState(lambda: now[0])
+    live.take(batch("j1", 1, windows(LINKS), throughput(LINKS[1], 1e6)), NOW_NS)
+    live.observe_state(_state(1))
+    now[0] = whole
+    found = {link["link"]: link for link in live.links(NOW_NS)}
+    assert (found[LINKS[0]]["probes"], found[LINKS[0]]["verdict"]) == ({}, "unknown")
+    assert found[LINKS[1]]["probes"]["stamp"]["sent"] == 100
+    assert (found[LINKS[1]]["verdict"], found[LINKS[1]]["received_bps"]) == ("met", 1e6)
+    assert live.throughput(NOW_NS).text("link").tolist() == [LINKS[1]]

@@ -39,12 +39,14 @@ def test_a_restart_forgets_nothing_of_the_last_period(tmp_path: Path) -> None:
         until(lambda: first.collector.journal.backlog("archive")[0] == 0)
     more = "influxdb: {url: 'http://127.0.0.1:1'}\n"
     with Running(tmp_path, more.replace("influxdb", "name: x\ninfluxdb")) as second:
-        assert second.collector.live.period(start_ns).windows.rows == 3
-        assert sorted(second.collector.live.period(start_ns).flows.count("lost_forward")) == [0, 100]
+        assert sum(frame.rows for past in second.pasts for frame in past.windows) == 3
+        lost = [sorted(frame.count("lost_forward")) for past in second.pasts for frame in past.flows]
+        assert lost == [[0, 100]]
         assert second.collector.live.throughput(start_ns).real("received_bps").tolist() == [2e6]
         assert second.post(report(1, start_ns - WINDOW_NS)).json() == {"duplicate": True}
         second.post(report(2, start_ns))
-        assert second.collector.live.period(start_ns).windows.rows == 6
+        news = second.collector.live.news()
+        assert sum(frame.rows for past in [*second.pasts, news] for frame in past.windows) == 6
         until(lambda: second.client.get("/v1/status").json()["sinks"]["influxdb"]["trouble"] is not None)
         assert second.client.get("/healthz").status_code == 200
         until(lambda: second.collector.journal.backlog("archive")[0] == 0)
