@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.batch_log import PEER, BatchLog
+from tests.collector.memory_log import MemoryLog
 
 Opened = Callable[[], BatchLog]
 BEGIN_NS = 1_800_000_000 * 10**9
@@ -169,3 +170,53 @@ class LogConformance:
 
         check()
         assert sorted((entry.boot, entry.number) for entry in log.read(0, 1000, 10**9)) == sorted(seen)
+
+    def test_any_order_of_calls_equals_a_list(self, opened: Opened) -> None:
+        """Against the log in memory, which is short enough to be seen to be right."""
+        sinks = ["archive", "influxdb"]
+        log, boot = opened(), 0
+
+        @settings(suppress_health_check=list(HealthCheck), max_examples=25, deadline=None, derandomize=True)
+        @given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(1, 9)), max_size=25))
+        def check(steps: list[tuple[str, int]]) -> None:
+            nonlocal log, boot
+            boot += 1
+            log.register([])
+            log.register(sinks)
+            before = max([0, *seqs(log)])
+            for sink in sinks:
+                log.advance(sink, before)
+            log.trim()
+            model = MemoryLog()
+            model.register(sinks)
+            for step, at in steps:
+                if step == "reopen":
+                    log = opened()
+                    log.register(sinks)
+                else:
+                    _both(log, model, step, at, f"b{boot}")
+                assert _bodies(log, log.cursor("archive")) == _bodies(model, model.cursor("archive"))
+                for sink in sinks:
+                    assert log.backlog(sink)[0] == model.backlog(sink)[0]
+
+        check()
+
+
+STEPS = ("append", "append", "append", "requeue", "archive", "influxdb", "trim", "reopen")
+
+
+def _both(log: BatchLog, model: BatchLog, step: str, at: int, boot: str) -> None:
+    """Do the same to both; a sink takes `at` batches."""
+    if step == "append":
+        assert add(log, at, boot=boot) is add(model, at, boot=boot)
+    for each in (log, model):
+        if step == "requeue":
+            each.requeue("j1", boot, at, b"again")
+        elif step == "trim":
+            each.trim()
+        elif step != "append" and (entries := each.read(each.cursor(step), at, 10**9)):
+            each.advance(step, entries[-1].seq)
+
+
+def _bodies(log: BatchLog, after: int) -> list[tuple[int, bytes]]:
+    return [(entry.number, entry.body) for entry in log.read(after, 1000, 10**9)]

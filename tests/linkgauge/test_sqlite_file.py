@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import sqlite3
@@ -333,3 +334,39 @@ def test_what_is_kept_free_is_asked_for(tmp_path: Path) -> None:
     file.keep_free_bytes = 0
     file.transact(add)
     file.close()
+
+
+@pytest.mark.root
+def test_a_disk_that_becomes_read_only_and_then_full_stops_nothing_for_good(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], check=False).returncode:
+        pytest.skip("needs mount -t tmpfs")
+    try:
+        file = _file(disk)
+        _add(file, b"a")
+        file.close()
+        file = _file(disk)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        for _ in range(2):
+            with pytest.raises(StoreError, match=r"x\.db: the book of words cannot be"):
+                _add(file, b"b")
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+        _add(file, b"b")
+        with (disk / "other").open("wb", buffering=0) as other, contextlib.suppress(OSError):
+            while True:
+                other.write(bytes(4096))
+        with pytest.raises(StoreError, match="make room on its disk"):
+            _add_many(file)
+        (disk / "other").unlink()
+        _add(file, b"c")
+        assert {b"a", b"b", b"c"} <= set(_words(file))
+        assert file.damaged == 0
+        file.close()
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def _add_many(file: SqliteFile) -> None:
+    for _ in range(300):
+        _add(file, os.urandom(3000))
