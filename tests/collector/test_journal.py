@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,14 @@ import pytest
 
 from collector.batch_log import Entry
 from collector.journal import Journal
+from collector.metrics import Metrics
+from collector.sinks.dead_letters import DeadLetters
+from collector.sinks.pump import Pump
+from collector.sinks.sink import Delivery
 from linkgauge.aside import moved_aside
 from linkgauge.errors import StoreError
 from linkgauge.opened_file import OpenedFile
-from tests.collector.world import until
+from tests.collector.world import StillClock, body, health, until
 
 KEEP_NS = 1000
 
@@ -241,6 +245,36 @@ def test_damaged_in_mid_run_it_goes_on_under_its_name(
     assert [each.seq for each in journal.read(0, 9, 999)] == [entry.seq]
 
 
+def test_a_pump_goes_on_with_a_new_file(tmp_path: Path) -> None:
+    """Its place in the log is from the old one."""
+    journal, taken = _journal(tmp_path), list[int]()
+
+    class Sink:
+        name, tables = "sink", None
+
+        def write(self, entries: Sequence[Delivery]) -> None:
+            taken.extend(entry.number for entry in entries)
+
+        def close(self) -> None: ...
+
+    journal.register(["sink"])
+    dead = DeadLetters(tmp_path / "dead.sqlite")
+    pump = Pump(Sink(), journal, dead, StillClock(), Metrics(), trim=journal.trim)
+    for number in range(1, 7):
+        journal.append("j1", "b", number, 1, 1, body("j1", number, health("j1"), boot="b"))
+        if number == 4:
+            _destroy(journal)
+        pump.step()
+    for _ in range(5):
+        pump.step()
+    assert pump.trouble is None
+    assert taken == [1, 2, 3, 5, 6] or taken == [1, 2, 3, 4, 5, 6]
+    assert journal.damaged == 1
+    assert journal.backlog("sink") == (0, None)
+    assert journal.drops["damage"] == 6 - len(taken)
+    dead.close()
+
+
 def test_damaged_at_start_it_gets_a_new_name_and_higher_seqs(tmp_path: Path) -> None:
     journal = _journal(tmp_path)
     _append(journal, 1)
@@ -295,6 +329,10 @@ CHILD = """
 import sys, threading
 from pathlib import Path
 from collector.journal import Journal
+from collector.metrics import Metrics
+from collector.sinks.dead_letters import DeadLetters
+from collector.sinks.pump import Pump
+from collector.sinks.sink import Delivery
 journal = Journal(Path(sys.argv[1]), 10**9, 10**9)
 journal.register(["archive"])
 def work(agent):
