@@ -1,13 +1,20 @@
-"""One program to one data folder: two would each believe that the files in it are their own."""
+"""One program to one data folder: two would each believe that the files in it are their own.
+
+What the program makes is not for others to read: every file and folder, whichever library makes it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from linkgauge.errors import ConfigError
+
+_MASK = 0o027
+"""Owner all, group reading, others nothing."""
 
 
 @contextlib.contextmanager
@@ -15,7 +22,7 @@ def only_one(folder: Path, what: str, mend: str) -> Iterator[None]:
     """Hold `folder` (made when missing) while inside; raises ConfigError when somebody else holds it."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-        lock = (folder / "lock").open("w")
+        lock = os.fdopen(os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o640), "w")
     except OSError as err:
         raise ConfigError(f"{folder}: cannot be written ({err.strerror}); {mend}") from None
     with lock:
@@ -23,4 +30,8 @@ def only_one(folder: Path, what: str, mend: str) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigError(f"{folder}: another {what} runs here; end it or {mend}") from None
-        yield
+        former = os.umask(_MASK)
+        try:
+            yield
+        finally:
+            os.umask(former)
