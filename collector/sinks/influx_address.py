@@ -65,10 +65,12 @@ class InfluxHttp:
     _client: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
+        encrypted = self.address.url.startswith("https:")
         self._client = httpx.Client(
             timeout=TIMEOUT_S,
             trust_env=False,
-            verify=ClientTls(self.address.ca_file).context(),
+            # where nothing is encrypted, reading the system's authorities is work for nothing
+            verify=ClientTls(self.address.ca_file).context() if encrypted else False,
             auth=self.address.auth(self.version),
             headers=self.address.headers(self.version),
         )

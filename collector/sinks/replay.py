@@ -24,13 +24,6 @@ class TakesLines(Protocol):
     def write_lines(self, lines: Sequence[str]) -> None: ...
 
 
-@runtime_checkable
-class Requeues(Protocol):
-    """A log that takes a batch once more, with a new number of its own."""
-
-    def requeue(self, agent: str, boot: str, number: int, body: bytes) -> object: ...
-
-
 class Replay:
     """Lines go to the sink again, batches to the journal; what is refused again stays, with the new words."""
 
@@ -57,7 +50,7 @@ class Replay:
 
     def _batches(self, marked: Sequence[Kept]) -> Iterator[Letter]:
         for letter in (kept.letter for kept in marked if kept.letter.kind is not Kind.LINES):
-            if letter.kind is Kind.BATCH and isinstance(self._journal, Requeues):
+            if letter.kind is Kind.BATCH:
                 self._journal.requeue(letter.agent, letter.boot, letter.number, letter.what)
             else:
                 yield letter
