@@ -20,13 +20,17 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from collector.archive import copies
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import StoreError
-from linkgauge.frame import Frame, Histograms, concat
+from linkgauge.frame import Column, Columns, Frame, Histograms, concat
 from linkgauge.schema import TABLES, WINDOW
 from linkgauge.table import Kind, Table
+from linkgauge.words import Words
 
 Key = tuple[Any, ...]
 
@@ -66,15 +70,15 @@ class ArchiveReader:
         found = self._fetch(TABLES[table], select, "true", "", [])
         if found is None:
             return []
-        return list(zip(*(found[f"c{at}"].tolist() for at in range(len(names))), strict=True))
+        return list(zip(*(found[f"c{at}"].to_pylist() for at in range(len(names))), strict=True))
 
     def close(self) -> None:
         self._db.close()
 
     def _fetch(
         self, table: Table, select: str, where: str, rest: str, values: Sequence[object]
-    ) -> dict[str, Any] | None:
-        """Columns of the answer; None when the table has no file yet."""
+    ) -> pa.Table | None:
+        """The answer; None when the table has no file yet."""
         query = f"SELECT {select} FROM (SELECT * FROM {_SOURCE} WHERE {where}"
         query += f" UNION ALL BY NAME SELECT {copies.typed(table)} WHERE false) {rest}"
         for _ in range(_ATTEMPTS - 1):
@@ -85,11 +89,11 @@ class ArchiveReader:
         except (OSError, duckdb.Error) as err:
             raise self._unreadable(err) from None
 
-    def _ask(self, table: Table, query: str, values: Sequence[object]) -> dict[str, Any] | None:
+    def _ask(self, table: Table, query: str, values: Sequence[object]) -> pa.Table | None:
         pattern = f"{table.name}/date=*/network=*/[0-9a-f]*.parquet"
         if not any(self._root.glob(pattern)):
             return None
-        return dict(self._db.execute(query, [str(self._root / pattern), *values]).fetchnumpy())
+        return self._db.sql(query, params=[str(self._root / pattern), *values]).to_arrow_table()
 
     def _unreadable(self, err: Exception) -> StoreError:
         words = str(err).splitlines()[0][:300]
@@ -117,25 +121,37 @@ def _stored(table: Table) -> list[str]:
     return names
 
 
-def _frame(table: Table, found: dict[str, Any]) -> Frame:
-    columns: dict[str, Any] = {}
+def _frame(table: Table, found: pa.Table) -> Frame:
+    columns: dict[str, Column | Words] = {}
     for field in table.columns:
         if field.kind is Kind.HISTOGRAM:
             columns[field.name] = _histograms(found[f"{field.name}_bucket"], found[f"{field.name}_count"])
-        elif field.kind is Kind.REAL:
-            columns[field.name] = np.ma.filled(found[field.name].astype(np.float64), np.nan)
+            continue
+        column = found[field.name]
+        if field.kind is Kind.TEXT:
+            columns[field.name] = _words(column)
         else:  # an older file may lack the column
-            unknown = "" if field.kind is Kind.TEXT else 0
-            columns[field.name] = np.ma.filled(found[field.name], unknown)
-    return Frame.of(table, columns)
+            columns[field.name] = _numbers(column, np.nan if field.kind is Kind.REAL else 0)
+    return Frame(table, Columns(columns), found.num_rows)
 
 
-def _histograms(buckets: Any, counts: Any) -> Histograms:
+def _words(column: pa.ChunkedArray) -> Words:
+    coded = column.fill_null("").combine_chunks().dictionary_encode()
+    return Words.checked(coded.indices.to_numpy().astype(np.uint32), coded.dictionary.to_pylist())
+
+
+def _numbers(column: pa.ChunkedArray, unknown: float) -> NDArray[Any]:
+    made: NDArray[Any] = column.fill_null(unknown).to_numpy().copy()
+    made.setflags(write=False)
+    return made
+
+
+def _histograms(buckets: pa.ChunkedArray, counts: pa.ChunkedArray) -> Histograms:
     """Lay the lists of all rows end to end; NULL (a column that an older file lacks) is an empty list."""
-    known = ~np.ma.getmaskarray(buckets)
-    rows, kept = np.ma.getdata(buckets)[known], np.ma.getdata(counts)[known]
-    lengths = np.zeros(len(known), np.int64)
-    lengths[known] = [len(row) for row in rows]
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-    flat = np.concatenate([np.empty(0, np.int16), *rows]).astype(np.int16)
-    return Histograms(offsets, flat, np.concatenate([np.empty(0, np.int64), *kept]).astype(np.int64))
+    lengths = pc.list_value_length(buckets).fill_null(0).to_numpy()
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+    bucket = pc.list_flatten(buckets).to_numpy().astype(np.int16)
+    count = pc.list_flatten(counts).to_numpy().astype(np.int64)
+    for part in (offsets, bucket, count):
+        part.setflags(write=False)
+    return Histograms(offsets, bucket, count)
