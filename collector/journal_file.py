@@ -85,6 +85,8 @@ def begin(db: sqlite3.Connection, known: Known, sinks: Sequence[str], first_seq:
         for reason in REASONS:
             lost = known.wanted(sinks) if reason == DAMAGE else 0
             put_fact(db, f"dropped_{reason}", known.dropped.get(reason, 0) + lost)
+    if number(db, "last") < known.last:  # somebody put an older file in its place
+        put_fact(db, "last", known.last)
     db.execute("INSERT OR IGNORE INTO fact VALUES('identity', ?), ('received_ns', 0)", (known.identity,))
     octets = db.execute("SELECT CAST(total(octets) AS INTEGER) FROM entry").fetchone()[0]
     put_fact(db, "octets", checked(octets, Whole))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from linkgauge.wal import commits_after
 
+ENDINGS = ("", "-wal", "-shm")
+"""Of the parts of a file: itself, its log, and the log's index."""
 BUSY_S = 5.0
 """How long another process is waited for."""
 _LOG_BYTES = 64 * 1024 * 1024
@@ -51,7 +53,7 @@ class OpenedFile:
 
     def settle(self) -> None:
         """All parts of the file are there now: remember where."""
-        self._places = tuple(_place(part) for part in self._parts)
+        self._places = tuple(place_of(part) for part in self._parts)
         self.note_size()
 
     def note_size(self) -> None:
@@ -60,7 +62,7 @@ class OpenedFile:
 
     def in_place(self) -> bool:
         """Whether all parts are where they were, and the log is not cut short."""
-        if tuple(_place(part) for part in self._parts) != self._places:
+        if tuple(place_of(part) for part in self._parts) != self._places:
             return False
         if _size(self._parts[1]) < self._log_octets:
             with contextlib.suppress(sqlite3.Error):  # held by another process, which then began it again
@@ -71,11 +73,12 @@ class OpenedFile:
 
     def is_itself(self) -> bool:
         """Whether the file itself is where it was, whatever became of the log."""
-        return _place(self._parts[0]) == self._places[0]
+        return place_of(self._parts[0]) == self._places[0]
 
-    def log_left(self) -> bool:
-        """Whether a log lies beside where the file was."""
-        return any(part.exists() for part in self._parts[1:])
+    def log_left(self) -> tuple[str, ...]:
+        """Endings of the parts of our log that still lie beside where the file was."""
+        log = zip(ENDINGS[1:], self._parts[1:], self._places[1:], strict=True)
+        return tuple(ending for ending, part, ours in log if ours is not None and place_of(part) == ours)
 
     def save_log(self) -> bool:
         """Bring what the log has into the file; False when it cannot be read. Raises when others hold it."""
@@ -104,7 +107,7 @@ class OpenedFile:
 
     @property
     def _parts(self) -> tuple[Path, ...]:
-        return self._path, Path(f"{self._path}-wal"), Path(f"{self._path}-shm")
+        return tuple(Path(f"{self._path}{ending}") for ending in ENDINGS)
 
     def _frames(self) -> int:
         """Frames of the log that SQLite takes for good; -1 when another process keeps it from saying."""
@@ -151,7 +154,8 @@ def _columns_of(db: sqlite3.Connection) -> set[tuple[str, str]]:
     return {(str(table), str(column)) for table, column in db.execute(query)}
 
 
-def _place(path: Path) -> tuple[int, int] | None:
+def place_of(path: Path) -> tuple[int, int] | None:
+    """Which file lies there; None when there is none."""
     try:
         found = os.stat(path)
     except OSError:
@@ -171,7 +175,7 @@ def _make_private(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
-        for part in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        for part in (Path(f"{path}{ending}") for ending in ENDINGS):
             with contextlib.suppress(OSError):  # SQLite says why the file cannot be used
                 if part.is_file():
                     part.chmod(0o600)

@@ -38,10 +38,9 @@ import msgspec
 from linkgauge.aside import move_aside
 from linkgauge.clock import Clock, SystemClock
 from linkgauge.errors import StoreError
-from linkgauge.opened_file import BUSY_S, OpenedFile, code_of
+from linkgauge.opened_file import BUSY_S, ENDINGS, OpenedFile, code_of, place_of
 from linkgauge.opened_file import Damage as Damage
 
-ENDINGS = ("", "-wal", "-shm")
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _CUT_SHORT = sqlite3.SQLITE_IOERR_SHORT_READ
 _HARMLESS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -97,6 +96,7 @@ class SqliteFile:
         self._opened: OpenedFile | None = None
         self._sound = False  # looked through since this process began, and no doubt since
         self._closed = False
+        self._place: tuple[int, int] | None = None  # which file lay there when we opened it
 
     def transact(self, work: Work[T]) -> T:
         """Do `work` in one transaction, on disk when this returns; nothing of it stays when it raises."""
@@ -159,6 +159,7 @@ class SqliteFile:
             self._opened.note_size()
 
     def _open(self) -> None:
+        self._place = place_of(self.path)
         try:
             opened = OpenedFile(self.path, self._schema, look_through=not self._sound)
         except OSError as err:
@@ -171,7 +172,7 @@ class SqliteFile:
         except BaseException:
             opened.close()
             raise
-        self._sound = True
+        self._sound, self._place = True, place_of(self.path)
         with self._reading:
             self._opened = opened
 
@@ -185,8 +186,9 @@ class SqliteFile:
         if itself:
             raise Damage("its log was cut short")
         self._release()
+        left = opened.log_left()
+        kept = self._rename(left) if left else None
         self.damaged += 1
-        kept = self._rename(("-wal", "-shm")) if opened.log_left() else None
         _log.error(
             "%s: %s was deleted or replaced while in use%s; a new one begins unless another lies there",
             self.path, self._what, f", its log is kept as {kept}" if kept else "",
@@ -198,9 +200,11 @@ class SqliteFile:
         if not _is_damage(err):
             raise self._unusable(err) from None
         self._release()
-        self.damaged += 1
-        kept = self._rename(ENDINGS)
         self._sound = False
+        if place_of(self.path) != self._place:
+            return  # another process has moved it already
+        kept = self._rename(ENDINGS)
+        self.damaged += 1
         _log.error("%s: %s is damaged (%s); kept as %s, a new one begins", self.path, self._what, err, kept)
 
     def _rename(self, endings: tuple[str, ...]) -> Path:

@@ -275,6 +275,20 @@ def test_a_pump_goes_on_with_a_new_file(tmp_path: Path) -> None:
     dead.close()
 
 
+def test_an_older_file_in_its_place_keeps_seqs_growing(tmp_path: Path) -> None:
+    journal = _journal(tmp_path)
+    journal.register(["archive"])
+    _append(journal, 1)
+    with sqlite3.connect(journal.path) as db:
+        db.execute("VACUUM INTO ?", (str(tmp_path / "backup"),))
+    db.close()
+    for number in range(2, 9):
+        _append(journal, number)
+    os.replace(tmp_path / "backup", journal.path)
+    assert _append(journal, 9)
+    assert [entry.number for entry in journal.read(8, 9, 99)] == [9]
+
+
 def test_damaged_at_start_it_gets_a_new_name_and_higher_seqs(tmp_path: Path) -> None:
     journal = _journal(tmp_path)
     _append(journal, 1)

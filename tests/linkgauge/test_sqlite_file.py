@@ -135,6 +135,32 @@ def test_a_file_deleted_in_mid_run_is_begun_anew(file: SqliteFile, caplog: pytes
     other.close()
 
 
+def test_a_file_replaced_in_mid_run_is_taken_as_it_is(file: SqliteFile, tmp_path: Path) -> None:
+    _add(file, b"backup")
+    with sqlite3.connect(file.path) as db:
+        db.execute("VACUUM INTO ?", (str(tmp_path / "backup.db"),))
+    db.close()
+    _add(file, b"later")
+    os.replace(tmp_path / "backup.db", file.path)
+    _add(file, b"new")
+    assert _words(file) == [b"backup", b"new"]
+    assert file.damaged == 1
+
+
+def test_what_another_process_began_anew_stays(file: SqliteFile) -> None:
+    """It found the damage first and has moved our file aside, with its log."""
+    _add(file, b"old")
+    for ending in ("", "-wal", "-shm"):
+        os.rename(f"{file.path}{ending}", f"{file.path}.damaged-1{ending}")
+    other = _file(file.path.parent)
+    _add(other, b"its")
+    _add(file, b"ours")
+    assert _words(other) == _words(file) == [b"its", b"ours"]
+    assert len(moved_aside(file.path)) == 1
+    assert other.damaged == 0
+    other.close()
+
+
 def test_a_folder_deleted_in_mid_run_is_made_again(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     file = _file(folder)
