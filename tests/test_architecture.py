@@ -50,7 +50,7 @@ PURE = [
     *(f"alerts/{name}.py" for name in ("rule", "evaluate", "grafana")),
     *(f"collector/{name}.py" for name in ("plan", "admission", "page")),
     *(f"collector/sinks/{name}.py" for name in ("line_protocol", "influx_reply", "cardinality")),
-    *(f"collector/rollup/{name}.py" for name in ("merge", "merged")),
+    *(f"collector/rollup/{name}.py" for name in ("merge", "merged", "slot")),
     *(f"lab/{name}.py" for name in ("topology", "delay_line")),
     *(f"console/{name}.py" for name in ("pipeline", "reasons", "unfit")),
     *(f"console/probe/{name}.py" for name in ("shot", "result", "judgement")),
