@@ -34,8 +34,9 @@ from collector.settings import Settings
 from collector.sinks.archive import Archive
 from collector.sinks.archive_reader import ArchiveReader
 from collector.sinks.pump import Pump
+from collector.standby import Duty, Handover, add_duty_route, duty_of
 from collector.standing import Standing
-from collector.stores import open_journal, pumps_of
+from collector.stores import open_journal, pumps_of, series_watch
 from collector.tokens import Tokens
 from linkgauge.clock import Clock, SystemClock, seconds
 from linkgauge.errors import StoreError
@@ -60,11 +61,13 @@ class Collector:
     pumps: tuple[Pump, ...]
     judging: JudgingLoop
     rollups: Maker
+    duty: Duty
     tls: ServerTls | None = None
 
     def start(self) -> None:
         for pump in self.pumps:
             pump.start()
+        self.duty.start()
         self.judging.start()
         self.rollups.start()
         log.info(event_line("collector_started", journal=self.journal.identity, sinks=len(self.pumps)))
@@ -72,6 +75,7 @@ class Collector:
     def stop(self, drain_s: float = DRAIN_S) -> None:
         """Judge no more, deliver what is there within `drain_s`, close the stores."""
         self.judging.stop()
+        self.duty.stop()
         self.rollups.stop()
         deadline_s = time.monotonic() + drain_s
         stoppers = [threading.Thread(target=pump.stop, args=(drain_s,), daemon=True) for pump in self.pumps]
@@ -121,8 +125,16 @@ def build(
         settings.max_body_bytes,
         lambda: book.inventory().nodes,
     )  # fmt: skip
-    own = OwnReport(settings.name, intake, lambda: state.health(), clock, metrics)
-    publish = [own.publish, live.observe_state, lambda _: wake(), *observers]
+    duty = duty_of(settings, clock, window_ns)
+    own = OwnReport(settings.name, intake, lambda: state.health(), clock, metrics, duty.on)
+    handover = Handover(duty.on, own.publish_again)
+    publish: list[Callable[[Frame], None]] = [
+        handover,
+        own.publish,
+        live.observe_state,
+        lambda _: wake(),
+        *observers,
+    ]
     again = [own.publish_again, live.observe_state, lambda _: wake()]
     delay_ns = seconds(inventory.probing.stamp.timeout_s + SENDING_S)
     judging = JudgingLoop(
@@ -131,9 +143,11 @@ def build(
     rollups = make_maker(
         settings, inventory, notes, intake.keep_own, lambda: journal.cursor("archive"), clock, metrics
     )  # fmt: skip
+    many = series_watch(settings, book)
     state = Standing(
         settings, book, tokens, journal, intake, metrics, pumps, judging, rollups, clock, drops, tls,
         lambda: next(pump.sink.head for pump in pumps if isinstance(pump.sink, Archive)),
+        many.raw, duty.on, journal.dropped, many.warnings,
     )  # fmt: skip
     state.watch()
     rate = Rate(settings.limits.requests_per_s, settings.limits.burst, clock)
@@ -142,9 +156,9 @@ def build(
         access, book, intake, live, clock, metrics, alerts, state.status, state.fault,
         AgentMetrics(lambda: live.agents(clock.now().wall_ns)), settings.limits.body_timeout_s,
     )  # fmt: skip
-    return Collector(
-        settings, create_app(parts), journal, live, intake, metrics, pumps, judging, rollups, tls
-    )
+    app = create_app(parts)
+    add_duty_route(app, access, settings.standby, duty, state.fault)
+    return Collector(settings, app, journal, live, intake, metrics, pumps, judging, rollups, duty, tls)
 
 
 def _waker(pumps: Sequence[Pump]) -> Callable[[], None]:

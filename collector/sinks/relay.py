@@ -21,8 +21,8 @@ from linkgauge.errors import ConfigError, SinkBusy, SinkHeld
 from linkgauge.packing import encoding_of
 from linkgauge.wire import CONTENT_TYPE
 
-THREADS = 8
-"""Batches on the way at once: they share a commit of the peer's journal."""
+THREADS = 3
+"""Batches on the way at once: they share a commit of the peer's journal, which takes four of a holder."""
 LATER_S = 30.0
 """The peer's clock is behind: the same batch is taken once it is not."""
 _NEVER = ("wrong_agent", "wrong_table", "unknown_agent")
