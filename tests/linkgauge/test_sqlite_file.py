@@ -396,3 +396,39 @@ def test_a_disk_that_becomes_read_only_and_then_full_stops_nothing_for_good(tmp_
 def _add_many(file: SqliteFile) -> None:
     for _ in range(300):
         _add(file, os.urandom(3000))
+
+
+def test_a_commit_is_synced_before_it_returns(file: SqliteFile) -> None:
+    _add(file)
+    assert file._opened is not None
+    writer = file._opened.writer
+    modes = [writer.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    assert modes == ["wal", 2]
+
+
+LIMITED = """
+import os, resource, sys
+from pathlib import Path
+from linkgauge.errors import StoreError
+from linkgauge.sqlite_file import SqliteFile
+file = SqliteFile(Path(sys.argv[1]), sys.argv[2], "x")
+add = lambda: file.transact(lambda db: db.execute("INSERT INTO word(text) VALUES(?)", (os.urandom(3000),)))
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+stored = refused = 0
+for _ in range(100):
+    try:
+        add()
+        stored += 1
+    except StoreError as err:
+        refused += 1
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+add()
+rows = file.read(lambda db: db.execute("SELECT count(*) FROM word").fetchone()[0])
+print(stored > 5, refused > 5, rows == stored + 1, file.damaged)
+"""
+
+
+def test_a_bound_on_the_files_size_is_a_full_disk(tmp_path: Path) -> None:
+    arguments = [sys.executable, "-c", LIMITED, str(tmp_path / "x.db"), SCHEMA]
+    result = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert result.stdout == "True True True 0\n"
