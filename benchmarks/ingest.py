@@ -1,7 +1,8 @@
 """How fast the collector takes windows in: one JSON object on standard output.
 
 Batches of 1 000 rows with delay histograms go through the intake (zstd, check, journal, live state), then the
-archive's pump; line protocol is measured apart. Rates are per CPU-second of this process.
+archive's pump; putting archived files together and line protocol are measured apart. Rates are per CPU-second
+of this process, its threads included. "through" is a window both accepted and archived.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from collector.archive import compaction
+from collector.archive.rules import Rules
 from collector.intake import Intake
 from collector.journal import Journal
 from collector.live import LiveState
@@ -26,6 +29,7 @@ from collector.sinks.dead_letters import DeadLetters
 from collector.sinks.line_protocol import lines
 from collector.sinks.link_tags import link_tags
 from collector.sinks.pump import Pump
+from collector.sinks.sink import Delivery
 from linkgauge.clock import NS_PER_S, SystemClock, window_start
 from linkgauge.frame import Frame, Histograms
 from linkgauge.histogram import Histogram
@@ -52,6 +56,8 @@ def main() -> None:
     ]
     with tempfile.TemporaryDirectory() as folder:
         found = _pipeline(Path(folder), inventory, bodies)
+    with tempfile.TemporaryDirectory() as folder:
+        found |= _compaction(Path(folder), inventory, frames)
     found |= _line_protocol(inventory, frames[0])
     found["peak_memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     json.dump({"rows_per_batch": ROWS, "batches": BATCHES, **found}, sys.stdout, indent=1)
@@ -85,6 +91,21 @@ def _pipeline(folder: Path, inventory: Inventory, bodies: list[bytes]) -> dict[s
         "archive_octets_per_window": round(_size(folder / "archive") / rows, 1),
         "period_frame_ms": round(1000 * period, 1),
     }
+
+
+def _compaction(folder: Path, inventory: Inventory, frames: list[Frame]) -> dict[str, float]:
+    """A file for each five batches, as if they came once a minute, put together; the last stays."""
+    rules, clock = Rules(compact_after_s=0, step_files=10), SystemClock()
+    archive = Archive(folder, "abc", 0, link_tags(lambda: inventory))
+    deliveries = [Delivery(at, "h0", "boot", at, {"window": frame}) for at, frame in enumerate(frames, 1)]
+    for first in range(0, BATCHES, 5):
+        archive.write(deliveries[first : first + 5])
+    holdings = archive.opened()
+    spent, _ = _timed(lambda: compaction.step(holdings, rules, clock))
+    merged = max(held.file.rows for held in holdings.held())
+    archive.close()
+    assert merged == ROWS * (BATCHES - 5)
+    return {"compacted_windows_per_cpu_s": round(merged / spent)}
 
 
 def _line_protocol(inventory: Inventory, frame: Frame) -> dict[str, float]:

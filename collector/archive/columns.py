@@ -112,22 +112,22 @@ def _table(table: Table, parts: Sequence[_Part], known: _Networks) -> pa.Table:
         elif field.kind is Kind.COUNT:
             made[field.name] = _chunked([pa.array(part.frame.count(field.name)) for part in parts])
         else:
-            made[field.name] = _words(join([part.frame.words(field.name) for part in parts]))
-    return pa.table({**made, **_extras(table, parts, known)})
+            words = join([part.frame.words(field.name) for part in parts])
+            made[field.name] = _words(words)
+            if field.name == "link":
+                tags = [known.tags[link] for link in words.words]
+                made |= {name: _tag(words, [of.get(name) for of in tags]) for name in _TAGS}
+    return pa.table({**made, **_batches(table, parts)}).select(schema(table).names)
 
 
-def _extras(table: Table, parts: Sequence[_Part], known: _Networks) -> dict[str, Any]:
-    """Batch and tags of each row."""
+def _batches(table: Table, parts: Sequence[_Part]) -> dict[str, Any]:
+    """Agent, boot and number of each row's batch; where the table has such a column itself, that stays."""
     rows = [part.frame.rows for part in parts]
-    made = {}
-    if "link" in table.keys:
-        links = join([part.frame.words("link") for part in parts])
-        for name in _TAGS:
-            made[name] = _tag(links, [known.tags[link].get(name) for link in links.words])
+    made: dict[str, Any] = {"number": pa.array(np.repeat([part.delivery.number for part in parts], rows))}
     for name in ("agent", "boot"):
-        made[name] = _repeated([getattr(part.delivery, name) for part in parts], rows)
-    made["number"] = pa.array(np.repeat([part.delivery.number for part in parts], rows))
-    return {name: made[name] for name in (*_extra(table), "number")}
+        if name not in table.keys:
+            made[name] = _repeated([getattr(part.delivery, name) for part in parts], rows)
+    return made
 
 
 def _extra(table: Table) -> list[str]:
