@@ -40,7 +40,7 @@ class Standing:
     """See above; `watch` once. tls: None without TLS. archive_head: last hash of the archive's manifest.
 
     series: series that the inventory leads to in InfluxDB. on_duty: whether this collector's verdicts count.
-    dropped_before: batches that the journal had dropped when this process began.
+    dropped_before: batches that the journal had dropped when this process began. store_warnings: sentences.
     """
 
     settings: Settings
@@ -59,6 +59,7 @@ class Standing:
     series: Callable[[], int] = int
     on_duty: Callable[[], bool] = lambda: True
     dropped_before: int = 0
+    store_warnings: Callable[[], list[str]] = list
 
     def status(self) -> dict[str, Any]:
         """The JSON of /v1/status. Raises StoreError."""
@@ -91,6 +92,7 @@ class Standing:
             "tokens": {"fault": self.tokens.fault},
             "certificate": self._certificate(now_ns),
             "archive": {"head": self.archive_head()},
+            "store": {"warnings": self.store_warnings()},
             "agents": {"dropped": self.drops.since_start()},
             "counters": self.metrics.values(),
         }

@@ -24,6 +24,7 @@ from collector.sinks.line_protocol import LineMaker
 from collector.sinks.link_tags import link_tags
 from collector.sinks.pump import Pump, Rhythm
 from collector.sinks.relay import THREADS, Relay
+from collector.sinks.series_watch import SeriesWatch
 from linkgauge.clock import Clock, seconds
 from linkgauge.errors import StoreError
 from linkgauge.schema import RAW_TABLES, THROUGHPUT, WINDOW_1H, WINDOW_5M
@@ -61,6 +62,15 @@ def pumps_of(
         relay = Relay(PeerClient(settings.peer, connections=THREADS))
         pumps.append(Pump(relay, journal, dead, clock, metrics, Rhythm(max_batches=64), journal.trim))
     return tuple(pumps)
+
+
+def series_watch(settings: Settings, book: PlanBook) -> SeriesWatch:
+    """Watches the series of the hot store; of none where there is no InfluxDB."""
+    hot = settings.influxdb
+    if hot is None:
+        return SeriesWatch(book.inventory, (), 1)
+    names = [name for name, _ in hot.databases[: None if hot.rollups else 1]]
+    return SeriesWatch(book.inventory, names, hot.max_series)
 
 
 def open_dead_letters(settings: Settings, clock: Clock, metrics: Metrics) -> DeadLetters:

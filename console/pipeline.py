@@ -23,6 +23,7 @@ def troubles(status: Told, agents: Sequence[Told]) -> list[str]:
         *_sinks(status),
         *_journal(status),
         *_letters(status),
+        *status.get("store", {}).get("warnings", ()),
         *_rollups(status),
         *_own(status),
         *_agents(status, agents),

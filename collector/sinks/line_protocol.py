@@ -10,8 +10,9 @@ Rows in which the same values are known share one format, which is then applied 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,22 +45,18 @@ class LineMaker:
     """Makes lines; remembers the tag part of each link as long as `edition` gives the same object.
 
     link_tags: tags of a link by its text form. A text that is no link keeps the tag `link` alone, so that its
-    rows are seen and not lost. One thread at a time.
+    rows are seen and not lost. For many threads.
     """
 
     link_tags: Callable[[str], Mapping[str, str]]
     edition: Callable[[], object] = _unchanging
-    _edition: object = None
-    _known: dict[str, str] = field(default_factory=dict)
+    _memory: tuple[object, dict[str, str]] = field(default_factory=lambda: (None, {}))
 
     def lines(self, frame: Frame) -> list[str]:
         """All lines of a frame, measurement by measurement, rows in order."""
         measurements = frame.table.measurements
         if not measurements or not frame.rows:
             return []
-        if (edition := self.edition()) is not self._edition or len(self._known) > MOST_LINKS:
-            self._known.clear()
-            self._edition = edition
         tags, times = self._tags(frame), frame.count("start_ns").tolist()
         made: list[str] = []
         for measurement in measurements:
@@ -77,17 +74,26 @@ class LineMaker:
         if "link" not in frame.table.keys:
             return [own[row] for row in rows]
         names = frame.text("link").tolist()
-        return [self._of_link(name) + own[row] for name, row in zip(names, rows, strict=True)]
+        known = self._remembered(set(names))
+        return [known[name] + own[row] for name, row in zip(names, rows, strict=True)]
+
+    def _remembered(self, names: Collection[str]) -> Mapping[str, str]:
+        """The tag part of each of these links."""
+        edition, remembered = self.edition(), self._memory
+        if remembered[0] is not edition or len(remembered[1]) > MOST_LINKS:
+            remembered = self._memory = edition, {}
+        known = remembered[1]
+        for name in names:
+            if name not in known:
+                known[name] = self._of_link(name)
+        return known
 
     def _of_link(self, name: str) -> str:
-        if (text := self._known.get(name)) is None:
-            try:
-                tags = self.link_tags(name)
-            except ConfigError:
-                tags = {"link": name}
-            text = _tag_text({tag: tags[tag] for tag in LINK_TAGS if tag in tags})
-            self._known[name] = text
-        return text
+        try:
+            tags = self.link_tags(name)
+        except ConfigError:
+            tags = {"link": name}
+        return _tag_text({tag: tags[tag] for tag in LINK_TAGS if tag in tags})
 
 
 def lines(frame: Frame, link_tags: Callable[[str], Mapping[str, str]]) -> list[str]:
@@ -103,33 +109,34 @@ def _of_measurement(
     measurement: str, frame: Frame, fields: Sequence[Field], tags: Sequence[str], times: Sequence[int]
 ) -> list[str]:
     known = np.stack([_known(frame, field) for field in fields], axis=1)
+    formats = [_FORMATS[field.kind].format(field.name) for field in fields]
     columns = [tags, *(_values(frame, field) for field in fields), times]
+    values: list[tuple[object, ...]] = []
     made = [""] * frame.rows
     for rows, present in _alike(known):
-        if not present.any():
+        if not any(present):
             continue
-        chosen = [column for column, there in zip(columns, (True, *present, True), strict=True) if there]
-        pattern = _pattern(measurement, [f for f, there in zip(fields, present, strict=True) if there])
+        pattern = f"{measurement}%s {','.join(compress(formats, present))} %d"
+        mask = (True, *present, True)
         if len(rows) == frame.rows:
-            return [pattern % row for row in zip(*chosen, strict=True)]
-        for at in rows.tolist():
-            made[at] = pattern % tuple([column[at] for column in chosen])
+            return [pattern % row for row in zip(*compress(columns, mask), strict=True)]
+        values = values or list(zip(*columns, strict=True))
+        for at in rows:
+            made[at] = pattern % tuple(compress(values[at], mask))
     return [line for line in made if line]
 
 
-def _pattern(measurement: str, fields: Sequence[Field]) -> str:
-    return f"{measurement}%s " + ",".join(_FORMATS[f.kind].format(f.name) for f in fields) + " %d"
-
-
-def _alike(known: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.bool_]]]:
-    """Rows (n,) in which the same values are known, and which these are (fields,)."""
+def _alike(known: NDArray[np.bool_]) -> Iterator[tuple[list[int], list[bool]]]:
+    """Rows in which the same values are known, and which these are."""
     packed = np.ascontiguousarray(np.packbits(known, axis=1))
     _, first, which = np.unique(
         packed.view(np.dtype((np.void, packed.shape[1]))).ravel(), return_index=True, return_inverse=True
     )
     order = np.argsort(which, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(which[order])) + 1):
-        yield rows, known[first[which[rows[0]]]]
+    ends = [0, *(np.flatnonzero(np.diff(which[order])) + 1).tolist(), len(order)]
+    rows, present = order.tolist(), known[first].tolist()
+    for at, (begin, end) in enumerate(pairwise(ends)):
+        yield rows[begin:end], present[at]
 
 
 def _known(frame: Frame, field: Field) -> NDArray[np.bool_]:
