@@ -2,145 +2,47 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import random
 import sqlite3
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from collector.batch_log import Entry
 from collector.journal import Journal
-from collector.metrics import Metrics
-from collector.sinks.dead_letters import DeadLetters
-from collector.sinks.pump import Pump
-from collector.sinks.sink import Delivery
-from linkgauge.aside import moved_aside
-from linkgauge.errors import StoreError
-from linkgauge.opened_file import OpenedFile
-from tests.collector.world import StillClock, body, health, until
-
-KEEP_NS = 1000
-
-
-def _journal(folder: Path, max_bytes: int = 10**9) -> Journal:
-    return Journal(folder / "journal.sqlite", max_bytes, KEEP_NS)
-
-
-def _append(journal: Journal, number: int, body: bytes = b"body", received_ns: int = 1) -> bool:
-    return journal.append("j1", "boot", number, 0, received_ns, body)
-
-
-def _numbers(journal: Journal, after: int = 0) -> list[int]:
-    return [entry.number for entry in journal.read(after, 1000, 10**9)]
+from tests.collector.journals import KEEP_NS, append, connections, numbers, open_journal
+from tests.collector.world import until
 
 
 def test_above_its_bound_the_oldest_go_counted_and_the_writer_goes_on(tmp_path: Path) -> None:
-    journal = _journal(tmp_path, max_bytes=1000)
+    journal = open_journal(tmp_path, max_bytes=1000)
     journal.register(["archive"])
     for number in range(1, 21):
-        assert _append(journal, number, b"x" * 100)
-    assert _numbers(journal) == list(range(11, 21))
+        assert append(journal, number, b"x" * 100)
+    assert numbers(journal) == list(range(11, 21))
     assert (journal.dropped, journal.octets) == (10, 1000)
-    assert not _append(journal, 1)
-    assert _append(journal, 21, b"x" * 5000)
-    assert _numbers(journal) == [21]
+    assert not append(journal, 1)
+    assert append(journal, 21, b"x" * 5000)
+    assert numbers(journal) == [21]
     journal.close()
-    journal = _journal(tmp_path, max_bytes=1000)
+    journal = open_journal(tmp_path, max_bytes=1000)
     assert (journal.drops, journal.octets) == ({"size": 20, "age": 0, "damage": 0}, 5000)
 
 
 def test_what_all_have_goes_before_anything_is_lost(tmp_path: Path) -> None:
-    journal = _journal(tmp_path, max_bytes=1000)
+    journal = open_journal(tmp_path, max_bytes=1000)
     journal.register(["archive"])
     for number in range(1, 11):
-        _append(journal, number, b"x" * 100)
+        append(journal, number, b"x" * 100)
     journal.advance("archive", 5)
-    _append(journal, 11, b"x" * 400)
+    append(journal, 11, b"x" * 400)
     assert journal.dropped == 0
-    assert _numbers(journal) == [6, 7, 8, 9, 10, 11]
-
-
-def _fill(journal: Journal) -> int:
-    """Append until the disk is full; returns how many were acknowledged."""
-    for number in range(1, 1000):
-        try:
-            _append(journal, number, os.urandom(30_000))
-        except StoreError:
-            return number - 1
-    pytest.fail("the disk did not become full")
-
-
-@pytest.mark.root
-def test_a_really_full_disk(tmp_path: Path) -> None:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=True)
-    try:
-        journal = _journal(folder)
-        kept = _fill(journal)
-        assert kept > 3
-        assert not _append(journal, 1)  # what is there is known also now
-        journal.close()
-        subprocess.run(["mount", "-o", "remount,size=4m", str(folder)], check=True)
-        journal = _journal(folder)
-        assert _numbers(journal) == list(range(1, kept + 1))
-        assert _append(journal, kept + 1, os.urandom(30_000))
-        journal.close()
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="name another data_dir"):
-        Journal(tmp_path / "file" / "data" / "journal.sqlite", 1, 1)
-
-
-def _opened(journal: Journal) -> OpenedFile:
-    opened = journal._file._opened
-    assert opened is not None
-    return opened
-
-
-def test_a_full_disk_is_a_sentence_and_what_was_there_stays(tmp_path: Path) -> None:
-    journal = _journal(tmp_path)
-    _append(journal, 1)
-    writer = _opened(journal).writer
-    pages = writer.execute("PRAGMA page_count").fetchone()[0]
-    writer.execute(f"PRAGMA max_page_count={pages + 4}")
-    with pytest.raises(StoreError, match=r"journal\.sqlite: .*full.*make room on its disk"):
-        _append(journal, 2, b"x" * 100_000)
-    assert _numbers(journal) == [1]
-    assert journal.octets == 4
-    assert _append(journal, 2, b"small")
-    writer.execute("PRAGMA max_page_count=1000000")
-    assert _append(journal, 3, b"x" * 100_000)
-
-
-def test_what_is_kept_free_is_asked_for_and_a_second_copy_is_known_all_the_same(tmp_path: Path) -> None:
-    journal = _journal(tmp_path)
-    _append(journal, 1)
-    journal.close()
-    journal = Journal(tmp_path / "journal.sqlite", 10**9, KEEP_NS, keep_free_bytes=1 << 62)
-    with pytest.raises(StoreError, match=r"journal\.sqlite: the disk has \d+ MB left.*make room"):
-        _append(journal, 2)
-    assert not _append(journal, 1)
-    journal.register(["archive"])
-    journal.advance("archive", 1)
-    journal.trim()
-    assert _numbers(journal) == []
+    assert numbers(journal) == [6, 7, 8, 9, 10, 11]
 
 
 def test_old_keys_go_at_last(tmp_path: Path) -> None:
-    journal = _journal(tmp_path)
+    journal = open_journal(tmp_path)
     journal.register(["archive"])
     journal.append("j1", "boot1", 1, 0, 1, b"x")
     journal.append("j1", "boot2", 1, 0, KEEP_NS + 5, b"x")
@@ -153,18 +55,18 @@ def test_bodies_that_wait_too_long_go_counted(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.sqlite", 10**9, 10**9, body_ns=100)
     journal.register(["archive", "influxdb"])
     for number, at_ns in ((1, 10), (2, 20), (3, 30), (4, 125)):
-        _append(journal, number, received_ns=at_ns)
-    assert _numbers(journal) == [3, 4]
+        append(journal, number, received_ns=at_ns)
+    assert numbers(journal) == [3, 4]
     assert journal.drops == {"size": 0, "age": 2, "damage": 0}
     journal.advance("archive", 4)
-    _append(journal, 5, received_ns=140)
-    assert _numbers(journal) == [4, 5]
+    append(journal, 5, received_ns=140)
+    assert numbers(journal) == [4, 5]
     assert journal.drops["age"] == 3
-    assert not _append(journal, 1)
+    assert not append(journal, 1)
 
 
 def test_callers_at_once_share_a_commit(tmp_path: Path) -> None:
-    journal = _journal(tmp_path)
+    journal = open_journal(tmp_path)
     commits: list[int] = []
     plain = journal._file.transact
     entered, go_on = threading.Event(), threading.Event()
@@ -177,132 +79,15 @@ def test_callers_at_once_share_a_commit(tmp_path: Path) -> None:
 
     journal._file.transact = slow  # type: ignore[method-assign]  # to hold the first one in its commit
     with ThreadPoolExecutor(30) as pool:
-        first = pool.submit(_append, journal, 1)
+        first = pool.submit(append, journal, 1)
         assert entered.wait(10)
-        others = [pool.submit(_append, journal, number // 2 + 2) for number in range(20)]
+        others = [pool.submit(append, journal, number // 2 + 2) for number in range(20)]
         until(lambda: len(journal._joint._line) == 20)
         go_on.set()
         assert first.result()
         assert sum(other.result() for other in others) == 10
     assert len(commits) == 2
-    assert sorted(_numbers(journal)) == list(range(1, 12))
-
-
-def test_a_failure_is_told_to_all_whose_rows_were_in_it(tmp_path: Path) -> None:
-    journal = _journal(tmp_path)
-    _append(journal, 1)
-    barrier = threading.Barrier(8)
-    journal._file.keep_free_bytes = 1 << 62
-
-    def add(number: int) -> str:
-        barrier.wait(10)
-        try:
-            return str(_append(journal, number))
-        except StoreError as err:
-            return str(err)
-
-    with ThreadPoolExecutor(8) as pool:
-        told = list(pool.map(add, range(2, 10)))
-    assert all("make room on its disk" in words for words in told)
-    assert _numbers(journal) == [1]
-    journal._file.keep_free_bytes = 0
-    assert _append(journal, 2)
-
-
-def _destroy(journal: Journal) -> None:
-    """Make the file on disk no database, with nothing of it left in memory."""
-    writer = _opened(journal).writer
-    writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    writer.execute("PRAGMA shrink_memory")
-    journal.path.write_bytes(b"no database at all" * 1000)
-
-
-@pytest.mark.parametrize("way", ["deleted", "overwritten"])
-def test_damaged_in_mid_run_it_goes_on_under_its_name(
-    tmp_path: Path, way: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    journal = _journal(tmp_path)
-    journal.register(["archive", "influxdb"])
-    for number in range(1, 6):
-        _append(journal, number)
-    journal.advance("archive", 5)
-    journal.advance("influxdb", 2)
-    identity = journal.identity
-    journal.path.unlink() if way == "deleted" else _destroy(journal)
-    assert _append(journal, 6)
-    assert journal.identity == identity
-    assert journal.damaged == 1
-    assert journal.drops == {"size": 0, "age": 0, "damage": 3}
-    (entry,) = journal.read(5, 9, 999)  # what a pump asks that has taken all up to 5
-    assert entry.number == 6
-    assert entry.seq > 5
-    assert journal.backlog("archive")[0] == journal.backlog("influxdb")[0] == 1
-    assert 5 <= journal.cursor("archive") < entry.seq  # so what the archive has of before is not swept away
-    assert len(caplog.records) == 1
-    journal.close()
-    journal = _journal(tmp_path)
-    assert (journal.identity, journal.drops["damage"]) == (identity, 3)
-    assert [each.seq for each in journal.read(0, 9, 999)] == [entry.seq]
-
-
-def test_a_pump_goes_on_with_a_new_file(tmp_path: Path) -> None:
-    """Its place in the log is from the old one."""
-    journal, taken = _journal(tmp_path), list[int]()
-
-    class Sink:
-        name, tables = "sink", None
-
-        def write(self, entries: Sequence[Delivery]) -> None:
-            taken.extend(entry.number for entry in entries)
-
-        def close(self) -> None: ...
-
-    journal.register(["sink"])
-    dead = DeadLetters(tmp_path / "dead.sqlite")
-    pump = Pump(Sink(), journal, dead, StillClock(), Metrics(), trim=journal.trim)
-    for number in range(1, 7):
-        journal.append("j1", "b", number, 1, 1, body("j1", number, health("j1"), boot="b"))
-        if number == 4:
-            _destroy(journal)
-        pump.step()
-    for _ in range(5):
-        pump.step()
-    assert pump.trouble is None
-    assert taken == [1, 2, 3, 5, 6] or taken == [1, 2, 3, 4, 5, 6]
-    assert journal.damaged == 1
-    assert journal.backlog("sink") == (0, None)
-    assert journal.drops["damage"] == 6 - len(taken)
-    dead.close()
-
-
-def test_an_older_file_in_its_place_keeps_seqs_growing(tmp_path: Path) -> None:
-    journal = _journal(tmp_path)
-    journal.register(["archive"])
-    _append(journal, 1)
-    with sqlite3.connect(journal.path) as db:
-        db.execute("VACUUM INTO ?", (str(tmp_path / "backup"),))
-    db.close()
-    for number in range(2, 9):
-        _append(journal, number)
-    os.replace(tmp_path / "backup", journal.path)
-    assert _append(journal, 9)
-    assert [entry.number for entry in journal.read(8, 9, 99)] == [9]
-
-
-def test_damaged_at_start_it_gets_a_new_name_and_higher_seqs(tmp_path: Path) -> None:
-    journal = _journal(tmp_path)
-    _append(journal, 1)
-    identity = journal.identity
-    journal.close()
-    (tmp_path / "journal.sqlite").write_bytes(b"no database at all" * 100)
-    for _ in range(2):
-        journal = _journal(tmp_path)
-        assert _append(journal, 1)
-        assert journal.identity != identity
-        assert journal.read(0, 9, 99)[0].seq > 10**15
-        assert len(moved_aside(journal.path)) == 1
-        journal.close()
-        journal.path.unlink()  # killed before anything was in it: what lies beside still tells
+    assert sorted(numbers(journal)) == list(range(1, 12))
 
 
 OLD = """
@@ -339,92 +124,10 @@ def test_a_file_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:
     assert [entry.seq for entry in journal.read(5, 9, 99)] == [6, 7]
 
 
-CHILD = """
-import sys, threading
-from pathlib import Path
-from collector.journal import Journal
-from collector.metrics import Metrics
-from collector.sinks.dead_letters import DeadLetters
-from collector.sinks.pump import Pump
-from collector.sinks.sink import Delivery
-journal = Journal(Path(sys.argv[1]), 10**9, 10**9)
-journal.register(["archive"])
-def work(agent):
-    number = int(sys.argv[2])
-    while True:
-        journal.append(agent, "boot", number, 0, 1, b"x" * 3000)
-        print(f"{agent} {number}\\n", end="", flush=True)
-        number += 1
-for agent in ("j1", "j2", "j3"):
-    threading.Thread(target=work, args=(agent,)).start()
-"""
-
-
-def test_a_kill_at_any_instant_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    path, chance, told = tmp_path / "journal.sqlite", random.Random(11), set[tuple[str, int]]()
-    rounds, begin = 20, 1
-    for _ in range(rounds):
-        arguments = [sys.executable, "-c", CHILD, str(path), str(begin)]
-        child = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
-        assert child.stdout is not None
-        lines = [child.stdout.readline()]
-        killer = threading.Timer(chance.uniform(0, 0.04), child.kill)
-        killer.start()
-        lines += [line for line in child.stdout if line.endswith("\n")]
-        child.stdout.close()
-        child.wait()
-        killer.join()
-        told |= {(line.split()[0], int(line.split()[1])) for line in lines}
-        begin = max(number for _, number in told) + 10
-    journal = Journal(path, 10**9, 10**9)
-    entries = journal.read(0, 10**6, 10**12)
-    keys = [(entry.agent, entry.number) for entry in entries]
-    assert len(set(keys)) == len(keys)
-    assert told <= set(keys)
-    assert len(set(keys) - told) <= 3 * rounds  # on disk, but killed before it could say so
-    assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
-    assert journal.octets == 3000 * len(entries)
-    assert not journal.append("j1", "boot", 1, 0, 1, b"")
-    assert journal.damaged == 0
-    journal.close()
-
-
-@pytest.mark.parametrize("seed", range(15))
-def test_flipped_octets_never_stop_it(tmp_path: Path, seed: int) -> None:
-    chance = random.Random(seed)
-    journal = _journal(tmp_path)
-    journal.register(["archive"])
-    for number in range(1, 40):
-        _append(journal, number, chance.randbytes(chance.choice((20, 3000))))
-    if chance.random() < 0.7:
-        journal.close()
-    part = Path(f"{journal.path}-wal")
-    part = part if part.exists() and chance.random() < 0.5 else journal.path
-    content = bytearray(part.read_bytes())
-    for _ in range(chance.choice((1, 30, 300))):
-        content[chance.randrange(len(content))] = chance.randrange(256)
-    part.write_bytes(content)
-    if journal._file._closed:
-        journal = _journal(tmp_path)
-    done = 0
-    for number in range(100, 106):
-        with contextlib.suppress(StoreError):
-            assert journal.append("j2", "boot", number, 0, 1, b"body")
-            journal.register(["archive"])
-            entries = journal.read(journal.cursor("archive"), 3, 10**6)
-            journal.advance("archive", entries[-1].seq)
-            assert journal.backlog("archive")[0] >= 0
-            journal.trim()
-            assert journal.octets >= 0
-            done += 1
-    assert done >= 4
-    journal.close()
-
-
 def test_counting_and_trimming_look_at_little_of_a_long_backlog(tmp_path: Path) -> None:
-    journal = _journal(tmp_path)
+    journal = open_journal(tmp_path)
     journal.register(["archive", "influxdb"])
-    _append(journal, 1)
+    append(journal, 1)
     journal.close()
     with sqlite3.connect(tmp_path / "journal.sqlite") as db:
         db.execute(
@@ -434,14 +137,14 @@ def test_counting_and_trimming_look_at_little_of_a_long_backlog(tmp_path: Path) 
         db.execute("UPDATE fact SET value = 100000 WHERE name = 'last'")
         db.execute("UPDATE span SET last = 100000")
     db.close()
-    journal = _journal(tmp_path)
+    journal = open_journal(tmp_path)
     journal.register(["archive", "influxdb"])
     journal.advance("archive", 99_000)
     assert journal.backlog("archive") == (1000, 99_001)
     assert journal.backlog("influxdb") == (100_000, 1)
     assert _steps(journal, lambda: journal.backlog("influxdb")) <= 200
     assert _steps(journal, journal.trim) <= 3000
-    assert _steps(journal, lambda: _append(journal, 100_001, received_ns=5)) <= 3000
+    assert _steps(journal, lambda: append(journal, 100_001, received_ns=5)) <= 3000
     assert journal.octets == 4 * 100_001
 
 
@@ -454,9 +157,9 @@ def _steps(journal: Journal, call: Callable[[], object]) -> int:
         seen += 100
         return 0
 
-    for db in (_opened(journal).writer, _opened(journal).reader):
+    for db in (connections(journal).writer, connections(journal).reader):
         db.set_progress_handler(count, 100)
     call()
-    for db in (_opened(journal).writer, _opened(journal).reader):
+    for db in (connections(journal).writer, connections(journal).reader):
         db.set_progress_handler(None, 0)
     return seen
