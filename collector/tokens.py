@@ -118,6 +118,15 @@ def end(path: Path, name: str, scope: Scope = "agent") -> None:
             raise ConfigError(f"{path}: {scope} {name} has no token; see `linkgauge token --list`")
 
 
+def end_former(path: Path, name: str, scope: Scope = "agent") -> None:
+    """End all tokens of a holder but the newest; raises ConfigError when it has none."""
+    with _changing(path) as hashes:
+        holder = Holder(scope, name)
+        if holder not in hashes:
+            raise ConfigError(f"{path}: {scope} {name} has no token; see `linkgauge token --list`")
+        hashes[holder] = hashes[holder][-1:]
+
+
 def holders(path: Path) -> list[tuple[Holder, int]]:
     """Everybody who has tokens, and how many; raises ConfigError."""
     refuse_readable(path)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from collector.tokens import Scope, end, holders, issue
+from collector.tokens import Scope, end, end_former, holders, issue
 from linkgauge.errors import ConfigError
 from linkgauge.model import NAME
 
@@ -21,6 +21,9 @@ def run(
     peer: Annotated[str | None, typer.Option(help="Instead of a node: another collector.")] = None,
     only: Annotated[bool, typer.Option("--only", help="End all former tokens at once.")] = False,
     ends: Annotated[bool, typer.Option("--end", help="End all tokens, make none.")] = False,
+    ends_former: Annotated[
+        bool, typer.Option("--end-former", help="End all tokens but the newest, make none.")
+    ] = False,
     lists: Annotated[bool, typer.Option("--list", help="Tell who has tokens, and how many.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Write the token into this file (mode 0600) instead of printing it.")
@@ -37,6 +40,11 @@ def run(
     if ends:
         end(tokens, name, scope)
         print(json.dumps({scope: name, "ended": True}) if as_json else f"{scope} {name} has no token now")
+        return
+    if ends_former:
+        end_former(tokens, name, scope)
+        said = f"{scope} {name} has its newest token only"
+        print(json.dumps({scope: name, "former_ended": True}) if as_json else said)
         return
     made = issue(tokens, name, scope, only)
     key = "node" if scope == "agent" else scope
@@ -66,7 +74,8 @@ def _list(tokens: Path, as_json: bool) -> None:
         print(json.dumps({"holders": rows}))
         return
     for who, count in found:
-        print(f"{who.scope:<6}  {who.name}  {'2 tokens: end one with --only' if count > 1 else '1 token'}")
+        how_many = "2 tokens: --end-former ends the older" if count > 1 else "1 token"
+        print(f"{who.scope:<6}  {who.name}  {how_many}")
 
 
 def write_secret(path: Path, text: str) -> None:

@@ -45,6 +45,8 @@ def test_a_new_token_leaves_one_old_token_valid_until_only_ends_it(tmp_path: Pat
     made = [told("a1", *at)["token"] for _ in range(3)]
     tokens = Tokens.load(tmp_path / "tokens.yaml")
     assert [tokens.holder(token) is not None for token in made] == [False, True, True]
+    assert told("a1", "--end-former", *at) == {"agent": "a1", "former_ended": True}
+    assert [tokens.holder(token) is not None for token in made] == [False, False, True]
     last = told("a1", "--only", *at)["token"]
     assert [tokens.holder(token) is not None for token in (*made, last)] == [False, False, False, True]
 
@@ -75,6 +77,7 @@ def test_readers_and_peers_are_listed_and_ended(tmp_path: Path) -> None:
         ([], "name one holder"),
         (["a1", "--peer", "b"], "name one holder"),
         (["a1", "--end"], "agent a1 has no token"),
+        (["a1", "--end-former"], "agent a1 has no token"),
         (["--list"], "there is no such file"),
     ],
 )
