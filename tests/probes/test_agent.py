@@ -278,6 +278,38 @@ def test_a_new_plan_takes_over_and_is_kept(bench: Bench) -> None:
     assert PlanCache(bench.folder / "plan.json", "n1", SystemClock()).load() == changed
 
 
+def test_a_plan_takes_over_when_it_says_and_a_change_that_is_taken_back_does_not(bench: Bench) -> None:
+    began = bench.collector.plan = quick()
+    bench.agent.start()
+    execution = bench.agent._execution
+    later = time.time_ns() + 3 * NS_PER_S
+    changed = replace(began, links=[*began.links, PlanLink("n1>n3@n", HOME, "127.64.201.3")])
+    bench.collector.plan = replace(changed, takes_over_ns=later)
+    assert bench.agent.refresh_plan()
+    assert bench.agent.plan == began
+    bench.collector.plan = replace(began, takes_over_ns=later)
+    bench.agent.refresh_plan()
+    bench.collector.plan = coming = replace(changed, takes_over_ns=later + 1)
+    bench.agent.refresh_plan()
+    wait_for(lambda: bench.agent.plan == coming)
+    assert bench.agent._execution is execution
+    starts: dict[str, set[int]] = {"n1>n2@n": set(), "n1>n3@n": set()}
+
+    def both() -> bool:
+        for windows in bench.windows():
+            stamp = windows.take(windows.text("probe") == "stamp")
+            for link, start in zip(
+                stamp.text("link").tolist(), stamp.count("start_ns").tolist(), strict=True
+            ):
+                starts[link].add(start)
+        return len(starts["n1>n3@n"]) > 1
+
+    wait_for(both)
+    assert min(starts["n1>n3@n"]) == -(-later // NS_PER_S) * NS_PER_S
+    whole = sorted(starts["n1>n2@n"])
+    assert whole == list(range(whole[0], whole[-1] + 1, NS_PER_S))
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_probe_loop_that_died_begins_anew(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: Engine) -> None:
