@@ -7,6 +7,7 @@ there. Without one, it is made when the collector starts.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import typer
 
 from collector.rollup.notes import FILE_NAME, Grace, Notes
 from collector.rollup.slot import HOUR_NS, SHORT_NS, Slot
-from collector.rollup.source import ArchiveSource
+from collector.rollup.source import DAY_NS, ArchiveSource
 from collector.settings import Settings
 from console.moment import as_text, moment_ns
 from console.single import only_one
@@ -56,6 +57,7 @@ def rebuild(
         raise ConfigError(f"--from {begin} is not before --to {end}; exchange them")
     agents = None if link is None else sorted({Link.parse(text).src for text in link})
     settings = Settings.load(config)
+    _warn_of_retention(settings, from_ns, now_ns)
     slots: set[Slot] = set()
     with _notes(settings) as notes, closing(ArchiveSource(settings.archive_path)) as source:
         for touches in source.touches(from_ns, to_ns, agents):
@@ -93,6 +95,19 @@ def status(config: Config = SETTINGS, as_json: AsJson = False) -> None:
         print(f"{_NAMES[length]}: {slots} slots noted, {as_text(first_ns)} to {as_text(last_ns)}")
     waits = "" if oldest_s is None else f", the oldest for {oldest_s:.0f} s"
     print(f"{due.slots} of them are over and not made{waits}")
+
+
+def _warn_of_retention(settings: Settings, from_ns: int, now_ns: int) -> None:
+    store = settings.influxdb
+    if store is None or not store.rollups:
+        return
+    for (name, days), length in zip(store.databases[1:], _NAMES.values(), strict=True):
+        if from_ns < now_ns - days * DAY_NS:
+            print(
+                f"InfluxDB keeps {name} for {days} days: it refuses older rows of {length}, which land among"
+                " the dead letters; the archive takes them",
+                file=sys.stderr,
+            )
 
 
 @contextmanager

@@ -86,6 +86,15 @@ def test_a_time_without_rows_is_said_and_is_exit_1(config: Path) -> None:
     assert _ready(config) is None
 
 
+def test_what_influxdb_will_refuse_is_said_before(config: Path) -> None:
+    words = ("rebuild", "--config", str(config), "--to", "2027-01-16")
+    config.write_text(config.read_text() + "influxdb: {url: 'http://localhost:1', keep_5m_days: 3}\n")
+    assert "dead letters" not in _run(*words, "--from", "2d ago")[1]
+    told = _run(*words, "--from", "4d ago")[1]
+    assert "keeps linkgauge_5m for 3 days" in told
+    assert "linkgauge_1h" not in told
+
+
 def test_what_is_wrong_is_one_sentence(config: Path) -> None:
     with pytest.raises(ConfigError, match="exchange them"):
         _run("rebuild", "--config", str(config), "--from", "1h ago", "--to", "2h ago")
