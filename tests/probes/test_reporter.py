@@ -22,6 +22,7 @@ from probes.fitness import HostSpan
 from probes.noted import Fitness
 from probes.outbox import Outbox
 from probes.reporter import Reporter
+from probes.upload import Uploads
 
 WINDOW_NS = 10 * NS_PER_S
 T0 = 1_800_000_000 * NS_PER_S
@@ -44,6 +45,7 @@ class Bench:
         self.woken = 0
         self.tested_ns = 0
         self.host = HostSpan(0, 0.01, 0.0, 0.0)
+        self.uploads = Uploads()
         self.reporter = Reporter(
             "a",
             "boot",
@@ -54,6 +56,7 @@ class Bench:
             self._wake,
             lambda: 7.5,
             lambda start_ns, end_ns: self.tested_ns in range(start_ns, end_ns),
+            lambda: self.uploads,
         )
 
     def _wake(self) -> None:
@@ -317,3 +320,24 @@ def test_echo_windows_tell_missed_rounds_and_throughput_tests(bench: Bench) -> N
         strict=True,
     )
     assert list(rows) == [("icmp", 2, 0), ("icmp", 1, 1), ("tcp", 0, 0)]
+
+
+def test_health_tells_how_the_outbox_and_the_sending_stand(bench: Bench) -> None:
+    bench.uploads = Uploads(failed=3, deferred=2, address=1)
+    bench.clock.wall_ns = T0
+    for _ in range(3):
+        bench.outbox.put("boot", lambda number: b"batch %d" % number, 1, T0)
+    first, second, _ = bench.outbox.waiting(3)
+    bench.outbox.done([first.seq])
+    bench.outbox.reject(second.seq, "no")
+    bench.clock.wall_ns = T0 + 40 * NS_PER_S
+    octets = bench.outbox.counts().waiting_octets
+    bench.reporter.heartbeat(WINDOW_NS)
+    health = decode(unpack(bench.outbox.waiting(9)[-1].body, 1 << 20)).frames["health"]
+    told = {
+        "outbox_batches": 1, "outbox_octets": octets, "outbox_added": 3, "outbox_acknowledged": 1,
+        "outbox_rejected": 1, "outbox_dropped": 0, "upload_failed": 3, "upload_deferred": 2,
+        "upload_address": 1,
+    }  # fmt: skip
+    assert {name: int(health.count(name)[0]) for name in told} == told
+    assert health.real("outbox_oldest_s").tolist() == [40.0]
