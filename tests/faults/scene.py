@@ -31,7 +31,9 @@ FAR_ENDS = 20
 
 
 class Scene:
-    """Use as a context manager. collectors: how many; each has data of its own, all write to one InfluxDB.
+    """Use as a context manager. collectors: one, or two that are each other's peers, the second on standby.
+
+    Each has data of its own; both write to one InfluxDB.
 
     more: settings of every collector beyond those that a test needs.
     """
@@ -102,7 +104,8 @@ class Scene:
             self.wait_for(name)
         faults = end(list(self.producers.values()), within_s)
         self.producers = {}
-        self.wait(lambda: self.backlog() == 0, "the sinks to take everything", within_s)
+        self._drain(lambda sink: sink == "peer", "the peers to have everything", within_s)
+        self._drain(lambda sink: sink != "peer", "the sinks to take everything", within_s)
         faults += end(list(self.collectors.values()))
         self.collectors = {}
         assert not faults
@@ -123,10 +126,20 @@ class Scene:
         ).json()
         return told
 
-    def backlog(self) -> int:
-        """Batches that some sink of some collector has not taken."""
-        sinks = [sink for name in self.names for sink in self.status(name)["sinks"].values()]
-        return sum(sink["backlog_batches"] for sink in sinks)
+    def _drain(self, of: Callable[[str], bool], what: str, within_s: float) -> None:
+        """Wait until sinks have all that came before now; collectors go on to report of themselves."""
+        began_s = time.monotonic()
+
+        def behind() -> list[str]:
+            elapsed_s = time.monotonic() - began_s
+            return [
+                f"{sink} of {name}"
+                for name in self.names
+                for sink, told in self.status(name)["sinks"].items()
+                if of(sink) and told["backlog_batches"] and told["lag_s"] >= elapsed_s
+            ]
+
+        self.wait(lambda: not behind(), what, within_s)
 
     def wait_for(self, name: str) -> None:
         self.wait(lambda: self._answers(name), f"{name} to answer", 60)
@@ -140,6 +153,10 @@ class Scene:
     def log(self, name: str) -> str:
         """Everything that all runs of a program wrote."""
         return "".join(path.read_text() for path in sorted(self.folder.glob(f"{name}.*.log")))
+
+    def _home(self, name: str) -> Path:
+        (self.folder / name).mkdir(exist_ok=True)
+        return self.folder / name
 
     def _answers(self, name: str) -> bool:
         try:
@@ -157,8 +174,11 @@ class Scene:
         _write(self.folder / "inventory.yaml", _inventory(addresses))
         tokens = self.folder / "tokens.yaml"
         for name in self.names:
+            peers = [other for other in self.names if other != name]
+            if peers:
+                write_secret(self._home(name) / "peer-token", issue(tokens, name, "peer"))
             _write(
-                self.folder / name / "collector.yaml",
+                self._home(name) / "collector.yaml",
                 {
                     "inventory": str(self.folder / "inventory.yaml"),
                     "tokens": str(tokens),
@@ -167,6 +187,12 @@ class Scene:
                     "listen": self.addresses[name].removeprefix("http://"),
                     "archive": {"flush_s": 1},
                     "influxdb": {"url": self.influxd.url, "database": self.database},
+                    **(
+                        {"peer": {"url": self.addresses[peers[0]], "token_file": "peer-token"}}
+                        if peers
+                        else {}
+                    ),
+                    **({"standby": True} if name != self.names[0] else {}),
                     **self._more,
                 },
             )
