@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -145,11 +146,15 @@ def _id(name: str) -> str:
 
 
 @contextmanager
-def later(version: str, answers: Sequence[tuple[int, str]] = ()) -> Iterator[World]:
-    """A server of that version, until the block ends."""
+def later(
+    version: str, answers: Sequence[tuple[int, str]] = (), tls: ssl.SSLContext | None = None
+) -> Iterator[World]:
+    """A server of that version, until the block ends; over TLS where a context is given."""
     world = World(version, list(answers))
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"world": world}))
-    world.url = f"http://127.0.0.1:{server.server_address[1]}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    world.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from collector.sinks.influx import MAX_LINES, InfluxSink
+from collector.sinks.influx import MAX_LINES, SPLITS, UNSORTED, InfluxSink
 from collector.sinks.influx_address import InfluxAddress, ping, version_of
 from collector.sinks.influx_reply import LinesRefused, TooLarge
 from collector.sinks.influx_transport import WriteTransport, connect
@@ -126,6 +126,41 @@ def test_all_lines_refused_costs_one_request() -> None:
     assert (caught.value.rows, server.requests) == (1000, [1000])
 
 
+class Mute(Picky):
+    """Refuses lines and tells nothing of them."""
+
+    def write(self, lines: bytes) -> None:
+        try:
+            super().write(lines)
+        except LinesRefused:
+            raise LinesRefused("no", False, 0) from None
+
+
+def test_a_bounded_number_of_requests_even_when_every_line_is_bad_and_none_is_named() -> None:
+    frame = windows(links_of(3000), RECENT_NS)
+    bad = set(_lines_of(frame))
+    server = Mute(bad, False)
+    with pytest.raises(RowsRejected) as caught:
+        InfluxSink(lambda: server, LineMaker(tags_of)).write([delivery_of(frame)])
+    assert len(server.requests) <= SPLITS + 10
+    told = [line for what, _ in caught.value.refused for line in what.split("\n")]
+    assert sorted(told) == sorted(bad)
+    assert any(UNSORTED in why for _, why in caught.value.refused)
+
+
+def test_letters_of_several_lines_are_sorted_out_when_they_are_taken_up_again() -> None:
+    lines = [f"m,k={at} f=1.0 {RECENT_NS}" for at in range(1000)]
+    server = Mute(set(lines[100:]), False)
+    sink = InfluxSink(lambda: server, LineMaker(tags_of))
+    waiting = lines
+    for _ in range(12):
+        with pytest.raises(RowsRejected) as caught:
+            sink.write_lines(waiting)
+        waiting = [line for what, _ in caught.value.refused for line in what.split("\n")]
+    assert sorted(waiting) == sorted(server.bad)
+    assert server.stored == set(lines[:100])
+
+
 def test_nobody_there_is_busy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as made:
         port = made.getsockname()[1]
@@ -153,6 +188,24 @@ def test_points_arrive_once_however_often_they_are_written(influxd: Influxd) -> 
     assert influxd.values('SELECT "fit", "agent" FROM agent_health', "once") == [[RECENT_NS, 1, "j1"]]
     policy = influxd.values('SHOW RETENTION POLICIES ON "once"', "once")[0]
     assert policy[:2] == ["autogen", "720h0m0s"]
+
+
+@pytest.mark.influx
+def test_bad_lines_among_thousands_cost_themselves_and_few_requests(influxd: Influxd) -> None:
+    good = [f"real,k={at} f={at}.5 {RECENT_NS}" for at in range(3000)]
+    old = [f"real,k=old{at} f=1.0 {1000 + at}" for at in range(4)]
+    bad = ["not readable x", "real,k=' f= 3", f'real,k=b f="text" {RECENT_NS}', *old]
+    mixed = [line for at, line in enumerate(good) for line in (*bad[at // 400 :][: at % 400 == 7], line)]
+    with _sink(InfluxAddress(influxd.url, "mixed")) as sink:
+        sink.write_lines(good[:1])
+        with pytest.raises(RowsRejected) as caught:
+            sink.write_lines(mixed)
+        assert sorted(line for line, _ in caught.value.refused) == sorted(bad)
+        with pytest.raises(RowsRejected) as every:
+            sink.write_lines([f"bad line {at}" for at in range(5000)])
+        assert every.value.rows == 5000
+        assert sink._splits == SPLITS - 1
+    assert influxd.values("SELECT count(f) FROM real", "mixed")[0][1] == 3000
 
 
 @pytest.mark.influx

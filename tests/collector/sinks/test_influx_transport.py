@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import ssl
+import subprocess
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -171,3 +175,31 @@ def test_something_that_is_no_influxdb_holds() -> None:
 def test_2_without_an_organisation_is_told() -> None:
     with later("2.7.1") as world, pytest.raises(SinkHeld, match=r"set influxdb\.org"):
         connect(InfluxAddress(world.url, token=SecretStr("t")))
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl program")
+    folder = tmp_path_factory.mktemp("tls")
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    files = ["-keyout", "key.pem", "-out", "ca.pem", "-days", "2", "-subj", "/CN=influx"]
+    san = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*argv, *files, *san], cwd=folder, check=True, capture_output=True)
+    return folder / "ca.pem", folder / "key.pem"
+
+
+@pytest.mark.parametrize("version", ["1.8.10", "2.7.12", "3.10.1"])
+def test_over_tls_the_given_authority_is_trusted_and_no_other(
+    version: str, certificate: tuple[Path, Path]
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    with later(version, tls=context) as world:
+        trusting = replace(_address(world), ca_file=certificate[0])
+        with closing(connect(trusting)) as transport:
+            transport.write(b"m f=1.0 1")
+        with pytest.raises(SinkBusy, match="CERTIFICATE_VERIFY_FAILED"):
+            connect(_address(world))
+    assert [text for *_, text in world.writes] == ["m f=1.0 1"]
+    assert ("linkgauge" in world.buckets) == (version != "1.8.10")
