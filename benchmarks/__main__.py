@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-LIMIT_S = 600
+LIMIT_S = 1800
 
 
 def names(folder: Path) -> list[str]:

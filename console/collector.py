@@ -18,12 +18,15 @@ from collector.recent import Past
 from collector.service import serve, sockets_from_environment
 from collector.settings import Settings
 from console.on_duty import DutyObserver
-from console.running import set_up_logs
+from console.running import set_up_logs, share_heaps
 from console.single import only_one
-from linkgauge.clock import SystemClock, seconds
+from linkgauge.clock import Clock, SystemClock, seconds
 from linkgauge.frame import Frame
 from linkgauge.model import LinkSpec
 from quality.ledger import Ledger
+
+LARGE_BYTES = 256 << 10
+"""Arrays of so many octets go back to the system when they are done with: judging needs many for a moment."""
 
 
 def run(
@@ -32,6 +35,7 @@ def run(
     ),
 ) -> None:
     """Run the collector until SIGTERM or Ctrl-C."""
+    share_heaps(LARGE_BYTES)
     settings = Settings.load(config)
     set_up_logs()
     sockets = sockets_from_environment()
@@ -45,9 +49,9 @@ def run(
             told.close()
 
 
-def wire(settings: Settings) -> tuple[Collector, AlertEngine, Book]:
+def wire(settings: Settings, clock: Clock | None = None) -> tuple[Collector, AlertEngine, Book]:
     """The collector with quality's judge, and the alert engine that watches its verdicts."""
-    clock = SystemClock()
+    clock = clock or SystemClock()
     plans = PlanBook(settings.inventory, settings.plan_take_over_s)
     window_ns = seconds(plans.inventory().window_s)
     told = Book(settings.data_dir / "alerts.sqlite")

@@ -39,7 +39,7 @@ def set_up_logs() -> None:
         logging.getLogger(room).setLevel(logging.INFO)
 
 
-def share_heaps() -> None:
+def share_heaps(large_bytes: int = _LARGE_BYTES) -> None:
     """Let all threads use two heaps instead of eight for each core; call it before there are threads.
 
     Each heap keeps what was freed in it, and an agent's threads do the same work one after the other. Large
@@ -50,7 +50,7 @@ def share_heaps() -> None:
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 2)
         mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
-        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        mallopt(_M_MMAP_THRESHOLD, large_bytes)
 
 
 def stop_event() -> threading.Event:

@@ -42,7 +42,7 @@ SLACK_WINDOWS = 8
 """Windows kept beyond a period: those not yet judged, and those of clocks that are ahead."""
 LEAST_FLOWS_NS = 300 * NS_PER_S
 """Flows are compared over the period, and over this long where the period is shorter."""
-_AT_ONCE = 16_384
+_AT_ONCE = 100_000
 """Rows worked on at once."""
 _REVISION, _RTT, _ONE_WAY, _DIVERGENT = range(4)
 

@@ -1,0 +1,125 @@
+"""A mesh of simulated agents with LINKS links each, and what they report: a healthy network by chance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from linkgauge.clock import NS_PER_S
+from linkgauge.frame import Column, Frame, Histograms
+from linkgauge.histogram import bucket_of
+from linkgauge.schema import FLOW, HEALTH, WINDOW
+from linkgauge.table import Kind
+from linkgauge.wire import Batch
+
+LINKS = 100
+"""Links of an agent."""
+WINDOW_NS = 10 * NS_PER_S
+STAMP, ECHO = 100, 5
+"""Packets of one window, of STAMP, and of ICMP and TCP each."""
+_POOL = 65_536
+_FLOWS_EVERY = 6
+
+
+class Mesh:
+    """links: a multiple of LINKS. Each node probes those around it; ten nodes are a site."""
+
+    def __init__(self, links: int) -> None:
+        self.agents = links // LINKS
+        self._nodes = max(self.agents, LINKS + 1)
+        self._chance = np.random.default_rng(links)
+        self._sent = np.repeat([STAMP, ECHO], [LINKS, 2 * LINKS])
+        self._drawn, self._template = self._pool(), self._made()
+
+    def inventory(self) -> str:
+        """The inventory file."""
+        nodes = [
+            f"  - {{name: h{at}, site: s{at // 10}, addresses: {{n: 10.0.{at // 250}.{at % 250 + 1}}}}}"
+            for at in range(self._nodes)
+        ]
+        sites = [
+            f"  - {{name: s{at}, region: r{at // 10}, operator: o}}" for at in range(-(-self._nodes // 10))
+        ]
+        links = [f"  - {{link: {link}}}" for at in range(self.agents) for link in self.links(at)]
+        head = ["version: 1", "networks:", "  - {name: n, kind: backbone, mesh: listed}", "sites:"]
+        return "\n".join([*head, *sites, "nodes:", *nodes, "links:", *links]) + "\n"
+
+    def links(self, agent: int) -> list[str]:
+        """Links of an agent, as many of them ahead as behind, so that most have their reverse."""
+        ahead = [step for half in range(1, LINKS // 2 + 1) for step in (half, -half)]
+        return [f"h{agent}>h{(agent + step) % self._nodes}@n" for step in ahead]
+
+    def batches(self, number: int, start_ns: int) -> Iterator[Batch]:
+        """What all agents report of the window from start_ns; `number` counts windows, from 1."""
+        for agent in range(self.agents):
+            frames = [self._windows(agent, start_ns), self._health(agent, start_ns)]
+            if number % _FLOWS_EVERY == 0:
+                frames.append(self._flows(agent, start_ns - (_FLOWS_EVERY - 1) * WINDOW_NS))
+            named = {frame.table.name: frame for frame in frames}
+            yield Batch(f"h{agent}", "boot", number, start_ns + WINDOW_NS, named)
+
+    def _pool(self) -> Histograms:
+        """Histograms of delays that spread by some 3 % and a tail, to be drawn from: _POOL of STAMP, _POOL of
+        an echo, an empty one."""
+        parts = [self._delays(packets) for packets in (STAMP, ECHO)]
+        offsets = [parts[0].offsets, parts[1].offsets[1:] + parts[0].offsets[-1]]
+        end = offsets[1][-1:]
+        return Histograms(
+            np.concatenate([*offsets, end]),
+            np.concatenate([part.bucket for part in parts]),
+            np.concatenate([part.count for part in parts]),
+        )
+
+    def _delays(self, packets: int) -> Histograms:
+        base_ns = 5e6 * np.exp(self._chance.normal(0, 0.05, (_POOL, 1)))
+        spread = self._chance.normal(0, 0.02, (_POOL, packets))
+        spread += self._chance.exponential(0.02, (_POOL, packets))
+        key = np.arange(_POOL)[:, None] * 4_096 + bucket_of(base_ns * (1 + np.abs(spread)))
+        found, count = np.unique(key, return_counts=True)
+        owner, bucket = np.divmod(found, 4_096)
+        offsets = np.searchsorted(owner, np.arange(_POOL + 1)).astype(np.int64)
+        return Histograms(offsets, bucket.astype(np.int16), count.astype(np.int64))
+
+    def _windows(self, agent: int, start_ns: int) -> Frame:
+        """STAMP, ICMP and TCP of each link; most reals are the same for all, as nobody judges by them."""
+        lost = self._chance.binomial(self._sent, 0.0005)
+        columns: dict[str, Column] = {**self._template.columns}
+        columns["link"] = np.array(self.links(agent) * 3, np.object_)
+        columns["start_ns"] = np.full(len(lost), start_ns)
+        columns |= {
+            "replied": self._sent - lost,
+            "lost_forward": lost,
+            "loss_forward_ratio": lost / self._sent,
+        }
+        stamp, echo = self._chance.integers(0, _POOL, LINKS), self._chance.integers(0, _POOL, 2 * LINKS)
+        columns["rtt_ns"] = self._drawn.take(np.concatenate([stamp, _POOL + echo]))
+        for name in ("forward_ns", "backward_ns"):
+            stamp, none = self._chance.integers(0, _POOL, LINKS), np.full(2 * LINKS, 2 * _POOL)
+            columns[name] = self._drawn.take(np.concatenate([stamp, none]))
+        return Frame(WINDOW, columns, len(lost))
+
+    def _made(self) -> Frame:
+        rows = 3 * LINKS
+        reals = {
+            field.name: np.round(self._chance.random(rows) * 1_000, 1)
+            for field in WINDOW.fields
+            if field.kind is Kind.REAL
+        }
+        keys = {"link": [""] * rows, "class": ["0"] * rows}
+        keys["probe"] = [probe for probe in ("stamp", "icmp", "tcp") for _ in range(LINKS)]
+        times = {"start_ns": [0] * rows, "length_ns": [WINDOW_NS] * rows}
+        known = {"loss_backward_ratio": np.zeros(rows), "one_way_error_us": np.full(rows, 50.0)}
+        return Frame.of(WINDOW, {**keys, **times, **reals, **known, "sent": self._sent})
+
+    def _flows(self, agent: int, start_ns: int) -> Frame:
+        lost = self._chance.binomial(_FLOWS_EVERY * STAMP, 0.0005, LINKS)
+        sent = np.full(LINKS, _FLOWS_EVERY * STAMP)
+        keys = {"link": self.links(agent), "probe": ["stamp"] * LINKS, "class": ["0"] * LINKS}
+        times = {"start_ns": [start_ns] * LINKS, "length_ns": [_FLOWS_EVERY * WINDOW_NS] * LINKS}
+        counts = {"sent": sent, "replied": sent - lost, "lost_forward": lost}
+        return Frame.of(FLOW, {**keys, "flow": ["0"] * LINKS, **times, **counts})
+
+    def _health(self, agent: int, start_ns: int) -> Frame:
+        times = {"start_ns": [start_ns], "length_ns": [WINDOW_NS]}
+        return Frame.of(HEALTH, {"agent": [f"h{agent}"], **times, "fit": [1]})
