@@ -12,14 +12,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
-from collector.archive import compaction
+from collector.archive import compaction, upkeep
 from collector.archive.rules import Rules
 from collector.archive.verify import verify
 from collector.sinks.archive import Archive
 from collector.sinks.archive_reader import ArchiveReader
 from tests.collector.archive.world import START_NS, clock, delivery, starts, tags
-from tests.collector.world import windows
+from tests.collector.world import until, windows
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -84,6 +85,47 @@ def test_a_writer_killed_at_any_instant_loses_and_doubles_nothing(tmp_path: Path
         assert reader.windows(None, 0, 2**62).count("start_ns").tolist() == starts(range(1, cursor + 6))
         assert len(reader.keys("window")) == 2 * (cursor + 5)
     assert verify(root).faults == ()
+
+
+def test_verify_finds_nothing_wrong_while_a_writer_is_at_work(tmp_path: Path) -> None:
+    root, acknowledged = tmp_path / "archive", tmp_path / "cursor"
+    acknowledged.write_text("0")
+    writer = _python("writing", root, acknowledged, 10**6)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "up\n"
+    until(lambda: int(acknowledged.read_text()) > 8)
+    heads: list[str] = []
+
+    def seen() -> bool:
+        report = verify(root, heads)
+        assert report.faults == ()
+        heads.extend(chain.head for chain in report.chains)
+        return len(set(heads)) > 8
+
+    until(seen)
+    writer.kill()
+    writer.communicate(timeout=30)
+
+
+def test_files_are_put_together_by_a_thread_while_deliveries_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "ROUND_S", 0.01)
+    archive = Archive(tmp_path, "abc", 0, tags, Rules(compact_after_s=0, step_files=4), clock())
+    seq = 0
+
+    def merged() -> bool:
+        nonlocal seq
+        seq += 1
+        archive.write([delivery(seq)])
+        return sum(held.what == "merged" for held in archive.opened().held()) >= 3
+
+    until(merged)
+    archive.close()
+    with closing(ArchiveReader(tmp_path)) as reader:
+        assert reader.windows(None, 0, 2**62).count("start_ns").tolist() == starts(range(1, seq + 1))
+        assert len(reader.keys("window")) == 2 * seq
+    assert verify(tmp_path).faults == ()
 
 
 def test_fifty_thousand_rows_at_once_take_little_memory(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from collector.archive.rules import Rules
 from collector.sinks.archive import Archive
 from collector.sinks.archive_reader import ArchiveReader
 from collector.sinks.link_tags import Tags, link_tags
@@ -153,6 +154,17 @@ def test_an_archive_that_cannot_be_written_holds(tmp_path: Path, tags: Tags) -> 
     with pytest.raises(SinkHeld, match=r"archive: the archive cannot be written"):
         archive.write([_delivery(1, windows(LINKS))])
     archive.close()
+
+
+def test_a_disk_that_is_nearly_full_holds_before_anything_is_written(
+    tmp_path: Path, tags: Tags, reader: ArchiveReader
+) -> None:
+    archive = Archive(tmp_path / "archive", "abc", 0, tags, Rules(keep_free_bytes=2**60))
+    with pytest.raises(SinkHeld, match=r"MB are to stay free \(archive.keep_free_mb\)") as held:
+        archive.write([_delivery(1, windows(LINKS))])
+    assert "the journal keeps the rows" in str(held.value)
+    archive.close()
+    assert reader.windows(None, 0, 2**62).rows == 0
 
 
 def test_a_damaged_file_is_a_sentence(tmp_path: Path, tags: Tags, reader: ArchiveReader) -> None:
