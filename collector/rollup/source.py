@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from collector.rollup.slot import HOUR_NS, SHORT_NS, Slot, Touch
-from collector.sinks.archive_reader import ArchiveReader
+from collector.sinks.archive_reader import ArchiveReader, files_of
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame
@@ -99,17 +99,17 @@ class ArchiveSource:
         self, table: Table, select: str, from_ns: int, to_ns: int, *values: object
     ) -> list[tuple[object, ...]]:
         """Answer of SELECT `select`, whose {} is the table's rows in [from_ns, to_ns)."""
-        pattern = f"{table.name}/date=*/network=*/[0-9a-f]*.parquet"
         rows = (
             "read_parquet(?, hive_partitioning=true, hive_types={'date': VARCHAR}, union_by_name=true)"
-            " WHERE start_ns >= ? AND start_ns < ? AND date BETWEEN ? AND ?"
+            " WHERE start_ns >= ? AND start_ns < ?"
         )
-        given = [str(self._root / pattern), from_ns, to_ns, _date(from_ns), _date(to_ns), *values]
         trouble = ""
         for _ in range(_ATTEMPTS):  # a file may be put together with others between listing and opening
             try:
-                if not any(self._root.glob(pattern)):
+                files = files_of(self._root, table, (_date(from_ns), _date(to_ns)))
+                if not files:
                     return []
+                given = [files, from_ns, to_ns, *values]
                 return self._db.execute(f"SELECT {select.format(rows)}", given).fetchall()
             except (OSError, duckdb.Error) as err:
                 trouble = str(err).splitlines()[0][:300]

@@ -51,15 +51,13 @@ class ArchiveReader:
 
     def read(self, table: Table, from_ns: int, to_ns: int, links: Sequence[str] | None = None) -> Frame:
         """Rows of a table that start in [from_ns, to_ns), each key once, ordered by start."""
-        where, values = "start_ns >= ? AND start_ns < ? AND date BETWEEN ? AND ?", [from_ns, to_ns]
-        values += [_date(from_ns), _date(to_ns)]  # type: ignore[list-item]  # texts and numbers alike
+        where, values = "start_ns >= ? AND start_ns < ?", list[object]([from_ns, to_ns])
         if links is not None:
             where += " AND link IN (SELECT unnest(?::VARCHAR[]))"
-            values.append(list(links))  # type: ignore[arg-type]  # as above
-        stored = ", ".join(_stored(table))
-        found = self._fetch(
-            table, stored, where, f"QUALIFY {copies.rank(table)} = 1 ORDER BY start_ns", values
-        )
+            values.append(list(links))
+        days = (_date(from_ns), _date(to_ns))
+        rest = f"QUALIFY {copies.rank(table)} = 1 ORDER BY start_ns"
+        found = self._fetch(table, ", ".join(_stored(table)), where, rest, values, days)
         return concat(table, []) if found is None else _frame(table, found)
 
     def keys(self, table: str) -> list[Key]:
@@ -76,28 +74,49 @@ class ArchiveReader:
         self._db.close()
 
     def _fetch(
-        self, table: Table, select: str, where: str, rest: str, values: Sequence[object]
+        self,
+        table: Table,
+        select: str,
+        where: str,
+        rest: str,
+        values: Sequence[object],
+        days: tuple[str, str] | None = None,
     ) -> pa.Table | None:
-        """The answer; None when the table has no file yet."""
+        """The answer; None when the table has no file of these days (first, last; None: of any) yet."""
         query = f"SELECT {select} FROM (SELECT * FROM {_SOURCE} WHERE {where}"
         query += f" UNION ALL BY NAME SELECT {copies.typed(table)} WHERE false) {rest}"
         for _ in range(_ATTEMPTS - 1):
             with contextlib.suppress(OSError, duckdb.Error):
-                return self._ask(table, query, values)
+                return self._ask(table, query, values, days)
         try:
-            return self._ask(table, query, values)
+            return self._ask(table, query, values, days)
         except (OSError, duckdb.Error) as err:
             raise self._unreadable(err) from None
 
-    def _ask(self, table: Table, query: str, values: Sequence[object]) -> pa.Table | None:
-        pattern = f"{table.name}/date=*/network=*/[0-9a-f]*.parquet"
-        if not any(self._root.glob(pattern)):
+    def _ask(
+        self, table: Table, query: str, values: Sequence[object], days: tuple[str, str] | None
+    ) -> pa.Table | None:
+        files = files_of(self._root, table, days)
+        if not files:
             return None
-        return self._db.sql(query, params=[str(self._root / pattern), *values]).to_arrow_table()
+        return self._db.sql(query, params=[files, *values]).to_arrow_table()
 
     def _unreadable(self, err: Exception) -> StoreError:
         words = str(err).splitlines()[0][:300]
         return StoreError(f"{self._root}: the archive cannot be read ({words}); mend or remove that file")
+
+
+def files_of(root: Path, table: Table, days: tuple[str, str] | None = None) -> list[str]:
+    """A table's files, those of `days` (first and last, YYYY-MM-DD; None = of all).
+
+    Named one by one, because DuckDB opens all that a pattern matches, of years of days for one of them.
+    """
+    first, last = days or ("", "~")
+    found: list[str] = []
+    for folder in sorted((root / table.name).glob("date=*")):
+        if first <= folder.name.removeprefix("date=") <= last:
+            found += sorted(str(path) for path in folder.glob("network=*/[0-9a-f]*.parquet"))
+    return found
 
 
 _ATTEMPTS = 3
