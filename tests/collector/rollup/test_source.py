@@ -60,6 +60,15 @@ def test_a_file_that_is_no_parquet_is_said(archive: Archive, tmp_path: Path) -> 
         _rows(source, "a")
 
 
+def test_files_of_other_days_are_not_opened(archive: Archive, tmp_path: Path) -> None:
+    _write(archive, 1, Sampled(T0_NS, (1e6,)))
+    other = tmp_path / "window" / "date=2026-01-01" / "network=n" / "fff-1-1.parquet"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"of another day")
+    with closing(ArchiveSource(tmp_path)) as source:
+        assert [frame.rows for frame in _rows(source, "a")] == [1]
+
+
 def test_days_are_found_by_their_folders(archive: Archive, tmp_path: Path) -> None:
     day_ns = 86_400 * 10**9
     _write(archive, 1, Sampled(T0_NS, (1e6,)), Sampled(T0_NS + 3 * day_ns, (1e6,)))
