@@ -1,6 +1,6 @@
 """`linkgauge check-config`: read configuration files as the programs do, and say every fault.
 
-The files that they name are read as well: tokens, keys, certificates, passwords.
+The files that they name are read as well: tokens, keys, certificates, passwords. Notes are no faults.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import yaml
 from collector.settings import Settings as CollectorSettings
 from collector.settings import Tls
 from collector.tokens import Tokens
+from console import inventory_notes
 from linkgauge import inventory
 from linkgauge.client_tls import ClientTls
 from linkgauge.errors import ConfigError
@@ -36,6 +37,7 @@ def run(
             print(
                 "\n".join(result["faults"]) if result["faults"] else f"{result['file']}: {result['summary']}"
             )
+            print("".join(f"{note}\n" for note in result["notes"]), end="")
     if as_json:
         print(json.dumps({"files": results}, ensure_ascii=False))
     if any(result["faults"] for result in results):
@@ -43,11 +45,15 @@ def run(
 
 
 def check(path: Path) -> dict[str, Any]:
-    """Kind, one-line summary and faults of one file."""
+    """Kind, one-line summary, faults of one file, and notes: what is allowed there and probably not meant."""
     kind = _kind(path)
-    result: dict[str, Any] = {"file": str(path), "kind": kind, "summary": "", "faults": []}
+    result: dict[str, Any] = {"file": str(path), "kind": kind, "summary": "", "faults": [], "notes": []}
     try:
         result["summary"] = _SUMMARIES[kind](path)
+        if kind == "inventory":
+            result["notes"] = [
+                f"{path}: note: {note}" for note in inventory_notes.notes(inventory.load(path))
+            ]
     except ConfigError as err:
         result["faults"] = list(err.faults)
     return result

@@ -1,0 +1,56 @@
+"""Notes on inventories: each odd thing has its sentence, an ordinary file has none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from console.inventory_notes import notes
+from console.main import app
+from linkgauge.inventory import load
+
+
+def write(folder: Path, nodes: int, probing: str = "{}", mesh: str = "full") -> Path:
+    lines = ["version: 1", "sites: [{name: s, region: r, operator: o}]"]
+    lines += [f"networks: [{{name: n, kind: backbone, mesh: {mesh}}}]", f"probing: {probing}", "nodes:"]
+    lines += [
+        f"  - {{name: h{at}, site: s, addresses: {{n: 10.0.{at // 250}.{at % 250 + 1}}}}}"
+        for at in range(nodes)
+    ]
+    path = folder / "inventory.yaml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_an_ordinary_inventory_has_none(tmp_path: Path) -> None:
+    assert notes(load(write(tmp_path, 10))) == []
+
+
+@pytest.mark.parametrize(
+    ("nodes", "probing", "key", "words"),
+    [
+        (201, "{throughput: null, path: null}", "networks[0].mesh",
+         "a full mesh of 201 nodes is 40200 links"),
+        (30, "{stamp: {rate_pps: 1000}}", "probing.stamp.rate_pps", "h0 sends 29000 packets a second"),
+        (60, "{stamp: {paths: 32, classes: [0, 1, 2, 3, 4, 5], rate_pps: 1}, path: null}",
+         "probing.stamp.paths", "h0 would have 71862 sessions"),
+        (3, "{stamp: {size_bytes: 60}}", "probing.stamp.size_bytes", "72 octets instead of 60"),
+        (60, "{path: {interval_s: 5}}", "probing.path.interval_s", "h0 has 59 sweeps a round"),
+        (60, "{throughput: {duration_s: 600}}", "probing.throughput.duration_s", "days until each link"),
+    ],
+)  # fmt: skip
+def test_what_is_odd_is_said(tmp_path: Path, nodes: int, probing: str, key: str, words: str) -> None:
+    said = [note for note in notes(load(write(tmp_path, nodes, probing))) if note.startswith(f"{key}: ")]
+    assert len(said) == 1
+    assert words in said[0]
+    assert ";" in said[0], "it names the mend"
+
+
+def test_notes_are_printed_and_are_no_faults(tmp_path: Path) -> None:
+    path = write(tmp_path, 3, "{stamp: {size_bytes: 60}}")
+    result = CliRunner().invoke(app, ["check-config", str(path)])
+    assert result.exit_code == 0
+    assert f"{path}: inventory with" in result.output
+    assert f"{path}: note: probing.stamp.size_bytes" in result.output
