@@ -4,92 +4,129 @@ nothing counts twice, and the manifest says what is there."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from collector.archive.layout import Layout
 from collector.archive.rules import Rules
 from collector.archive.upkeep import Upkeep
 from collector.archive.verify import verify
 from collector.sinks.archive import Archive
-from collector.sinks.archive_reader import ArchiveReader
 from linkgauge.errors import SinkHeld
 from tests.collector.archive.crash import Crash, Stops, stopped
-from tests.collector.archive.world import SOON, clock, delivery, holdings, starts, tags
+from tests.collector.archive.world import SOON, clock, delivery, holdings, names, starts, tags, write
 
-LAST = 4
-
-
-class _Life:
-    """What delivers to the archive, with the journal's cursor that outlives it."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.cursor = root, 0
-
-    def run(self) -> None:
-        """One process: deliver what the cursor has not passed, then put files together."""
-        archive = Archive(self.root, "abc", self.cursor, tags, clock=clock())
-        with contextlib.closing(archive):
-            while self.cursor < LAST:
-                archive.write([delivery(self.cursor + 1)])
-                self.cursor += 1
-        files = holdings(self.root, self.cursor)
-        try:
-            upkeep = Upkeep(files, SOON, clock())
-            upkeep.round()
-            if upkeep.trouble is not None:
-                raise OSError(upkeep.trouble)
-        finally:
-            files.close()
-
-    def seen(self) -> tuple[list[int], int]:
-        """Starts of the rows that count, and how many rows there are with all copies."""
-        with contextlib.closing(ArchiveReader(self.root)) as reader:
-            starts = reader.windows(None, 0, 2**62).count("start_ns").tolist()
-            return starts, len(reader.keys("window"))
+LAST = 8640 * 3
+"""The last delivery's number; it is of another day."""
 
 
-def _every_step(
-    root: Path, crash: bool, exchange: bool = True, first: int = 1, stride: int = 1
-) -> Iterator[tuple[_Life, Stops]]:
-    """A life that ends at the first step, one that ends `stride` steps later, and so on until one lives."""
-    for at in range(first, 1000, stride):
-        life = _Life(root / str(at))
+def _stored(root: Path) -> list[int]:
+    """Starts of all rows, copies included."""
+    files = [pq.ParquetFile(root / path).read(["start_ns"]) for path in Layout(root).files()]
+    return sorted(start for file in files for start in file["start_ns"].to_pylist())
+
+
+def _deliver(root: Path, cursor: int, upto: int) -> Iterator[int]:
+    """One process with the archive; each number once it is acknowledged."""
+    with contextlib.closing(Archive(root, "abc", cursor, tags, clock=clock())) as archive:
+        for seq in range(cursor + 1, upto + 1):
+            archive.write([delivery(seq)])
+            yield seq
+
+
+def _keep(root: Path, rules: Rules = SOON, hours: float = 1) -> None:
+    """One process that opens the archive and does what is due."""
+    with contextlib.closing(holdings(root, LAST)) as files:
+        upkeep = Upkeep(files, rules, clock(hours))
+        upkeep.round()
+        if upkeep.trouble is not None:
+            raise OSError(upkeep.trouble)
+
+
+def _at_every_step(
+    work: Callable[[Path], None], root: Path, crash: bool, made: Path | None = None, exchange: bool = True
+) -> Iterator[tuple[Path, Stops]]:
+    """Do the work on a copy of `made` and stop before its first step, then before its second, and so on."""
+    for at in range(1, 1000):
+        place = root / str(at)
+        if made is not None:
+            shutil.copytree(made, place)
         with stopped(at, crash, exchange) as stops, contextlib.suppress(Crash, SinkHeld, OSError):
-            life.run()
+            work(place)
         if not stops.struck:
-            assert at > 40
+            assert at > 10
             return
-        yield life, stops
+        yield place, stops
     raise AssertionError("there is no end to it")
 
 
-@pytest.mark.parametrize(("exchange", "first"), [(True, 1), (False, 30)], ids=["exchange", "no exchange"])
-def test_a_crash_at_any_step_is_mended_by_the_next_start(tmp_path: Path, exchange: bool, first: int) -> None:
-    for life, _ in _every_step(tmp_path, crash=True, exchange=exchange, first=first):
-        if life.root.exists() and life.cursor:
-            acknowledged = set(starts(range(1, life.cursor + 1)))
-            found, stored = life.seen()
-            assert acknowledged <= set(found), life.root
-            assert stored == len(found) or not exchange, life.root
-        life.run()
-        assert life.seen() == (starts(range(1, LAST + 1)), 2 * LAST), life.root
-        assert verify(life.root).faults == (), life.root
+@pytest.mark.parametrize("crash", [True, False], ids=["crash", "full disk"])
+def test_writing_stopped_at_any_step(tmp_path: Path, crash: bool) -> None:
+    cursor = 0
+
+    def work(root: Path) -> None:
+        nonlocal cursor
+        cursor = 0
+        for cursor in _deliver(root, 0, 2):  # noqa: B007  # it is looked at below
+            pass
+
+    for root, _ in _at_every_step(work, tmp_path, crash):
+        if cursor:
+            assert set(starts(range(1, cursor + 1))) <= set(_stored(root)), root
+        assert list(_deliver(root, cursor, 3))[-1] == 3
+        assert _stored(root) == starts(range(1, 4)), root
+        assert verify(root).faults == (), root
 
 
-def test_a_full_disk_at_any_step_holds_the_archive_and_loses_nothing(tmp_path: Path) -> None:
-    for life, _ in _every_step(tmp_path, crash=False, stride=2):
-        life.run()
-        assert life.seen() == (starts(range(1, LAST + 1)), 2 * LAST), life.root
-        assert verify(life.root).faults == (), life.root
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four deliveries, of which three are to be put together, and one of a later day."""
+    root = tmp_path_factory.mktemp("made")
+    write(root, range(1, 5))
+    write(root, [LAST], cursor=4)
+    return root
+
+
+@pytest.mark.parametrize("exchange", [True, False], ids=["exchange", "no exchange"])
+@pytest.mark.parametrize("crash", [True, False], ids=["crash", "full disk"])
+def test_putting_together_stopped_at_any_step(
+    tmp_path: Path, made: Path, crash: bool, exchange: bool
+) -> None:
+    before = starts([1, 2, 3, 4, LAST])
+    seen = set()
+    for root, _ in _at_every_step(_keep, tmp_path, crash, made, exchange):
+        found = _stored(root)
+        assert found == before or (not exchange and set(found) == set(before)), root
+        seen.add(tuple(names(root)))
+        _keep(root)
+        assert _stored(root) == before, root
+        assert [name for name in names(root) if "-1-" in name] == ["abc-1-4.parquet"], root
+        assert verify(root).faults == (), root
+        assert not (root / ".work" / "abc" / "fresh").exists()
+    assert len(seen) > 1
+
+
+@pytest.mark.parametrize("crash", [True, False], ids=["crash", "full disk"])
+def test_removing_old_days_stopped_at_any_step(tmp_path: Path, made: Path, crash: bool) -> None:
+    rules = Rules(compact_after_s=1e6, keep_days=2)
+
+    def work(root: Path) -> None:
+        _keep(root, rules, hours=72)
+
+    for root, _ in _at_every_step(work, tmp_path, crash, made):
+        work(root)
+        assert _stored(root) == starts([LAST]), root
+        assert verify(root).faults == (), root
 
 
 def test_a_full_disk_at_any_step_of_a_living_archive(tmp_path: Path) -> None:
     """The same archive goes on after the error, as the pump lets it."""
     for at in range(1, 200):
         root = tmp_path / str(at)
-        Archive(root, "abc", 0, tags, clock=clock()).close()
         archive = Archive(root, "abc", 0, tags, clock=clock())
         with stopped(at, crash=False) as stops:
             for seq in (1, 2):
@@ -99,31 +136,7 @@ def test_a_full_disk_at_any_step_of_a_living_archive(tmp_path: Path) -> None:
                         break
         archive.close()
         assert verify(root).faults == (), at
+        assert _stored(root) == starts([1, 2]), at
         if not stops.struck:
             return
     raise AssertionError("there is no end to it")
-
-
-def test_a_crash_at_any_step_of_removing_old_days(tmp_path: Path) -> None:
-    rules, struck = Rules(compact_after_s=1e6, keep_days=2), True
-    at = 0
-    while struck:
-        at += 1
-        root = tmp_path / str(at)
-        archive = Archive(root, "abc", 0, tags, clock=clock())
-        for seq in (1, 2, 8640 * 4):
-            archive.write([delivery(seq)])
-        archive.close()
-        files = holdings(root, 8640 * 4)
-        with stopped(at, crash=True) as stops, contextlib.suppress(Crash):
-            Upkeep(files, rules, clock(80)).round()
-        files.close()
-        struck = stops.struck
-        files = holdings(root, 8640 * 4)
-        Upkeep(files, rules, clock(80)).round()
-        files.close()
-        assert verify(root).faults == (), at
-        reader = ArchiveReader(root)
-        assert reader.windows(None, 0, 2**62).count("start_ns").tolist() == starts([8640 * 4])
-        reader.close()
-    assert at > 3
