@@ -236,8 +236,8 @@ def test_a_kill_at_any_instant_loses_and_doubles_nothing(tmp_path: Path) -> None
         arguments = [sys.executable, "-c", CHILD, str(path), str(begin)]
         child = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None
-        lines = [child.stdout.readline()]
-        killer = threading.Timer(chance.uniform(0, 0.04), child.kill)
+        lines = [child.stdout.readline() for _ in range(chance.randrange(1, 8))]
+        killer = threading.Timer(chance.uniform(0, 0.01), child.kill)
         killer.start()
         lines += [line for line in child.stdout if line.endswith("\n")]
         child.stdout.close()

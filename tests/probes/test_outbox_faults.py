@@ -141,8 +141,8 @@ def test_a_kill_at_any_instant_loses_and_doubles_nothing(tmp_path: Path) -> None
     for _ in range(rounds):
         child = subprocess.Popen([sys.executable, "-c", CHILD, str(path)], stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None
-        told += [child.stdout.readline().split()]
-        killer = threading.Timer(chance.uniform(0, 0.05), child.kill)
+        told += [child.stdout.readline().split() for _ in range(chance.randrange(1, 8))]
+        killer = threading.Timer(chance.uniform(0, 0.01), child.kill)
         killer.start()
         told += [line.split() for line in child.stdout if line.endswith("\n")]
         child.stdout.close()
@@ -152,7 +152,7 @@ def test_a_kill_at_any_instant_loses_and_doubles_nothing(tmp_path: Path) -> None
     ledger = {(boot, number): state for boot, number, _, state in box.ledger()}
     assert len(ledger) == len(box.ledger())
     put_told = [(boot, int(number)) for word, boot, number in told if word == "put"]
-    assert len(set(put_told)) == len(put_told) > 3 * rounds
+    assert len(set(put_told)) == len(put_told) > rounds
     assert set(put_told) <= set(ledger)
     assert len(ledger) - len(put_told) <= rounds  # stored, but killed before it could say so
     for boot in {boot for boot, _ in ledger}:
