@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -97,18 +98,25 @@ class Scene:
         else:
             self.start_producer(name)
 
-    def finish(self, within_s: float = 60) -> list[Kept]:
-        """End the producers, let the collectors deliver, end them; counts for each collector's archive."""
+    def finish(self, within_s: float = 60, compact: bool = False) -> list[Kept]:
+        """End the producers, let the collectors deliver, end them; counts for each collector's archive.
+
+        compact: put the archive's files together before counting.
+        """
         self.influxd.wait()
         for name in self.names:
             self.wait_for(name)
         faults = end(list(self.producers.values()), within_s)
         self.producers = {}
-        self._drain(lambda sink: sink == "peer", "the peers to have everything", within_s)
-        self._drain(lambda sink: sink != "peer", "the sinks to take everything", within_s)
+        self.drain(within_s)
         faults += end(list(self.collectors.values()))
         self.collectors = {}
         assert not faults
+        for name in self.names if compact else ():
+            config = str(self.folder / name / "collector.yaml")
+            subprocess.run(
+                linkgauge("archive", "compact", "--all", "--config", config), check=True, capture_output=True
+            )
         return [
             count_kept(self.outboxes(), self.archive(name), self.influxd.url, self.database)
             for name in self.names
@@ -125,6 +133,15 @@ class Scene:
             f"{self.addresses[name]}/v1/status", timeout=10, trust_env=False
         ).json()
         return told
+
+    def accepted(self, name: str) -> int:
+        """Batches that this run of the collector has journalled."""
+        return int(self.status(name)["counters"]["batches_accepted_total"])
+
+    def drain(self, within_s: float = 60) -> None:
+        """Wait until every store has what the collectors accepted before now."""
+        self._drain(lambda sink: sink == "peer", "the peers to have everything", within_s)
+        self._drain(lambda sink: sink != "peer", "the sinks to take everything", within_s)
 
     def _drain(self, of: Callable[[str], bool], what: str, within_s: float) -> None:
         """Wait until sinks have all that came before now; collectors go on to report of themselves."""

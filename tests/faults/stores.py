@@ -28,15 +28,24 @@ Window = tuple[str, int]
 
 
 class Stores:
-    """url: where InfluxDB is, as the collector sees it. `clock` may be moved."""
+    """url: where InfluxDB is, as the collector sees it. `clock` may be moved.
 
-    def __init__(self, folder: Path, url: str, database: str, max_bytes: int = 1 << 30) -> None:
-        self.folder, self.database, self.clock, self.metrics = folder, database, StillClock(), Metrics()
-        self.journal = Journal(folder / "journal.sqlite", max_bytes, 9 * 86_400 * 10**9)
-        self.dead = DeadLetters(folder / "dead.sqlite", clock=self.clock)
+    elsewhere: for archive and dead letters, when not in `folder` as well.
+    """
+
+    def __init__(self, folder: Path, url: str, database: str, elsewhere: Path | None = None) -> None:
+        folder.mkdir(exist_ok=True)
+        self.root, self.database, self.clock, self.metrics = (
+            elsewhere or folder,
+            database,
+            StillClock(),
+            Metrics(),
+        )
+        self.journal = Journal(folder / "journal.sqlite", 1 << 30, 9 * 86_400 * 10**9)
+        self.dead = DeadLetters(self.root / "dead.sqlite", clock=self.clock)
         known = inventory(folder)
         tags = link_tags(lambda: known)
-        archive = Archive(folder / "archive", self.journal.identity, self.journal.cursor("archive"), tags)
+        archive = Archive(self.root / "archive", self.journal.identity, self.journal.cursor("archive"), tags)
         address = InfluxAddress(url, database)
         influx = InfluxSink(lambda: connect(address), LineMaker(tags, lambda: known))
         self.archive = self._pump(archive)
@@ -65,7 +74,7 @@ class Stores:
 
     def archived(self) -> list[Window]:
         """Every row, doubles too."""
-        reader = ArchiveReader(self.folder / "archive")
+        reader = ArchiveReader(self.root / "archive")
         rows = reader.keys("window")
         reader.close()
         return [(row[3], row[6]) for row in rows]
