@@ -21,7 +21,8 @@ class World:
     """What the server is and has. answers: what the next writes are answered, then 204.
 
     buckets: days kept, by name; mapped: names that InfluxQL finds; closed: paths that are
-    forbidden; hidden: buckets that the token may write, but not see.
+    forbidden; refuses: how a line begins that is refused, and with which
+    words; hidden: buckets that the token may write, but not see.
     """
 
     version: str
@@ -29,6 +30,7 @@ class World:
     writes: list[tuple[str, dict[str, list[str]], str, str]] = field(default_factory=list)
     buckets: dict[str, int] = field(default_factory=dict)
     mapped: list[str] = field(default_factory=list)
+    refuses: tuple[str, str] = ("", "")
     closed: set[str] = field(default_factory=set)
     hidden: set[str] = field(default_factory=set)
     url: str = ""
@@ -75,8 +77,16 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
         self.world.writes.append((path, query, self.headers["Authorization"] or "", body.decode()))
-        status, text = self.world.answers.pop(0) if self.world.answers else (204, "")
-        self._send(status, text)
+        name = query.get("bucket", [""])[0]
+        start, words = self.world.refuses
+        if words and any(line.startswith(start) for line in body.decode().split("\n")):
+            self._answer(400, {"error": words})
+        elif self.world.answers:
+            self._send(*self.world.answers.pop(0))
+        elif name and name not in (*self.world.buckets, *self.world.hidden):
+            self._answer(404, {"code": "not found", "message": f'bucket "{name}" not found'})
+        else:
+            self._send(204, "")
 
     def _v2(self, path: str, query: dict[str, list[str]], told: dict[str, Any]) -> tuple[int, Any]:
         world = self.world

@@ -80,7 +80,7 @@ def test_a_missing_bucket_is_made_with_its_retention(version: str) -> None:
 )
 def test_a_token_that_may_only_write_is_enough(version: str, path: str) -> None:
     with later(version) as world, closing(_sink(world)) as sink:
-        world.closed.add(path)
+        world.closed, world.hidden = {path}, {"linkgauge"}
         sink.write([delivery_of(health("j1", RECENT_NS))])
     assert len(world.writes) == 1
 
