@@ -83,13 +83,13 @@ def _troubles(told: dict[str, Any]) -> list[str]:
     troubles = []
     if (told["oldest_s"] or 0) > OLD_S:
         troubles.append(
-            f"the oldest batch waits since {age_text(told['oldest_s'])}; "
+            f"the oldest batch has waited for {age_text(told['oldest_s'])}; "
             "see what the agent says of its collectors"
         )
     if told["dropped"]:
-        troubles.append(f"{told['dropped']} batches were dropped: too old, too many, or not to be written")
+        troubles.append(f"dropped: {told['dropped']}; too old, too many, or not to be written")
     if told["dead_letters"]:
         troubles.append(
-            f"{len(told['dead_letters'])} dead letters: the collector will never take them; see its words"
+            f"dead letters: {len(told['dead_letters'])}; the collector will never take them, see its words"
         )
     return troubles
