@@ -6,11 +6,13 @@ each holder. Who asks for more is told when to come again, each at another time.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from collector.admission import Refusal
 from linkgauge.clock import NS_PER_S, Clock
@@ -18,7 +20,9 @@ from linkgauge.clock import NS_PER_S, Clock
 SPREAD_S = 10.0
 """Over how long those who were turned away at once come again."""
 AT_ONCE = 64
-"""Batches in work at once; more are asked to come again, which bounds the memory."""
+"""Batches in work at once, which bounds the memory; more wait, and are asked to come again."""
+WAIT_S = 4.0
+"""How long a batch may wait for room: less than a client's patience."""
 EACH_AT_ONCE = 4
 """Of these, how many may be of one holder."""
 
@@ -65,30 +69,71 @@ class Rate:
 
 
 class Workload:
-    """Batches in work; used by the server's loop alone. most_octets: of all their bodies together."""
+    """Batches in work; used by the server's loop alone. most_octets: of all their bodies together.
+
+    Who finds no room waits in a line for it, at most WAIT_S, before anything of the body is read: that costs
+    a connection, which is bounded, and less than being sent away to come again.
+    """
 
     def __init__(self, most_octets: int) -> None:
         self._most_octets = most_octets
         self._octets = 0
         self._of: dict[str, int] = {}
+        self._line: deque[tuple[asyncio.Future[None], str, int]] = deque()
 
     @property
     def batches(self) -> int:
         return sum(self._of.values())
 
-    @contextmanager
-    def room(self, name: str, octets: int) -> Iterator[None]:
+    @asynccontextmanager
+    async def room(self, name: str, octets: int) -> AsyncIterator[None]:
         """Hold room for one batch of `name` with a body of at most `octets`; raises Later (503, 429)."""
         if self._of.get(name, 0) >= EACH_AT_ONCE:
             raise Later("rate", f"{name} has {EACH_AT_ONCE} batches in work; wait for their answers", 429)
-        if self.batches >= AT_ONCE or (self._octets and self._octets + octets > self._most_octets):
-            raise Later("busy", "the collector has too many batches in work; send it again", 503)
-        self._of[name] = self._of.get(name, 0) + 1
-        self._octets += octets
+        if self._line or not self._fits(octets):
+            await self._wait(name, octets)
+        else:
+            self._take(name, octets)
         try:
             yield
         finally:
-            self._octets -= octets
-            self._of[name] -= 1
-            if not self._of[name]:
-                del self._of[name]
+            self._give_back(name, octets)
+
+    async def _wait(self, name: str, octets: int) -> None:
+        """Until there is room, which is then taken."""
+        turn = asyncio.get_running_loop().create_future()
+        place = (turn, name, octets)
+        self._line.append(place)
+        try:
+            await asyncio.wait_for(asyncio.shield(turn), WAIT_S)
+        except (TimeoutError, asyncio.CancelledError) as err:
+            if turn.done():  # at the very moment
+                self._give_back(name, octets)
+            else:
+                self._line.remove(place)
+                self._advance()
+            if isinstance(err, TimeoutError):
+                raise Later("busy", "the collector has too many batches in work; come again", 503) from None
+            raise
+
+    def _fits(self, octets: int) -> bool:
+        few = self.batches < AT_ONCE
+        return few and (not self._octets or self._octets + octets <= self._most_octets)
+
+    def _take(self, name: str, octets: int) -> None:
+        self._of[name] = self._of.get(name, 0) + 1
+        self._octets += octets
+
+    def _give_back(self, name: str, octets: int) -> None:
+        self._octets -= octets
+        self._of[name] -= 1
+        if not self._of[name]:
+            del self._of[name]
+        self._advance()
+
+    def _advance(self) -> None:
+        """Give room to those who wait, in turn."""
+        while self._line and self._fits(self._line[0][2]):
+            turn, name, octets = self._line.popleft()
+            self._take(name, octets)
+            turn.set_result(None)

@@ -39,7 +39,7 @@ from collector.page import page
 from collector.plan_book import PlanBook
 from collector.timed import Timed
 from linkgauge.clock import Clock
-from linkgauge.errors import ConfigError
+from linkgauge.errors import ConfigError, StoreError
 from linkgauge.model import LinkSpec
 
 log = logging.getLogger(__name__)
@@ -86,6 +86,7 @@ def create_app(parts: Parts) -> FastAPI:
     )
     app.add_exception_handler(Refusal, _refused(parts))
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(StoreError, _unreadable)
     app.add_exception_handler(Exception, _unexpected(parts))
     app.add_middleware(Timed, metrics=parts.metrics)
     _add_agent_routes(app, parts)
@@ -110,7 +111,7 @@ def _add_agent_routes(app: FastAPI, parts: Parts) -> None:
             await run_in_threadpool(parts.access.refresh)
         holder = request.state.holder = parts.access.bringer(_shown(request))
         most = intake.max_body_bytes
-        with work.room(str(holder), expected_octets(request, most)):
+        async with work.room(str(holder), expected_octets(request, most)):
             body = await read_body(request, most, parts.body_timeout_s)
             encoding = request.headers.get("Content-Encoding", "").strip().lower()
             accepting = asyncio.get_running_loop().run_in_executor(
@@ -241,6 +242,13 @@ def _refused(parts: Parts) -> Callable[[Request, Exception], Response]:
         return JSONResponse({"reason": err.reason, "error": str(err)}, err.status, headers)
 
     return answer
+
+
+def _unreadable(_request: Request, err: Exception) -> Response:
+    """A store of ours cannot be read: told as its own sentence."""
+    return JSONResponse(
+        {"reason": "store", "error": str(err)}, 503, {"Retry-After": str(jittered_s(RETRY_S))}
+    )
 
 
 def _unexpected(parts: Parts) -> Callable[[Request, Exception], Response]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 from hypothesis import given
@@ -60,29 +61,68 @@ def test_those_turned_away_come_again_at_different_times() -> None:
     assert len(waits) > 3
 
 
-def test_batches_in_work_are_bounded_for_each_and_for_all() -> None:
-    work = Workload(1000)
-    with ExitStack() as held:
-        for _ in range(EACH_AT_ONCE):
-            held.enter_context(work.room("a", 1))
-        with pytest.raises(Later) as caught, work.room("a", 1):
+async def refused(work: Workload, name: str, octets: int = 1) -> tuple[int, str]:
+    with pytest.raises(Later) as caught:
+        async with work.room(name, octets):
             pass
-        assert caught.value.status == 429
-        for at in range(AT_ONCE - EACH_AT_ONCE):
-            held.enter_context(work.room(f"n{at}", 1))
-        with pytest.raises(Later) as caught, work.room("b", 1):
-            pass
-        assert (caught.value.status, caught.value.reason) == (503, "busy")
-        assert caught.value.retry_after_s >= 1
-    assert work.batches == 0
-    with work.room("b", 1):
-        assert work.batches == 1
+    assert caught.value.retry_after_s >= 1
+    return caught.value.status, caught.value.reason
 
 
-def test_their_octets_are_bounded_and_one_always_finds_room() -> None:
-    work = Workload(1000)
-    with work.room("a", 5000), pytest.raises(Later), work.room("b", 1):
-        pass
-    with work.room("a", 600), work.room("b", 400), pytest.raises(Later), work.room("c", 1):
-        pass
-    assert work.batches == 0
+def test_batches_in_work_are_bounded_for_each_and_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collector.allowance.WAIT_S", 0.05)
+
+    async def crowd() -> None:
+        work = Workload(1000)
+        async with AsyncExitStack() as held:
+            for _ in range(EACH_AT_ONCE):
+                await held.enter_async_context(work.room("a", 1))
+            assert await refused(work, "a") == (429, "rate")
+            for at in range(AT_ONCE - EACH_AT_ONCE):
+                await held.enter_async_context(work.room(f"n{at}", 1))
+            assert await refused(work, "b") == (503, "busy")
+        assert work.batches == 0
+        async with work.room("b", 1):
+            assert work.batches == 1
+
+    asyncio.run(crowd())
+
+
+def test_their_octets_are_bounded_and_one_always_finds_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collector.allowance.WAIT_S", 0.05)
+
+    async def crowd() -> None:
+        work = Workload(1000)
+        async with work.room("a", 5000):
+            assert await refused(work, "b") == (503, "busy")
+        async with work.room("a", 600), work.room("b", 400):
+            assert await refused(work, "c") == (503, "busy")
+        assert work.batches == 0
+
+    asyncio.run(crowd())
+
+
+def test_who_waits_has_room_in_turn_and_who_goes_away_holds_none() -> None:
+    async def crowd() -> list[str]:
+        work, order = Workload(AT_ONCE), list[str]()
+
+        async def bring(name: str) -> None:
+            async with work.room(name, 1):
+                assert work.batches <= AT_ONCE
+                order.append(name)
+                await asyncio.sleep(0)
+
+        async with AsyncExitStack() as held:
+            for at in range(AT_ONCE):
+                await held.enter_async_context(work.room(f"n{at}", 1))
+            tasks = [asyncio.create_task(bring(f"w{at}")) for at in range(200)]
+            await asyncio.sleep(0)
+            for task in tasks[::2]:
+                task.cancel()
+            await asyncio.sleep(0)
+            assert order == []
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert work.batches == 0
+        return order
+
+    assert asyncio.run(crowd()) == [f"w{at}" for at in range(1, 200, 2)]

@@ -97,6 +97,7 @@ def test_refusals_over_http(running: Running, caplog: pytest.LogCaptureFixture) 
 
 def test_too_much_at_once_is_asked_to_come_again(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("collector.allowance.AT_ONCE", 0)
+    monkeypatch.setattr("collector.allowance.WAIT_S", 0.05)
     reply = running.post(report(1))
     assert (reply.status_code, reply.json()["reason"]) == (503, "busy")
     assert int(reply.headers["Retry-After"]) > 0
@@ -122,8 +123,8 @@ def test_the_plan_has_a_tag_and_follows_the_inventory(running: Running) -> None:
     assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", first.headers["ETag"])
     text = running.settings.inventory.read_text().replace("10.0.0.2", "10.0.0.22")
     running.settings.inventory.write_text(text)
-    changed = running.client.get("/v1/plan", headers={**headers, "If-None-Match": first.headers["ETag"]})
-    assert changed.status_code == 200
+    known = {**headers, "If-None-Match": first.headers["ETag"]}
+    until(lambda: running.client.get("/v1/plan", headers=known).status_code == 200)
     assert running.client.get("/v1/plan").status_code == 401
     stranger = issue(running.settings.tokens, "x1")
     reply = running.client.get("/v1/plan", headers={"Authorization": f"Bearer {stranger}"})
@@ -220,6 +221,14 @@ def test_a_token_is_checked_before_the_body_and_a_slow_body_ends(tmp_path: Path)
 
 
 def test_a_fault_of_ours_is_an_answer_and_counted(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(*_: object) -> tuple[int, None]:
+        raise StoreError("journal.sqlite: cannot be read; look at its disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("collector.journal.Journal.backlog", unreadable)
+        told = running.client.get("/v1/status")
+        assert (told.status_code, told.json()["reason"]) == (503, "store")
+        assert running.client.get("/metrics").status_code == 200
     monkeypatch.setattr(running.collector.live, "agents", lambda _now_ns: 1 / 0)
     reply = running.client.get("/v1/agents")
     assert (reply.status_code, reply.json()["reason"]) == (500, "fault")
