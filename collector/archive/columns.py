@@ -88,7 +88,8 @@ def _apart(frame: Frame, known: _Networks) -> Iterable[tuple[Place, Frame]]:
         links = frame.words("link")
         networks = [known[link] for link in links.words]
         names = list(dict.fromkeys(networks))
-        of_row = np.array([names.index(name) for name in networks], np.int64)[links.codes]
+        if len(names) > 1:
+            of_row = np.array([names.index(name) for name in networks], np.int64)[links.codes]
     first, last = int(days.min()), int(days.max())
     if first == last and len(names) == 1:
         return [((first, names[0]), frame)]
