@@ -118,7 +118,7 @@ def _kept(databases: Databases, address: InfluxAddress) -> Iterator[Finding]:
                 "run `linkgauge store setup`"
             )
     except SinkError as err:
-        yield Finding(f"database {name}: {err}")
+        yield Finding(f"database {name}: retention is not checked: {err}", hint=True)
 
 
 def _write_fault(address: InfluxAddress, version: Version) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collector.sinks.influx_address import InfluxAddress, Version, ping, version_of
@@ -64,8 +64,3 @@ def _set_up(databases: Databases, address: InfluxAddress) -> Change:
 def days_words(days: float | None) -> str:
     """``30 d``, ``for good``."""
     return "not told" if days is None else f"{days:g} d" if days else "for good"
-
-
-def table(changes: Sequence[Change]) -> Iterator[tuple[str, str]]:
-    """Rows for a person."""
-    return ((change.database, change.sentence) for change in changes)

@@ -186,10 +186,16 @@ def test_1_6_tells_of_a_wrong_password_and_of_a_user_who_may_only_read(
     server.query('CREATE DATABASE "looked" WITH DURATION 30d NAME "autogen"')
     server.query("CREATE USER eye WITH PASSWORD 'ink'")
     server.query('GRANT READ ON "looked" TO eye')
+    server.query("CREATE USER pen WITH PASSWORD 'ink'")
+    server.query('GRANT WRITE ON "looked" TO pen')
     wrong = InfluxAddress(server.url, "looked", USER, SecretStr("no"))
     assert "authorization failed; give it the right user and password" in _found([wrong], {"looked": 1})[0]
     right = InfluxAddress(server.url, "looked", USER, SecretStr(PASSWORD))
     assert _found([right], {"looked": 1}) == []
+    writer = InfluxAddress(server.url, "looked", "pen", SecretStr("ink"))
+    found = _found([writer], {"looked": 1})
+    assert [each.partition(": ")[0] for each in found] == ["hint"]
+    assert "retention is not checked" in found[0]
     reader = InfluxAddress(server.url, "looked", "eye", SecretStr("ink"))
     (sentence,) = (each for each in _found([reader], {"looked": 1}) if "write" in each)
     assert 'not authorized to write to database "looked"' in sentence
