@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import logging
 import os
 import resource
@@ -23,7 +24,7 @@ from collector.server import Server
 from collector.settings import Settings, host_and_port
 from linkgauge.errors import ConfigError
 
-__all__ = ["Collector", "build", "listen", "make_server", "serve", "sockets_from_environment"]
+__all__ = ["Collector", "as_listened", "build", "listen", "make_server", "serve", "sockets_from_environment"]
 _FIRST_FD = 3
 GRACE_S = 5
 MAX_HEAD_OCTETS = 16 * 1024
@@ -117,6 +118,15 @@ def sockets_from_environment(environment: MutableMapping[str, str] = os.environ)
     if process != str(os.getpid()) or not count.isdigit():
         return []
     return [_handed(_FIRST_FD + at, names[at] if at < len(names) else "") for at in range(int(count))]
+
+
+def as_listened(settings: Settings, sockets: Sequence[socket.socket]) -> Settings:
+    """The settings for these handed-over sockets: reads ask for a token where one is not on loopback, unless
+    `read_access` says otherwise; `listen` tells nothing of them."""
+    names = [made.getsockname() for made in sockets if made.family in (socket.AF_INET, socket.AF_INET6)]
+    if settings.read_access is None and not all(ipaddress.ip_address(name[0]).is_loopback for name in names):
+        return settings.model_copy(update={"read_access": "token"})
+    return settings
 
 
 def _handed(fd: int, name: str) -> socket.socket:

@@ -15,7 +15,7 @@ from alerts.webhook import Webhook
 from collector.assembly import Collector, build
 from collector.plan_book import PlanBook
 from collector.recent import Past
-from collector.service import serve, sockets_from_environment
+from collector.service import as_listened, serve, sockets_from_environment
 from collector.settings import Settings
 from console.on_duty import DutyObserver
 from console.running import set_up_logs, share_heaps
@@ -39,6 +39,7 @@ def run(
     settings = Settings.load(config)
     set_up_logs()
     sockets = sockets_from_environment()
+    settings = as_listened(settings, sockets)
     with only_one(settings.data_dir, "collector", f"set data_dir in {config}"):
         collector, engine, told = wire(settings)
         engine.start()

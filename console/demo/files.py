@@ -110,6 +110,7 @@ def write_collector(
         "tokens": str(folder / "tokens.yaml"),
         "archive": {"flush_s": WINDOW_S},
         "webhooks": [{"name": "demo", "url": webhook}],
+        "read_access": "open",
     }
     if influxdb is not None:
         settings["influxdb"] = {"url": influxdb, "database": database}

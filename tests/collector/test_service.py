@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from collector.plan_book import PlanBook
-from collector.service import build, listen, sockets_from_environment
+from collector.service import as_listened, build, listen, sockets_from_environment
 from collector.settings import Settings
 from collector.sinks.archive_reader import ArchiveReader
 from collector.tokens import issue
@@ -92,6 +92,20 @@ def test_a_bad_certificate_is_a_sentence(tmp_path: Path) -> None:
 def test_sockets_are_taken_from_the_environment_of_this_process_only(tmp_path: Path) -> None:
     assert sockets_from_environment({}) == []
     assert sockets_from_environment({"LISTEN_PID": "1", "LISTEN_FDS": "1"}) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "said", "reads_are_open"),
+    [("127.0.0.1", "", True), ("0.0.0.0", "", False), ("0.0.0.0", "read_access: open\n", True)],
+)
+def test_handed_over_sockets_beyond_loopback_close_the_reads(
+    tmp_path: Path, address: str, said: str, reads_are_open: bool
+) -> None:
+    settings = settings_in(tmp_path, said)
+    with socket.create_server((address, 0)) as made:
+        told = as_listened(settings, [made])
+    assert told.reads_are_open == reads_are_open
+    assert told.file == settings.file
 
 
 _HANDED = """
