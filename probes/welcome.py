@@ -39,6 +39,7 @@ class Welcome:
     ) -> None:
         self._bind_ports, self._keys = bind_ports, keys
         self._peers = self._peers_of(plan)
+        self._coming: Plan | None = None
         self._self: SelfProbe | None = None
         self._far_ends = SelfProbe.far_ends()
         self._farewell_mono_ns: int | None = None
@@ -61,20 +62,25 @@ class Welcome:
 
     def expect(self, plan: Plan) -> None:
         """Answer the peers of a coming plan as well; from any thread."""
+        self._coming = plan
         self._peers |= self._peers_of(plan)
         self.reflector.adapt(max(_cap_pps(plan), self.reflector.policy.rate_pps), self._ports(plan))
 
     def took_over(self, mono_ns: int) -> None:
         """A new plan is in force: the peers of the former are answered for a while."""
-        self._farewell_mono_ns = mono_ns + FAREWELL_NS
+        self._farewell_mono_ns, self._coming = mono_ns + FAREWELL_NS, None
 
     def departing(self, plan: Plan, mono_ns: int) -> list[BatchSocket]:
-        """Once the while is over answer the peers of `plan` only; returns the sockets to be closed."""
+        """Once the while is over answer the peers of `plan` and of one that is coming only; returns the
+        sockets to be closed."""
         if self._farewell_mono_ns is None or mono_ns < self._farewell_mono_ns:
             return []
         self._farewell_mono_ns = None
-        self._peers = self._peers_of(plan)
-        return self.answering.beyond([*self._places(plan), *self._far_ends])
+        plans = [plan] if self._coming is None else [plan, self._coming]
+        self._peers = frozenset().union(*map(self._peers_of, plans))
+        return self.answering.beyond(
+            [*(place for each in plans for place in self._places(each)), *self._far_ends]
+        )
 
     def _is_welcome(self, name: NDArray[np.uint8]) -> bool:
         return address_of(name) in self._peers or (self._self is not None and self._self.is_own(name))
