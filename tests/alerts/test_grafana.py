@@ -18,7 +18,9 @@ from alerts.event import Fired
 from alerts.grafana import RENDERED, render, rule_file
 from alerts.rule import load_rules
 from collector.sinks.influx import InfluxSink
-from collector.sinks.influx_transport import InfluxAddress, connect
+from collector.sinks.influx_address import InfluxAddress
+from collector.sinks.influx_transport import connect
+from collector.sinks.line_protocol import LineMaker
 from collector.sinks.link_tags import link_tags
 from collector.sinks.sink import Delivery
 from linkgauge.clock import NS_PER_S
@@ -185,7 +187,10 @@ def test_queries_on_a_real_influxdb(influxd: Influxd) -> None:
         frame = state(rows, at, links)
         starts = frame.count("start_ns") - FIRST_NS + first_ns
         windows.append(type(frame)(STATE, {**frame.columns, "start_ns": starts}, frame.rows))
-    sink = InfluxSink(lambda: connect(InfluxAddress(influxd.url, DATABASE)), link_tags(lambda: world))
+    sink = InfluxSink(
+        lambda: connect(InfluxAddress(influxd.url, DATABASE)),
+        LineMaker(link_tags(lambda: world), lambda: world),
+    )
     sink.write([Delivery(1, "@collector", "boot", 1, {"state": concat(STATE, windows)})])
     sink.close()
     odd = {str(link.link) for link in links[1::2]}

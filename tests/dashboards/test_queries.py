@@ -9,7 +9,9 @@ import httpx
 import pytest
 
 from collector.sinks.influx import InfluxSink
-from collector.sinks.influx_transport import InfluxAddress, connect
+from collector.sinks.influx_address import InfluxAddress
+from collector.sinks.influx_transport import connect
+from collector.sinks.line_protocol import LineMaker
 from collector.sinks.link_tags import link_tags
 from collector.sinks.sink import Delivery
 from dashboards.overview import overview
@@ -61,7 +63,7 @@ def store(influxd: Influxd) -> Store:
     batch = decode(encode(Batch("j1", "boot", 1, now_ns, world.frames(first_ns))))
     inventory = world.inventory()
     sink = InfluxSink(
-        lambda: connect(InfluxAddress(influxd.url, DATABASE)), link_tags(lambda: inventory)
+        lambda: connect(InfluxAddress(influxd.url, DATABASE)), LineMaker(link_tags(lambda: inventory), lambda: inventory)
     )  # fmt: skip
     sink.write([Delivery(1, batch.agent, batch.boot, batch.number, batch.frames)])
     sink.close()
