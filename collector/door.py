@@ -8,6 +8,7 @@ it can read the answer. An answer that nobody takes ends when it has not moved f
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +42,7 @@ class Door(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn
         super().connection_made(transport)
+        _answer_at_once(transport)
         self._arm(HEAD_S)
 
     def data_received(self, data: bytes) -> None:
@@ -85,3 +87,13 @@ class Door(H11Protocol):
             self._arm(KEEP_S)
         else:
             self.transport.abort()
+
+
+def _answer_at_once(transport: asyncio.Transport) -> None:
+    """An answer goes in two parts; the second must not wait 40 ms for a delayed acknowledgement of the first.
+
+    asyncio sees to that only for listening sockets that were made with IPPROTO_TCP, and ours are not.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
