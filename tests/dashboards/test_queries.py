@@ -63,7 +63,8 @@ def store(influxd: Influxd) -> Store:
     batch = decode(encode(Batch("j1", "boot", 1, now_ns, world.frames(first_ns))))
     inventory = world.inventory()
     sink = InfluxSink(
-        lambda: connect(InfluxAddress(influxd.url, DATABASE)), LineMaker(link_tags(lambda: inventory), lambda: inventory)
+        lambda: connect(InfluxAddress(influxd.url, DATABASE)),
+        LineMaker(link_tags(lambda: inventory), lambda: inventory),
     )  # fmt: skip
     sink.write([Delivery(1, batch.agent, batch.boot, batch.number, batch.frames)])
     sink.close()
