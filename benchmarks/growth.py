@@ -70,8 +70,8 @@ class Size:
     """One collector with so many links. `measure` once."""
 
     def __init__(self, folder: Path, links: int, quick: bool) -> None:
-        self.links, self.quick = links, quick
-        self.mesh = Mesh(links)
+        self.wanted, self.quick, self.mesh = links, quick, Mesh(links)
+        self.links = self.mesh.agents * LINKS
         Path("/proc/self/clear_refs").write_text("5")  # the peak until now was that of making the mesh
         self.period_s = QUICK_PERIOD_S if quick else PERIOD_S
         self.clock = MovedClock(window_start(SystemClock().now().wall_ns, WINDOW_NS) - 86_400 * NS_PER_S)
@@ -172,7 +172,7 @@ class Size:
 
     def _loaded(self, url: str) -> dict[str, Any]:
         seconds = QUICK_LOAD_S if self.quick else LOAD_S
-        asked = [url, str(self.links), str(seconds), str(self.clock.now().wall_ns)]
+        asked = [url, str(self.wanted), str(seconds), str(self.clock.now().wall_ns)]
         command = [sys.executable, "-m", "benchmarks.growth_load", *asked]
         done = subprocess.run(command, stdout=subprocess.PIPE, timeout=seconds * 4 + 120, check=True)
         return dict(json.loads(done.stdout))

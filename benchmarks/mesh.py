@@ -18,37 +18,57 @@ LINKS = 100
 WINDOW_NS = 10 * NS_PER_S
 STAMP, ECHO = 100, 5
 """Packets of one window, of STAMP, and of ICMP and TCP each."""
+LOSS = 1 / 20_000
 _POOL = 65_536
 _FLOWS_EVERY = 6
+_LISTED = 10
 
 
 class Mesh:
-    """links: a multiple of LINKS. Each node probes those around it; ten nodes are a site."""
+    """agents: how many report, LINKS links each. Up to _LISTED of them in one ring of listed links; more in
+    full meshes of LINKS + 1 nodes, each on a network of its own."""
 
     def __init__(self, links: int) -> None:
-        self.agents = links // LINKS
+        wanted = links // LINKS
+        self._meshes = 0 if wanted <= _LISTED else -(-wanted // (LINKS + 1))
+        self.agents = self._meshes * (LINKS + 1) or wanted
         self._nodes = max(self.agents, LINKS + 1)
         self._chance = np.random.default_rng(links)
         self._sent = np.repeat([STAMP, ECHO], [LINKS, 2 * LINKS])
         self._drawn, self._template = self._pool(), self._made()
 
     def inventory(self) -> str:
-        """The inventory file."""
+        """The inventory file; ten nodes are a site."""
+        kind = "full" if self._meshes else "listed"
+        networks = [
+            f"  - {{name: n{at}, kind: backbone, mesh: {kind}}}" for at in range(max(self._meshes, 1))
+        ]
         nodes = [
-            f"  - {{name: h{at}, site: s{at // 10}, addresses: {{n: 10.0.{at // 250}.{at % 250 + 1}}}}}"
+            f"  - {{name: h{at}, site: s{at // 10},"
+            f" addresses: {{n{self._network(at)}: 10.0.{at // 250}.{at % 250 + 1}}}}}"
             for at in range(self._nodes)
         ]
         sites = [
             f"  - {{name: s{at}, region: r{at // 10}, operator: o}}" for at in range(-(-self._nodes // 10))
         ]
-        links = [f"  - {{link: {link}}}" for at in range(self.agents) for link in self.links(at)]
-        head = ["version: 1", "networks:", "  - {name: n, kind: backbone, mesh: listed}", "sites:"]
-        return "\n".join([*head, *sites, "nodes:", *nodes, "links:", *links]) + "\n"
+        parts = ["version: 1", "networks:", *networks, "sites:", *sites, "nodes:", *nodes]
+        if not self._meshes:
+            parts += ["links:"]
+            parts += [f"  - {{link: {link}}}" for at in range(self.agents) for link in self.links(at)]
+        return "\n".join(parts) + "\n"
 
     def links(self, agent: int) -> list[str]:
-        """Links of an agent, as many of them ahead as behind, so that most have their reverse."""
-        ahead = [step for half in range(1, LINKS // 2 + 1) for step in (half, -half)]
-        return [f"h{agent}>h{(agent + step) % self._nodes}@n" for step in ahead]
+        """Links of an agent: to every node of its mesh, or in the ring to as many ahead as behind."""
+        if self._meshes:
+            first = self._network(agent) * (LINKS + 1)
+            others = [at for at in range(first, first + LINKS + 1) if at != agent]
+        else:
+            steps = [step for half in range(1, LINKS // 2 + 1) for step in (half, -half)]
+            others = [(agent + step) % self._nodes for step in steps]
+        return [f"h{agent}>h{other}@n{self._network(agent)}" for other in others]
+
+    def _network(self, node: int) -> int:
+        return node // (LINKS + 1) if self._meshes else 0
 
     def batches(self, number: int, start_ns: int) -> Iterator[Batch]:
         """What all agents report of the window from start_ns; `number` counts windows, from 1."""
@@ -72,7 +92,7 @@ class Mesh:
         )
 
     def _delays(self, packets: int) -> Histograms:
-        base_ns = 5e6 * np.exp(self._chance.normal(0, 0.05, (_POOL, 1)))
+        base_ns = 7e5 * np.exp(self._chance.normal(0, 0.05, (_POOL, 1)))
         spread = self._chance.normal(0, 0.02, (_POOL, packets))
         spread += self._chance.exponential(0.02, (_POOL, packets))
         key = np.arange(_POOL)[:, None] * 4_096 + bucket_of(base_ns * (1 + np.abs(spread)))
@@ -83,7 +103,7 @@ class Mesh:
 
     def _windows(self, agent: int, start_ns: int) -> Frame:
         """STAMP, ICMP and TCP of each link; most reals are the same for all, as nobody judges by them."""
-        lost = self._chance.binomial(self._sent, 0.0005)
+        lost = self._chance.binomial(self._sent, LOSS)
         columns: dict[str, Column] = {**self._template.columns}
         columns["link"] = np.array(self.links(agent) * 3, np.object_)
         columns["start_ns"] = np.full(len(lost), start_ns)
@@ -113,7 +133,7 @@ class Mesh:
         return Frame.of(WINDOW, {**keys, **times, **reals, **known, "sent": self._sent})
 
     def _flows(self, agent: int, start_ns: int) -> Frame:
-        lost = self._chance.binomial(_FLOWS_EVERY * STAMP, 0.0005, LINKS)
+        lost = self._chance.binomial(_FLOWS_EVERY * STAMP, LOSS, LINKS)
         sent = np.full(LINKS, _FLOWS_EVERY * STAMP)
         keys = {"link": self.links(agent), "probe": ["stamp"] * LINKS, "class": ["0"] * LINKS}
         times = {"start_ns": [start_ns] * LINKS, "length_ns": [_FLOWS_EVERY * WINDOW_NS] * LINKS}

@@ -109,11 +109,13 @@ def held(evidence: Evidence, *names: str) -> Counts:
 def _loses_more(known: Counts, lost: Counts) -> NDArray[np.bool_]:
     """(3, links): the probe loses significantly more than another in the windows that both measured."""
     found = np.zeros(known.shape[:2], np.bool_)
+    some = np.flatnonzero(lost.any(axis=(0, 2)))  # of most links nothing is lost
+    known, lost = known[:, some], lost[:, some]
     for one, other in _PAIRS:
         both = (known[one] > 0) & (known[other] > 0)
         sent, gone = ((each[[one, other]] * both).sum(axis=2) for each in (known, lost))
         p = more_than_share(gone[0], sent[0], gone.sum(axis=0), sent.sum(axis=0))
-        found[one] |= p <= (1 - ALERT_CONFIDENCE) / len(_PAIRS)
+        found[one, some] |= p <= (1 - ALERT_CONFIDENCE) / len(_PAIRS)
     return found
 
 
