@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
+from urllib3.exceptions import ProtocolError
 
-from collector.standby import SILENT_WINDOWS, Duty, Handover, PeerAnswer
+from collector.peer_client import PeerClient
+from collector.settings import Peer
+from collector.standby import SILENT_WINDOWS, Duty, Handover, HttpAsker, PeerAnswer
 from linkgauge.clock import NS_PER_S
 from linkgauge.frame import Frame
 from linkgauge.schema import STATE
+from tests.collector.running import Running, running
 from tests.collector.world import WINDOW_NS, StillClock
+
+__all__ = ["running"]
 
 
 class ScriptedPeer:
@@ -100,3 +107,47 @@ def test_verdicts_of_the_windows_that_nobody_told_are_handed_over() -> None:
     handover(state(10))
     handover(state(11))
     assert [int(each.count("start_ns")[0]) // WINDOW_NS for each in told] == [6, 7, 8, 9]
+
+
+def test_the_route_tells_agents_and_peers_whether_it_works(running: Running) -> None:
+    shown = {"Authorization": f"Bearer {running.token}"}
+    assert running.client.get("/v1/duty").status_code == 401
+    assert running.client.get("/v1/duty", headers=shown).json() == {"standby": False, "on": True}
+    running.collector.intake.fault = "the disk is full"
+    troubled = running.client.get("/v1/duty", headers=shown)
+    assert (troubled.status_code, troubled.json()["error"]) == (503, "the disk is full")
+
+
+@pytest.mark.parametrize(
+    ("said", "standby", "fault"),
+    [
+        ((200, {}, b'{"standby": false, "on": true}'), False, None),
+        ((200, {}, b'{"standby": true, "on": false}'), True, None),
+        ((200, {}, b"<html>Welcome</html>"), False, "status 200: <html>Welcome</html>"),
+        ((200, {}, b'{"standby": "no"}'), False, "status 200"),
+        ((401, {}, b'{"reason": "token", "error": "nobody\'s"}'), False, "status 401: nobody's"),
+        ((503, {}, b'{"reason": "fault", "error": "full"}'), False, "status 503: full"),
+        (ProtocolError("refused"), False, "refused"),
+    ],
+)
+def test_only_a_collector_that_works_counts_as_there(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: tuple[int, dict[str, str], bytes] | Exception,
+    standby: bool,
+    fault: str | None,
+) -> None:
+    def request(*_: object, **__: object) -> tuple[int, dict[str, str], bytes]:
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    token = tmp_path / "token"
+    token.write_text("hidden")
+    token.chmod(0o600)
+    client = PeerClient(Peer(url="http://b", token_file=token))
+    monkeypatch.setattr(client, "request", request)
+    answer = HttpAsker(client).ask()
+    assert answer.standby is standby
+    assert answer.fault == fault or (fault is not None and fault in (answer.fault or ""))
+    assert "hidden" not in str(answer)
