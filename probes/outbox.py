@@ -131,9 +131,17 @@ class Outbox:
         return self._file.read(look)
 
     def done(self, seqs: Iterable[int]) -> None:
-        """The collector has them: delete their bodies, in one transaction."""
+        """The collector has them: delete their bodies, in one transaction.
+
+        One that a bound dropped while it was on its way counts as acknowledged after all.
+        """
         chosen = tuple(seqs)
-        self._change(lambda db: tables.settle(db, chosen, State.ACKNOWLEDGED))
+
+        def settle(db: sqlite3.Connection) -> None:
+            tables.settle(db, chosen, State.ACKNOWLEDGED)
+            tables.arrived_after_all(db, chosen)
+
+        self._change(settle)
 
     def reject(self, seq: int, sentence: str) -> None:
         """The collector will never take it: keep it as a dead letter with its words."""

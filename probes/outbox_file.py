@@ -127,6 +127,16 @@ def settle(db: sqlite3.Connection, seqs: Iterable[int], state: State, sentence: 
     return changed
 
 
+def arrived_after_all(db: sqlite3.Connection, seqs: Iterable[int]) -> None:
+    """Batches that a bound dropped while they were on their way, and that the collector has: not lost."""
+    for seq in seqs:
+        query = "UPDATE batch SET state = ? WHERE seq = ? AND state = ?"
+        found = db.execute(query, (int(State.ACKNOWLEDGED), seq, int(State.DROPPED))).rowcount
+        if found:
+            add(db, State.DROPPED, -1)
+            add(db, State.ACKNOWLEDGED, 1)
+
+
 def drop_oldest(db: sqlite3.Connection, max_octets: int) -> None:
     """Drop what came first while more than `max_octets` wait; what came last stays, however large."""
     over = totals(db).waiting_octets - max_octets

@@ -84,6 +84,21 @@ def test_over_size_the_oldest_are_dropped_and_counted(tmp_path: Path) -> None:
     assert outbox(tmp_path).counts() == Counts(3, 3 * octets, T0_NS, produced=5, dropped=2)
 
 
+def test_what_was_dropped_on_its_way_and_arrived_is_not_lost(tmp_path: Path) -> None:
+    box = outbox(tmp_path, max_bytes=50)
+    put(box)
+    sent = oldest(box)
+    for _ in range(5):
+        put(box)
+    dropped = box.counts().dropped
+    assert dropped > 1
+    box.done([sent.seq])
+    box.done([sent.seq])
+    counts = box.counts()
+    assert (counts.dropped, counts.acknowledged, counts.produced) == (dropped - 1, 1, 6)
+    assert states(box)[0] == (1, State.ACKNOWLEDGED)
+
+
 def test_too_old_batches_are_dropped(tmp_path: Path) -> None:
     clock = FakeClock()
     box = outbox(tmp_path, clock=clock)
