@@ -27,7 +27,7 @@ from linkgauge.schema import TABLES
 from linkgauge.table import Table
 
 _DAY_S = 86_400
-_MEMORY = "256MB"
+_MEMORY = "320MB"
 """What DuckDB may take; beyond it sorts on disk, in the work folder."""
 _BATCH_ROWS = 16_384
 _SOURCE = (
@@ -46,8 +46,20 @@ def step(holdings: Holdings, rules: Rules, clock: Clock) -> bool:
     need = 2 * sum(held.file.octets for held in run)
     if disk.free_bytes(holdings.layout.root) < rules.keep_free_bytes + need:
         return False
-    merge(holdings, [held.file.path for held in run], sum(held.file.rows for held in run))
+    _merge_as_many_as_fit(holdings, run)
     return True
+
+
+def _merge_as_many_as_fit(holdings: Holdings, run: Sequence[Held]) -> None:
+    """The run, or where memory does not do for it the first half of it, and so on."""
+    while True:
+        try:
+            merge(holdings, [held.file.path for held in run], sum(held.file.rows for held in run))
+            return
+        except duckdb.OutOfMemoryException:
+            if len(run) < 4:
+                raise
+            run = run[: len(run) // 2]
 
 
 def due(holdings: Holdings, rules: Rules, now_ns: int) -> list[Held]:
@@ -71,9 +83,13 @@ def merge(holdings: Holdings, paths: Sequence[str], rows: int) -> None:
     table = TABLES[folder.partition("/")[0]]
     name = str(FileName(first.identity, first.first, last.last))
     made, spill = holdings.work / name, holdings.work / "spill"
-    with duckdb.connect(config={"threads": 1, "memory_limit": _MEMORY, "temp_directory": str(spill)}) as db:
-        left = _write(db, table, [str(holdings.layout.root / path) for path in paths], made)
-    disk.remove_folder(spill)
+    try:
+        with duckdb.connect(
+            config={"threads": 1, "memory_limit": _MEMORY, "temp_directory": str(spill)}
+        ) as db:
+            left = _write(db, table, [str(holdings.layout.root / path) for path in paths], made)
+    finally:
+        disk.remove_folder(spill)
     holdings.merge(holdings.stage(made, f"{folder}/{name}", left), paths, rows - left)
 
 

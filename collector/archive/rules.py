@@ -19,7 +19,7 @@ class Rules:
     keep_days: int | None = None
     keep_free_bytes: int = 0
     step_files: int = 60
-    step_octets: int = 256 * 1024 * 1024
+    step_octets: int = 64 * 1024 * 1024
 
     @classmethod
     def of(cls, settings: ArchiveSettings) -> Rules:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from collector.archive import compaction
+from collector.archive.holdings import Holdings
 from collector.archive.rules import Rules
 from collector.archive.upkeep import Upkeep
 from collector.sinks.archive import Archive
@@ -180,6 +181,23 @@ def test_two_writers_on_one_root_leave_each_others_files(tmp_path: Path) -> None
 def test_without_room_files_stay_as_they_are(tmp_path: Path) -> None:
     write(tmp_path, range(1, 6))
     assert _compact(tmp_path, Rules(compact_after_s=0, step_files=3, keep_free_bytes=2**62)) == 0
+
+
+def test_where_memory_does_not_do_half_of_the_files_are_put_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, range(1, 10))
+    merge = compaction.merge
+
+    def narrow(holdings: Holdings, paths: Sequence[str], rows: int) -> None:
+        if len(paths) > 4:
+            raise duckdb.OutOfMemoryException("no room")
+        merge(holdings, paths, rows)
+
+    monkeypatch.setattr(compaction, "merge", narrow)
+    assert _compact(tmp_path) == 2
+    assert names(tmp_path) == ["abc-1-4.parquet", "abc-5-8.parquet", "abc-9-9.parquet"]
+    assert _read(tmp_path).count("start_ns").tolist() == starts(range(1, 10))
 
 
 def test_a_damaged_file_is_told_once_and_nothing_changes(
