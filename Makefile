@@ -11,11 +11,12 @@ DEMO_OPTIONS := --seconds $(SECONDS)
 endif
 
 .NOTPARALLEL:
-.PHONY: help demo test check bench prepare clean
+.PHONY: help demo test soak check bench prepare clean
 
 help:
 	@echo 'make demo [SECONDS=90]  measure a small real network until Ctrl-C (or so long)'
 	@echo 'make test               set up, check and run all tests'
+	@echo 'make soak [ROUNDS=1000]  kill -9 at so many random instants, and 2 000 examples of each property (hours)'
 	@echo 'make check              format, lint and types'
 	@echo 'make bench [QUICK=1]    run the benchmarks (about 20 minutes; 5), print JSON'
 	@echo 'make clean              remove .venv, .demo and caches'
@@ -25,6 +26,10 @@ demo: prepare $(READY)
 
 test: prepare check
 	@$(BIN)/pytest
+
+soak: prepare $(READY)
+	@ROUNDS=$(or $(ROUNDS),1000) SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/pytest -s tests/faults
+	@HYPOTHESIS_PROFILE=soak $(BIN)/pytest
 
 check: $(READY)
 	$(BIN)/ruff format --check .
