@@ -38,7 +38,8 @@ from collector.sinks.pump import Pump, Rhythm
 from linkgauge.clock import NS_PER_S, SystemClock, window_start
 from linkgauge.frame import Frame, Histograms
 from linkgauge.histogram import Histogram
-from linkgauge.inventory import Inventory, InventoryFile, build
+from linkgauge.inventory import Inventory, build
+from linkgauge.inventory_file import InventoryFile
 from linkgauge.packing import pack
 from linkgauge.schema import WINDOW
 from linkgauge.table import Kind

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, model_validator
 
 from collector.secret import read_secret
-from linkgauge.inventory import Name
+from linkgauge.inventory_file import Name
 from linkgauge.probing import Model
 from linkgauge.wire import MAX_BODY_BYTES
 from linkgauge.yaml_file import read_yaml

@@ -1,98 +1,28 @@
 """The inventory: one YAML file that names sites, nodes, networks, tiers and how links are probed.
 
-The file is read by pydantic models that refuse unknown keys; `load` turns it into the frozen values of
-`linkgauge.model` and reports every fault at once, each with the path of its key.
+The form of the file is linkgauge.inventory_file; `load` turns it into the frozen values of `linkgauge.model`
+and reports every fault at once, each with the path of its key.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field
 
 from linkgauge import mesh
 from linkgauge.compute_id import ComputeId
 from linkgauge.errors import ConfigError
 from linkgauge.inventory_faults import faults_of
+from linkgauge.inventory_file import InventoryFile, LinkEntry, NetworkEntry, NodeEntry
 from linkgauge.link_tags import LinkTags
 from linkgauge.model import DEFAULT_TIERS, Link, LinkSpec, Network, NetworkKind, Node, Site, Tier
-from linkgauge.probing import Model, Probing
+from linkgauge.probing import Probing
 from linkgauge.yaml_file import read_yaml
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
-
-
-def _address(value: object) -> object:
-    """An address must be text: YAML reads 5 as a number, and ipaddress takes that for 0.0.0.5."""
-    if isinstance(value, ipaddress.IPv4Address | ipaddress.IPv6Address):
-        return value
-    try:
-        address = ipaddress.ip_address(value if isinstance(value, str) else "")
-    except ValueError:
-        raise ValueError("must be an IPv4 or IPv6 address, written as text") from None
-    if isinstance(address, ipaddress.IPv6Address) and (address.scope_id or address.ipv4_mapped):
-        raise ValueError("must be an address without scope and, where it is IPv4, not written as IPv6")
-    return address
-
-
-Address = Annotated[ipaddress.IPv4Address | ipaddress.IPv6Address, BeforeValidator(_address)]
-
-
-class TierEntry(Model):
-    delay_us: int = Field(gt=0)
-    delay_quantile: float = Field(0.5, gt=0, lt=1)
-    loss_ratio: float = Field(0.001, gt=0, lt=1)
-
-
-class SiteEntry(Model):
-    name: Name
-    region: Name
-    operator: Name
-    latitude_deg: float | None = Field(None, ge=-90, le=90)
-    longitude_deg: float | None = Field(None, ge=-180, le=180)
-
-
-class NetworkEntry(Model):
-    name: Name
-    kind: Literal["backbone", "private", "exchange"]
-    promised_bps: int = Field(0, ge=0)
-    mesh: Literal["full", "listed", "thinned"] = "full"
-    """Which pairs of nodes are links: all, those listed, or those of `linkgauge.mesh` and those listed."""
-    representatives: int = Field(2, ge=2, le=8)
-    """Nodes that stand for a site in each pair of sites, where the mesh is thinned."""
-
-
-class NodeEntry(Model):
-    name: Name
-    site: Name
-    addresses: dict[Name, Address] = Field(min_length=1)
-    compute_id: str | None = None
-    reflector: Literal["stateful", "stateless", "twamp-light"] = "stateful"
-
-
-class LinkEntry(Model):
-    link: str
-    tier: Name | None = None
-    promised_bps: int | None = Field(None, ge=0)
-
-
-class InventoryFile(Model):
-    version: Literal[1]
-    window_s: int = Field(10, ge=1, le=300)
-    period_s: int = Field(900, ge=1, le=86400 * 31)
-    tiers: dict[Name, TierEntry] = Field(default_factory=dict)
-    sites: list[SiteEntry] = Field(min_length=1)
-    networks: list[NetworkEntry] = Field(min_length=1)
-    nodes: list[NodeEntry] = Field(min_length=1)
-    links: list[LinkEntry] = Field(default_factory=list)
-    probing: Probing = Probing()
 
 
 @dataclass(frozen=True)

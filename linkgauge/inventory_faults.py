@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from linkgauge import mesh
 from linkgauge.compute_id import ComputeId
 from linkgauge.errors import ConfigError
+from linkgauge.inventory_file import InventoryFile, NetworkEntry, NodeEntry
 from linkgauge.model import DEFAULT_TIERS, Link
-
-if TYPE_CHECKING:
-    from linkgauge.inventory import InventoryFile, NetworkEntry, NodeEntry
 
 MOST_LINKS = 1_000_000
 """Of all networks together: about what one collector can plan for and one store can hold."""

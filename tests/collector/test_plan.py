@@ -15,7 +15,8 @@ from collector.plan import COVERAGE, etag, flows_for, plan_for
 from collector.plan_book import PlanBook
 from collector.timetable import timetable
 from linkgauge.errors import ConfigError
-from linkgauge.inventory import Inventory, InventoryFile, build, load
+from linkgauge.inventory import Inventory, build, load
+from linkgauge.inventory_file import InventoryFile
 from linkgauge.plan import MAX_FLOWS, decode_plan, encode_plan
 from tests.collector.world import INVENTORY, inventory, write_inventory
 
@@ -199,6 +200,16 @@ def test_a_file_that_takes_long_to_read_is_served_in_its_former_edition(
     while book.plan("j1") == before:
         assert time.monotonic() < deadline_s
         time.sleep(0.01)
+    assert b"10.0.0.22" in book.plan("j1")[0]
+
+
+def test_whether_the_file_is_another_one_is_told_without_reading_it(tmp_path: Path) -> None:
+    book = PlanBook(write_inventory(tmp_path))
+    assert not book.stale
+    write_inventory(tmp_path, INVENTORY.replace("10.0.0.2", "10.0.0.22"))
+    assert book.stale
+    book.refresh()
+    assert not book.stale
     assert b"10.0.0.22" in book.plan("j1")[0]
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from linkgauge.clock import NS_PER_S
 from linkgauge.frame import Frame
-from linkgauge.inventory import Inventory, InventoryFile, build
+from linkgauge.inventory import Inventory, build
+from linkgauge.inventory_file import InventoryFile
 from linkgauge.model import Link
 from linkgauge.schema import HEALTH, RAW_TABLES, STATE
 from linkgauge.table import Kind, Table
