@@ -5,7 +5,8 @@ says what that promises). Every batch keeps one row, the ledger, without its bod
 says what became of each number, so that the stores can be compared with what was produced. Bounded by octets
 and by age: the oldest waiting batches are dropped, counted. Bodies are packed (linkgauge.packing). A full or
 read-only disk raises StoreError and is counted; a damaged file is moved aside and a new one begun: what
-waited in it counts as dropped when that was known, and no number is given twice.
+waited in it counts as dropped when that was known, and no number is given twice. No seq either, while the
+process lives: an answer to a batch of the lost file settles no batch of the new one.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class Outbox:
         self._clock = clock or SystemClock()
         self._file = SqliteFile(path, tables.SCHEMA, "the outbox", self._clock, keep_free_bytes, self._begin)
         self._putting = threading.Lock()
-        self._unstored = self._seen_damaged = 0
+        self._unstored = self._seen_damaged = self._last_seq = 0
         self._numbered: dict[str, int] = {}
         self._totals: Totals | None = None
         self._known: tuple[Totals, int | None] = (Totals(), None)
@@ -187,7 +188,7 @@ class Outbox:
     def _begin(self, db: sqlite3.Connection) -> None:
         carried = self._totals if self._file.damaged > self._seen_damaged else None
         self._seen_damaged = self._file.damaged
-        tables.begin(db, carried)
+        self._last_seq = tables.begin(db, carried, self._last_seq)
         self._totals = tables.totals(db)
 
     def _number(self, boot: str) -> int:
@@ -201,7 +202,7 @@ class Outbox:
     ) -> None:
         self._file.check_space(len(body))
         tables.drop_older(db, self._horizon_ns)
-        tables.insert(db, boot, number, created_ns, rows, body)
+        self._last_seq = tables.insert(db, boot, number, created_ns, rows, body)
         tables.add(db, State.DROPPED, self._unstored)
         tables.drop_oldest(db, self._max_bytes)
         tables.forget(db)

@@ -62,8 +62,11 @@ class Totals:
     waiting_octets: int = 0
 
 
-def begin(db: sqlite3.Connection, carried: Totals | None) -> None:
-    """Make the totals fit what is there. carried: what was known of a file that was lost in mid-run."""
+def begin(db: sqlite3.Connection, carried: Totals | None, last_seq: int) -> int:
+    """Make the totals fit what is there. carried: what was known of a file that was lost in mid-run.
+
+    Returns the last seq given; the next is above it, and above `last_seq`.
+    """
     if carried is not None:
         lost = carried.dropped + carried.waiting
         for state, batches in enumerate((carried.produced, carried.acknowledged, lost, carried.rejected)):
@@ -74,6 +77,13 @@ def begin(db: sqlite3.Connection, carried: Totals | None) -> None:
         (_WAITING_NOW, _OCTETS_NOW),
     )
     totals(db)
+    query = (
+        "SELECT coalesce(max(seq), 0) FROM (SELECT seq FROM batch UNION ALL SELECT seq FROM sqlite_sequence)"
+    )
+    last_seq = max(last_seq, checked(db.execute(query).fetchone()[0], Whole))
+    db.execute("DELETE FROM sqlite_sequence")
+    db.execute("INSERT INTO sqlite_sequence VALUES ('batch', ?)", (last_seq,))
+    return last_seq
 
 
 def totals(db: sqlite3.Connection) -> Totals:
@@ -92,18 +102,20 @@ def last_number(db: sqlite3.Connection, boot: str) -> int:
     return checked(found[0], Whole) if found else 0
 
 
-def insert(db: sqlite3.Connection, boot: str, number: int, created_ns: int, rows: int, body: bytes) -> None:
+def insert(db: sqlite3.Connection, boot: str, number: int, created_ns: int, rows: int, body: bytes) -> int:
+    """Returns its seq."""
     try:
-        db.execute(
+        seq = db.execute(
             "INSERT INTO batch (boot, number, created_ns, rows, state, size, body) "
             "VALUES (?, ?, ?, ?, 0, ?, ?)",
             (boot, number, created_ns, rows, len(body), body),
-        )
+        ).lastrowid
     except sqlite3.IntegrityError as err:
         raise Damage(str(err)) from None  # no number is given twice
     db.execute("INSERT OR REPLACE INTO boot VALUES (?, ?)", (boot, number))
     add(db, State.WAITING, 1)
     _add_waiting(db, 1, len(body))
+    return seq or 0
 
 
 def add(db: sqlite3.Connection, state: State, batches: int) -> None:

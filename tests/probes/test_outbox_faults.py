@@ -180,6 +180,23 @@ def test_what_waited_in_a_file_that_is_lost_counts_as_dropped(tmp_path: Path) ->
     assert counts.damaged == 1
 
 
+@pytest.mark.parametrize("known_by", ["putting", "opening"])
+def test_an_answer_to_a_batch_of_a_lost_file_settles_none_of_the_new_one(
+    tmp_path: Path, known_by: str
+) -> None:
+    box = outbox(tmp_path)
+    put(box)
+    if known_by == "opening":
+        box.close()
+        box = outbox(tmp_path)
+    on_its_way = oldest(box)
+    (tmp_path / "outbox.db").unlink()
+    put(box, boot="b2")
+    box.done([on_its_way.seq])
+    assert [row.boot for row in box.waiting(9)] == ["b2"]
+    assert box.counts().acknowledged == 0
+
+
 @pytest.mark.parametrize("seed", range(15))
 def test_flipped_octets_never_stop_it(tmp_path: Path, seed: int) -> None:
     chance, path = random.Random(seed), tmp_path / "outbox.db"
