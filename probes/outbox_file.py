@@ -77,10 +77,9 @@ def begin(db: sqlite3.Connection, carried: Totals | None, last_seq: int) -> int:
         (_WAITING_NOW, _OCTETS_NOW),
     )
     totals(db)
-    query = (
-        "SELECT coalesce(max(seq), 0) FROM (SELECT seq FROM batch UNION ALL SELECT seq FROM sqlite_sequence)"
-    )
-    last_seq = max(last_seq, checked(db.execute(query).fetchone()[0], Whole))
+    for name in ("batch", "sqlite_sequence"):
+        found = db.execute(f"SELECT coalesce(max(seq), 0) FROM {name}").fetchone()[0]
+        last_seq = max(last_seq, checked(found, Whole))
     db.execute("DELETE FROM sqlite_sequence")
     db.execute("INSERT INTO sqlite_sequence VALUES ('batch', ?)", (last_seq,))
     return last_seq
