@@ -107,8 +107,9 @@ def _add_agent_routes(app: FastAPI, parts: Parts) -> None:
     @app.post("/v1/batches", summary="Report a batch of windows")
     async def post_batch(request: Request) -> Response:
         """Nothing of the body is read before the token is known, nothing parsed before all of it came."""
-        if parts.access.stale:
-            await run_in_threadpool(parts.access.refresh)
+        for file in (parts.access, parts.book):  # to be read again, or waited for, away from the event loop
+            if file.stale:
+                await run_in_threadpool(file.refresh)
         holder = request.state.holder = parts.access.bringer(_shown(request))
         most = intake.max_body_bytes
         async with work.room(str(holder), expected_octets(request, most)):

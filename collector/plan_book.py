@@ -70,6 +70,15 @@ class PlanBook:
         self.fault: str | None = None
         """Why the newest version of the file was not taken, None when it was."""
 
+    @property
+    def stale(self) -> bool:
+        """The file is another one than was read: who asks next may wait `patience_s` for the new edition."""
+        return _stamp(self._path) != self._stamp
+
+    def refresh(self) -> None:
+        """Begin to read it now when it is stale, and wait so long."""
+        self._newest()
+
     def inventory(self) -> Inventory:
         return self._newest().planner.inventory
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from collector.plan_book import PlanBook
+from collector.plan_book import PATIENCE_S, PlanBook
 from collector.recent import Past
 from collector.service import build, listen, make_server
 from collector.settings import Settings
@@ -47,14 +47,13 @@ def settings_in(folder: Path, more: str = "") -> Settings:
 class Running:
     """A collector that answers on a free port, and the token of j1."""
 
-    def __init__(self, folder: Path, more: str = "") -> None:
+    def __init__(self, folder: Path, more: str = "", patience_s: float = PATIENCE_S) -> None:
         self.settings = settings_in(folder, more)
         self.pasts: list[Past] = []
         """What the judge was given, at start and since."""
         self.token = issue(self.settings.tokens, "j1")
-        self.collector = build(
-            self.settings, PlanBook(self.settings.inventory), self._judge, remember=self.pasts.append
-        )
+        book = PlanBook(self.settings.inventory, patience_s=patience_s)
+        self.collector = build(self.settings, book, self._judge, remember=self.pasts.append)
         self.socket = listen(self.settings)
         self.server = make_server(self.collector)
         self.thread = threading.Thread(target=self.server.run, args=([self.socket],))
