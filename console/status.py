@@ -134,13 +134,25 @@ class _Asking:
                 f"{self.url}: {_MENDS.get(status, f'it answers {status} to {path}')}"
             ) from None
         except (httpx.HTTPError, httpx.InvalidURL) as err:
-            raise LinkgaugeError(
-                f"{self.url}: no collector answers there ({err}); start it or name it with --collector"
-            ) from None
+            raise LinkgaugeError(f"{self.url}: {_no_answer(err)}") from None
         except ValueError:
             raise LinkgaugeError(
                 f"{self.url}: what answers there is no collector; name it with --collector"
             ) from None
+
+
+def _no_answer(err: Exception) -> str:
+    """Why there was no answer, and the mend: a faulty handshake is no collector that does not run."""
+    words = str(err)
+    if "CERTIFICATE_VERIFY_FAILED" in words:
+        why = words.partition("CERTIFICATE_VERIFY_FAILED] ")[2] or words
+        return (
+            f"its certificate is not trusted here ({why}); give its authority's by --ca-file, and the name"
+            " or address that the certificate has by --collector"
+        )
+    if "CERTIFICATE_REQUIRED" in words:
+        return "it asks for a certificate of ours; give one by --certificate and --key"
+    return f"no collector answers there ({err}); start it or name it with --collector"
 
 
 def _asking(

@@ -16,6 +16,8 @@ from console.status import find_troubles, reasons
 from console.token import write_secret
 from linkgauge.errors import LinkgaugeError
 from tests.collector.running import Running
+from tests.probes.authority import Authority
+from tests.probes.tls_server import TlsServer
 
 
 def link(name: str, verdict: str, **changed: Any) -> dict[str, Any]:
@@ -160,3 +162,14 @@ def test_it_shows_its_token_and_says_how_to_get_one(tmp_path: Path) -> None:
 def test_nobody_answers() -> None:
     with pytest.raises(LinkgaugeError, match=r"http://127\.0\.0\.1:9: no collector answers there"):
         CliRunner().invoke(app, ["status", "--collector", "http://127.0.0.1:9"], catch_exceptions=False)
+
+
+def test_a_certificate_that_is_not_trusted_is_told_as_such(tmp_path: Path) -> None:
+    issued = Authority(tmp_path).issue("collector", "/CN=collector")
+    with TlsServer(issued) as server, pytest.raises(LinkgaugeError) as caught:
+        CliRunner().invoke(
+            app, ["status", "--collector", f"https://127.0.0.1:{server.port}"], catch_exceptions=False
+        )
+    assert "its certificate is not trusted here" in str(caught.value)
+    assert "--ca-file" in str(caught.value)
+    assert "start it" not in str(caught.value)
