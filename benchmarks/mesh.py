@@ -26,10 +26,10 @@ _LISTED = 10
 
 class Mesh:
     """agents: how many report, LINKS links each. Up to _LISTED of them in one ring of listed links; more in
-    full meshes of LINKS + 1 nodes, each on a network of its own."""
+    full meshes of LINKS + 1 nodes, each on a network of its own. spread: of delays, as a ratio."""
 
-    def __init__(self, links: int) -> None:
-        wanted = links // LINKS
+    def __init__(self, links: int, spread: float = 0.02) -> None:
+        wanted, self._spread = links // LINKS, spread
         self._meshes = 0 if wanted <= _LISTED else -(-wanted // (LINKS + 1))
         self.agents = self._meshes * (LINKS + 1) or wanted
         self._nodes = max(self.agents, LINKS + 1)
@@ -80,7 +80,7 @@ class Mesh:
             yield Batch(f"h{agent}", "boot", number, start_ns + WINDOW_NS, named)
 
     def _pool(self) -> Histograms:
-        """Histograms of delays that spread by some 3 % and a tail, to be drawn from: _POOL of STAMP, _POOL of
+        """Histograms of delays that spread by that and a tail, to be drawn from: _POOL of STAMP, _POOL of
         an echo, an empty one."""
         parts = [self._delays(packets) for packets in (STAMP, ECHO)]
         offsets = [parts[0].offsets, parts[1].offsets[1:] + parts[0].offsets[-1]]
@@ -93,8 +93,8 @@ class Mesh:
 
     def _delays(self, packets: int) -> Histograms:
         base_ns = 7e5 * np.exp(self._chance.normal(0, 0.05, (_POOL, 1)))
-        spread = self._chance.normal(0, 0.02, (_POOL, packets))
-        spread += self._chance.exponential(0.02, (_POOL, packets))
+        spread = self._chance.normal(0, self._spread, (_POOL, packets))
+        spread += self._chance.exponential(self._spread, (_POOL, packets))
         key = np.arange(_POOL)[:, None] * 4_096 + bucket_of(base_ns * (1 + np.abs(spread)))
         found, count = np.unique(key, return_counts=True)
         owner, bucket = np.divmod(found, 4_096)
