@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from linkgauge.clock import NS_PER_US
 from linkgauge.histogram import RELATIVE_ERROR
+from linkgauge.merged import Merged, quantile_rank
 from linkgauge.model import DelayBasis
 from quality.confidence import quantile_ranks
 from quality.evidence import Evidence
-from quality.merged import Merged, quantile_rank
 
 Counts = NDArray[np.int64]
 Reals = NDArray[np.float64]

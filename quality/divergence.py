@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 from linkgauge.clock import NS_PER_US
 from linkgauge.frame import Frame
 from linkgauge.histogram import RELATIVE_ERROR
+from linkgauge.merged import Merged
 from linkgauge.model import Probe
 from quality.confidence import ALERT_CONFIDENCE, quantile_ranks
 from quality.evidence import Evidence, gather
 from quality.hypergeometric import more_than_share
-from quality.merged import Merged
 from quality.objectives import Objectives
 
 Counts = NDArray[np.int64]

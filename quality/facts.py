@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from linkgauge.clock import NS_PER_US
 from linkgauge.frame import Frame, Histograms
 from linkgauge.histogram import MAX_BUCKET, value_of
+from linkgauge.merged import quantile_rank
 from linkgauge.model import DelayBasis
 from quality import loss
 from quality.confidence import quantile_ranks
 from quality.delay import CLOCK_SHARE, widened
 from quality.evidence import Evidence, Rows
 from quality.loss import Losses
-from quality.merged import quantile_rank
 from quality.objectives import Objectives
 from quality.period import AVAILABLE_LOSS, Sums
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkgauge.frame import Frame
+from linkgauge.merged import Merged
 from linkgauge.model import Probe
 from quality.divergence import BITS, MOST, WINDOWS, median_us, told
 from quality.evidence import Rows
-from quality.merged import Merged
 from quality.packed import Whole
 from quality.ring import Ring
 from quality.shelf import RANGE, Shelf

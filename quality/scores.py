@@ -14,10 +14,10 @@ import numpy as np
 
 from linkgauge.clock import NS_PER_US
 from linkgauge.frame import Frame
+from linkgauge.merged import Merged
 from linkgauge.model import DelayBasis, LinkSpec, Verdict
 from quality.confidence import VERDICT_CONFIDENCE
 from quality.evidence import Evidence, gather
-from quality.merged import Merged
 from quality.objectives import Objectives
 from quality.period import Period, assess
 from quality.throughput import last_received_bps

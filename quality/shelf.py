@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkgauge.frame import Histograms
+from linkgauge.merged import Merged
 from quality.evidence import Rows
-from quality.merged import Merged
 from quality.packed import Packed, smallest, split
 
 RANGE = 16_384

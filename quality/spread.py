@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from linkgauge.clock import NS_PER_US
 from linkgauge.frame import Frame
+from linkgauge.merged import Merged, quantile_rank
 from linkgauge.model import DelayBasis
 from quality.evidence import Rows
-from quality.merged import Merged, quantile_rank
 from quality.shelf import RANGE, Shelf
 
 Counts = NDArray[np.int64]

@@ -34,7 +34,7 @@ OUTSIDE = {
 
 PURE = [
     *(f"linkgauge/{name}.py" for name in ("plan", "packing", "own_tables", "rollup_tables", "window_table")),
-    "linkgauge/certificate.py",
+    *(f"linkgauge/{name}.py" for name in ("certificate", "merged")),
     *(f"linkgauge/{name}.py" for name in ("model", "schema", "frame", "histogram", "wire", "compute_id")),
     "linkgauge/words.py",
     *(f"linkgauge/{name}.py" for name in ("mesh", "link_tags", "inventory_faults")),
@@ -53,7 +53,7 @@ PURE = [
     *(f"alerts/{name}.py" for name in ("rule", "evaluate", "grafana")),
     *(f"collector/{name}.py" for name in ("plan", "admission", "page")),
     *(f"collector/sinks/{name}.py" for name in ("line_protocol", "influx_reply", "cardinality")),
-    *(f"collector/rollup/{name}.py" for name in ("merge", "merged", "slot")),
+    *(f"collector/rollup/{name}.py" for name in ("merge", "slot")),
     *(f"lab/{name}.py" for name in ("topology", "delay_line")),
     *(f"console/{name}.py" for name in ("pipeline", "reasons", "unfit")),
     *(f"console/probe/{name}.py" for name in ("shot", "result", "judgement")),

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.rollup.merged import Counts, Merged, Reals, samples_of
 from linkgauge.clock import NS_PER_S
 from linkgauge.frame import Frame
+from linkgauge.merged import Counts, Merged, Reals, samples_of
 from linkgauge.schema import WINDOW, WINDOW_1H, WINDOW_5M
 from linkgauge.table import Kind, Table
 

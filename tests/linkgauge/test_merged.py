@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from linkgauge.frame import Histograms
 from linkgauge.histogram import Histogram, merge
-from quality.merged import Merged
+from linkgauge.merged import Merged
 
 SAMPLES = st.lists(st.floats(-1e12, 1e12), max_size=8)
 GROUPS = 4

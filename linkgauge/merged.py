@@ -1,4 +1,4 @@
-"""Histograms of many rows merged into one for each group, and their order statistics. Pure.
+"""Histograms of many rows merged into one for each group, and their order statistics. Pure, exact below 2^53.
 
 The buckets of a group lie next to each other in one flat array, from the group's lowest to its highest, so
 that merging is one `bincount` and every rank is found by one `searchsorted`.
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from linkgauge.clock import NS_PER_US
 from linkgauge.frame import Histograms
 from linkgauge.histogram import MAX_BUCKET, value_of
-from quality.evidence import Rows
 
+Rows = NDArray[np.intp]
 Counts = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
@@ -70,7 +71,32 @@ class Merged:
         ranked = self.ranked_ns(quantile_rank(self.samples, quantile))
         return np.where(self.samples >= least, ranked, np.nan)
 
+    def quantile_us(self, per_mille: int, least: int = 1) -> Reals:
+        """The sample of rank ceil(n * per_mille / 1000), us; NaN in groups of fewer than `least` samples."""
+        rank = np.maximum(-(-self.samples * per_mille // 1000), 1)
+        return np.where(self.samples >= max(1, least), self.ranked_ns(rank) / NS_PER_US, np.nan)
+
+    def column(self) -> Histograms:
+        """The merged histograms as a column of a frame."""
+        counts = np.diff(self.before)
+        filled = np.flatnonzero(counts)
+        owner = np.searchsorted(self.places, filled, "right") - 1
+        bucket = (filled - self.places[owner] + self.lowest[owner]).astype(np.int16)
+        length = np.bincount(owner, minlength=len(self.lowest))
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(length)]).astype(np.int64)
+        count = counts[filled]
+        for part in (offsets, bucket, count):
+            part.setflags(write=False)
+        return Histograms(offsets, bucket, count)
+
 
 def quantile_rank(samples: Counts, quantile: ArrayLike) -> Counts:
     """Rank of the quantile among so many samples: ceil(q n), from 1; (n,) int64."""
     return np.maximum(np.ceil(np.asarray(quantile) * samples).astype(np.int64), 1)
+
+
+def samples_of(histograms: Histograms) -> Counts:
+    """Samples of each row of a column, (n,)."""
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(histograms.count)])
+    samples: Counts = before[histograms.offsets[1:]] - before[histograms.offsets[:-1]]
+    return samples
