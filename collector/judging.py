@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 Judge = Callable[[Past, Sequence[LinkSpec], int], Frame]
 """(new rows to be judged by, expected links, start_ns) -> STATE rows; it remembers what it was given."""
 LONGEST_WAIT_S = 1.0
+SILENT_WINDOWS, LEAST_SILENT_S = 3, 30.0
+"""Who has told no verdict for so many windows, and so long, does not judge: a standby should."""
 MOST_AGAIN = 16
 """Windows judged again in one step; the others wait for the next."""
 
@@ -65,6 +67,7 @@ class JudgingLoop:
         self._window_ns, self._delay_ns, self._back_ns = window_ns, delay_ns, back_ns
         self._told = Told(back_ns // window_ns + 1)
         self._next_ns: int | None = None
+        self._well_ns, self._failing = clock.now().mono_ns, False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="judging", daemon=True)
 
@@ -72,7 +75,18 @@ class JudgingLoop:
     def alive(self) -> bool:
         return self._thread.is_alive()
 
+    def fault(self) -> str | None:
+        """Why no verdicts come; None while they do, or may still. A judge that fails at every window counts,
+        and one that does not return."""
+        silent_s = (self._clock.now().mono_ns - self._well_ns) / NS_PER_S
+        if silent_s <= max(SILENT_WINDOWS * self._window_ns / NS_PER_S, LEAST_SILENT_S):
+            return None
+        return (
+            f"no verdicts were told for {silent_s:.0f} s; look for judging_failed in the log, and restart it"
+        )
+
     def start(self) -> None:
+        self._well_ns = self._clock.now().mono_ns
         self._thread.start()
 
     def stop(self) -> None:
@@ -95,11 +109,13 @@ class JudgingLoop:
             log.warning(event_line("windows_missed", count=missed, why="older than one period"))
             next_ns += missed * self._window_ns
         while next_ns <= due_ns and not self._stopping.is_set():
-            if (state := self._judge_window(next_ns, "judged")) is not None:
+            state = self._judge_window(next_ns, "judged")
+            if state is not None:
                 self._told.changed(state)
-                self._tell(next_ns, state, self._publish)
+            self._note(state is not None and self._tell(next_ns, state, self._publish))
             next_ns += self._window_ns
         self._next_ns = next_ns
+        self._note(not self._failing)  # nothing was due, and the last window was told
         self._judge_late(oldest_ns)
         return max(0.0, (next_ns + self._window_ns + self._delay_ns - now_ns) / NS_PER_S)
 
@@ -130,13 +146,22 @@ class JudgingLoop:
         self._metrics.windows(outcome)
         return state
 
-    def _tell(self, start_ns: int, state: Frame, publish: Sequence[Callable[[Frame], None]]) -> None:
+    def _tell(self, start_ns: int, state: Frame, publish: Sequence[Callable[[Frame], None]]) -> bool:
+        """Whether all publishers took it; a fault of one keeps it from no other."""
+        well = True
         for publisher in publish:
             try:
                 publisher(state)
             except Exception:
+                well = False
                 self._metrics.fault("publisher")
                 log.exception(event_line("publishing_failed", start_ns=start_ns))
+        return well
+
+    def _note(self, well: bool) -> None:
+        self._failing = not well
+        if well:
+            self._well_ns = self._clock.now().mono_ns
 
     def _run(self) -> None:
         while not self._stopping.is_set():

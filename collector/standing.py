@@ -103,7 +103,9 @@ class Standing:
             return self.intake.fault
         threads = (self.judging.alive, self.rollups.alive, *(pump.alive for pump in self.pumps))
         dead = threads.count(False)
-        return f"{dead} of the collector's threads do not run; restart it" if dead else None
+        if dead:
+            return f"{dead} of the collector's threads do not run; restart it"
+        return self.judging.fault()
 
     def health(self) -> dict[str, float | int | str]:
         """The fields of a COLLECTOR row. Raises StoreError."""

@@ -188,6 +188,38 @@ def test_late_windows_do_not_hold_the_loop_up() -> None:
     assert world.again == late
 
 
+def test_who_tells_no_verdicts_for_three_windows_says_so() -> None:
+    world = World()
+    world.loop._publish = world.loop._publish[1:]  # without the broken one
+    world.loop.step()
+    for _ in range(5):
+        world.clock.wall_ns += WINDOW_NS
+        assert world.loop.fault() is None
+        world.loop.step()
+    world.fail = True
+    for at in range(5):
+        world.clock.wall_ns += WINDOW_NS
+        assert (world.loop.fault() is None) == (at < 3)
+        for _ in range(3):  # also steps in which nothing is due
+            world.loop.step()
+    world.fail = False
+    world.clock.wall_ns += WINDOW_NS
+    assert "no verdicts were told for 60 s" in str(world.loop.fault())
+    world.loop.step()
+    assert world.loop.fault() is None
+    world.clock.wall_ns += 4 * WINDOW_NS  # it does not return
+    assert world.loop.fault() is not None
+
+
+def test_verdicts_that_no_publisher_took_were_not_told() -> None:
+    world = World()
+    for _ in range(5):
+        world.loop.step()
+        world.clock.wall_ns += WINDOW_NS
+    assert world.published == world.judged
+    assert world.loop.fault() is not None
+
+
 def test_the_thread_judges_and_stops() -> None:
     world = World()
     world.loop.start()
