@@ -7,6 +7,7 @@ with the last lines of a manifest shows only against a head that was noted elsew
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -100,7 +101,7 @@ def _snapshot(layout: Layout) -> tuple[list[Chain], set[str]]:
     """The chains and the files in their places, at one instant."""
     with _still(layout):
         chains = [read_chain(path) for path in sorted(layout.manifests.glob("*.jsonl"))]
-        return chains, set(_parquet(layout.root))
+        return chains, set(_entries(layout.root))
 
 
 @contextlib.contextmanager
@@ -112,16 +113,23 @@ def _still(layout: Layout) -> Iterator[None]:
         yield
 
 
-def _parquet(root: Path) -> Iterator[str]:
-    """Every Parquet file that a reader may come upon."""
-    for folder in sorted(root.iterdir()):
-        if folder.is_dir() and not folder.name.startswith("."):
-            yield from (str(path.relative_to(root)) for path in folder.rglob("*.parquet"))
+def _entries(root: Path) -> Iterator[str]:
+    """Whatever lies in the folders of tables and is no folder. Links lead readers elsewhere, so none is one.
+
+    Hidden files are read by nobody, but as Parquet by some.
+    """
+    for folder, folders, names in os.walk(root):
+        if folder == str(root):
+            folders[:], names = [name for name in folders if not name.startswith(".")], []
+        names = [name for name in names if not name.startswith(".") or name.endswith(".parquet")]
+        linked = [name for name in folders if (Path(folder) / name).is_symlink()]
+        yield from (str((Path(folder) / name).relative_to(root)) for name in (*names, *linked))
 
 
 def _same(root: Path, held: Held) -> bool:
+    path = root / held.file.path
     try:
-        return disk.sha256(root / held.file.path) == held.file.sha256
+        return not path.is_symlink() and disk.sha256(path) == held.file.sha256
     except OSError:
         return False
 
@@ -135,6 +143,8 @@ def _told(root: Path, wrong: set[str], chains: Sequence[Chain], in_place: set[st
         name = parsed(Path(path).name)
         if path in listed and path not in in_place:
             faults.append(f"{root / path}: the file is missing; {listed[path].file.rows} rows are gone")
+        elif path in in_place and (root / path).is_symlink():
+            faults.append(f"{root / path}: it is a link: what readers find there is elsewhere")
         elif path in listed and not _same(root, listed[path]):
             faults.append(f"{root / path}: the file is not as it was written (SHA-256 differs)")
         elif path in in_place and path not in listed:

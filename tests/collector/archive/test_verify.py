@@ -64,12 +64,29 @@ def test_a_removed_file(root: Path) -> None:
     assert verify(root).faults == (f"{path}: the file is missing; 6 rows are gone",)
 
 
-@pytest.mark.parametrize("name", ["abc-7-7.parquet", "part-0.parquet"])
+@pytest.mark.parametrize("name", ["abc-7-7.parquet", "part-0.parquet", ".part-0.parquet", "part-0"])
 def test_an_added_file(root: Path, name: str) -> None:
     path = _file(root, "4-4").with_name(name)
     path.write_bytes(_file(root, "4-4").read_bytes())
     (fault,) = verify(root).faults
     assert fault == f"{path}: no manifest lists the file: it was added, or lines were removed"
+
+
+@pytest.mark.parametrize("place", ["window/date=2027-01-01", "window/date=2027-01-01/network=n", "extra"])
+def test_a_linked_folder_that_readers_follow(root: Path, tmp_path: Path, place: str) -> None:
+    elsewhere = tmp_path / "elsewhere" / "network=n"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "abc-7-7.parquet").write_bytes(_file(root, "4-4").read_bytes())
+    link = root / place
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(elsewhere if place.endswith("n") else elsewhere.parent)
+    assert verify(root).faults == (f"{link}: it is a link: what readers find there is elsewhere",)
+
+
+def test_a_file_that_became_a_link(root: Path, tmp_path: Path) -> None:
+    path = _file(root, "4-4")
+    path.symlink_to(path.rename(tmp_path / "elsewhere"))
+    assert verify(root).faults == (f"{path}: it is a link: what readers find there is elsewhere",)
 
 
 @pytest.mark.parametrize("at", range(7))
