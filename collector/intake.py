@@ -10,7 +10,7 @@ from collector.admission import Admitted, Refusal, admit
 from collector.batch_log import PEER
 from collector.event_line import event_line
 from collector.metrics import Metrics
-from linkgauge.clock import Clock
+from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.errors import StoreError, WireError
 from linkgauge.packing import pack, unpack
 from linkgauge.wire import Batch, decode, encode
@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 ENCODINGS = ("zstd", "gzip", "identity", "")
 """Values of Content-Encoding that are taken; what is in the body is told by the body."""
 RETRY_S = 10
+PATIENCE_NS = 300 * NS_PER_S
+"""So old must a batch be before links or a node that the inventory lacks are taken for gone, not for new."""
 _STATUS = {"too_large": 413, "version": 409}
 Observer = Callable[[Batch, int], None]
 """Called with each newly journalled batch and when it was received, Unix ns."""
@@ -72,8 +74,10 @@ class Intake:
         except WireError as err:
             raise Refusal(err.reason, str(err), _STATUS.get(err.reason, 400)) from None
         received_ns = self._clock.now().wall_ns
-        agent = self._brought(batch, sender) if via == PEER else sender
+        agent = self._brought(batch, sender, received_ns) if via == PEER else sender
         admitted = admit(batch, agent, self._links(), received_ns)
+        if admitted.unknown_link and _young(batch, received_ns):
+            raise _not_here_yet(f"{admitted.unknown_link} rows of {agent} are of links")
         body = data if admitted.whole else pack(encode(admitted.batch))
         added = self._keep(admitted.batch, received_ns, body, via)
         if added:
@@ -93,9 +97,11 @@ class Intake:
             raise Refusal("encoding", f"Content-Encoding {encoding[:40]!r} is not read; send {read}", 415)
         return unpack(data, self.max_body_bytes)
 
-    def _brought(self, batch: Batch, peer: str) -> str:
+    def _brought(self, batch: Batch, peer: str, now_ns: int) -> str:
         """The agent of a batch that a peer brings; raises Refusal when the inventory does not have it."""
         if batch.agent not in self._nodes():
+            if _young(batch, now_ns):
+                raise _not_here_yet(f"{peer} brings a batch of {batch.agent[:80]!r},")
             raise Refusal(
                 "unknown_agent",
                 f"{peer} brings a batch of {batch.agent[:80]!r}, which is not in the inventory here;"
@@ -134,3 +140,16 @@ class Intake:
             except Exception:
                 self._metrics.fault("observer")
                 log.exception(event_line("observer_failed", agent=batch.agent, number=batch.number))
+
+
+def _young(batch: Batch, now_ns: int) -> bool:
+    return now_ns - batch.created_ns < PATIENCE_NS
+
+
+def _not_here_yet(what: str) -> Refusal:
+    """Two collectors get a new inventory one after the other; what the later one lacks is no loss."""
+    return Refusal(
+        "inventory",
+        f"{what} that the inventory here does not have (yet); give both collectors the same inventory",
+        409,
+    )

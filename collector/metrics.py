@@ -12,8 +12,8 @@ from prometheus_client.registry import Collector as Source
 from linkgauge.errors import StoreError
 
 REASONS = (
-    "token", "scope", "unknown_agent", "rate", "busy", "slow", "too_large", "encoding", "malformed",
-    "truncated", "version", "bad_value", "wrong_agent", "wrong_table", "future", "store",
+    "token", "scope", "unknown_agent", "inventory", "rate", "busy", "slow", "too_large", "encoding",
+    "malformed", "truncated", "version", "bad_value", "wrong_agent", "wrong_table", "future", "store",
 )  # fmt: skip
 """Why a batch is refused; each has its counter from the start, so absent and zero differ."""
 _BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)

@@ -3,8 +3,8 @@
     status                              outcome    what the bringer does
     200 with ``{"duplicate": …}``       TAKEN      forgets the batch: it is in the collector's journal
     401; 403 of the token's scope       HELD       keeps all; somebody must act on the token
-    409; 403 wrong_agent, wrong_table   DEFERRED   keeps this batch, goes on with others; a clock, a name or
-                                                   a version is to be mended
+    409; 403 wrong_agent, wrong_table   DEFERRED   keeps this batch, goes on with others; a clock, a name,
+                                                   an inventory or a version is to be mended
     400, 413, 415, 422                  REFUSED    keeps this batch as a dead letter; it will never be taken
     429, 5xx, 404, 3xx, other, none     AGAIN      sends the same again, later (Retry-After) or elsewhere
 

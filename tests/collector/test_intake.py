@@ -10,7 +10,7 @@ import pytest
 
 from collector.admission import Refusal
 from collector.batch_log import PEER
-from collector.intake import Intake
+from collector.intake import PATIENCE_NS, Intake
 from collector.metrics import REASONS, Metrics
 from linkgauge.errors import StoreError
 from linkgauge.packing import unpack
@@ -85,12 +85,30 @@ def test_a_batch_is_kept_shown_and_counted_once() -> None:
     assert counts == [1, 1, 2]
 
 
+OLD_NS = NOW_NS - PATIENCE_NS
+
+
 def test_what_is_kept_lacks_the_rows_left_out() -> None:
     world = World()
-    world.intake.accept("j1", "", body("j1", 1, windows(["j1>j2@backbone", "j1>x@backbone"])))
+    rows = windows(["j1>j2@backbone", "j1>x@backbone"])
+    world.intake.accept("j1", "", body("j1", 1, rows, created_ns=OLD_NS))
     kept = decode(unpack(world.shelf.kept["j1", "boot1", 1], MOST))
     assert kept.frames["window"].rows == 1
     assert world.metrics.total("rows_left_out") == 1
+
+
+@pytest.mark.parametrize("via", ["", PEER])
+def test_a_link_that_comes_before_its_inventory_is_not_lost(via: str) -> None:
+    world, links = World(), {"j1>j2@backbone"}
+    intake = Intake(world.shelf, lambda: links, StillClock(), world.metrics, nodes=lambda: {"j1"})
+    early = body("j1", 1, windows(["j1>j2@backbone", "j1>x@backbone"]), created_ns=OLD_NS + 1)
+    with pytest.raises(Refusal, match="1 rows of j1 are of links that the inventory here") as caught:
+        intake.accept("j1", "", early, via)
+    assert (caught.value.reason, caught.value.status) == ("inventory", 409)
+    assert caught.value.reason in REASONS
+    links.add("j1>x@backbone")
+    assert not intake.accept("j1", "", early, via)
+    assert decode(unpack(world.shelf.kept["j1", "boot1", 1], MOST)).frames["window"].rows == 2
 
 
 def test_every_truncation_is_refused() -> None:
@@ -167,6 +185,8 @@ def test_a_peer_brings_batches_of_any_node_of_the_inventory_and_of_no_other() ->
     assert world.intake.accept("j1", "", GOOD)
     assert world.shelf.ways == [PEER, ""]
     for agent in ("g1", "@collector"):
-        refusal = World().refusal(body(agent, 1, health(agent)), via=PEER)
+        refusal = World().refusal(body(agent, 1, health(agent), created_ns=OLD_NS), via=PEER)
         assert (refusal.reason, refusal.status) == ("unknown_agent", 403)
+    refusal = World().refusal(body("g1", 1, health("g1")), via=PEER)
+    assert (refusal.reason, refusal.status) == ("inventory", 409)  # the peer brings it again
     assert World().refusal(body("j1", 1, health("g1")), via=PEER).reason == "wrong_agent"

@@ -89,6 +89,7 @@ def test_only_what_agents_brought_here_goes_on(peer: Peer) -> None:
         (ours(503, "busy", **{"Retry-After": "7"}), SinkBusy, 7.0),
         (ours(507, "store"), SinkBusy, None),
         (ours(409, "future"), SinkBusy, LATER_S),
+        (ours(409, "inventory"), SinkBusy, LATER_S),
         (ours(409, "version"), SinkHeld, None),
         (ours(401, "token"), SinkHeld, None),
         (ours(403, "scope"), SinkHeld, None),
