@@ -2,7 +2,8 @@
 
 A plan made of a changed file says when it is to take over: `take_over_s` after the file was read. By then
 every agent that asks as often as it should has it, so both ends of a new link begin together, and nobody
-counts as lost what the far end did not expect yet.
+counts as lost what the far end did not expect yet. It is told by the wall clock of the moment when it is
+asked for, so a clock that is set meanwhile moves it little.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from collector.event_line import event_line
 from collector.plan import Planner, etag
-from linkgauge.clock import seconds
+from linkgauge.clock import NS_PER_S, Clock, SystemClock, seconds
 from linkgauge.errors import ConfigError
 from linkgauge.inventory import Inventory, load
 from linkgauge.model import LinkSpec
@@ -30,6 +30,8 @@ PATIENCE_S = 0.5
 log = logging.getLogger(__name__)
 _MOST_FORMER = 3
 """Links of former editions are known until there are so many times as many as expected ones."""
+_MOVED_NS = NS_PER_S
+"""A plan is encoded again when the wall clock was moved by more: clocks that are steered move less."""
 _Stamp = tuple[int, int, int]
 
 
@@ -38,8 +40,15 @@ class _Edition:
     planner: Planner
     specs: Sequence[LinkSpec]
     links: frozenset[str]
+    takes_over_mono_ns: int
+    plans: dict[str, _Encoded] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    body: bytes
+    tag: str
     takes_over_ns: int
-    plans: dict[str, tuple[bytes, str]] = field(default_factory=dict)
 
 
 class PlanBook:
@@ -49,6 +58,8 @@ class PlanBook:
     judge were built for those. A large file is read by a thread of its own while the former
     edition is served.
 
+    fresh: nobody has a plan of ours yet, so the first edition is in force at once.
+
     Raises ConfigError when the first reading fails. `failures` and `fault` tell of later ones. Thread safe.
     """
 
@@ -56,15 +67,18 @@ class PlanBook:
         self,
         path: Path,
         take_over_s: float = 0,
-        wall_ns: Callable[[], int] = time.time_ns,
+        clock: Clock | None = None,
         patience_s: float = PATIENCE_S,
+        fresh: bool = False,
     ) -> None:
-        self._path, self._take_over_s = path, take_over_s
-        self._wall_ns, self._patience_s = wall_ns, patience_s
+        self._path, self._patience_s = path, patience_s
+        self._take_over_s = 0 if fresh else take_over_s
+        self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._reader: threading.Thread | None = None
         self._stamp = _stamp(path)
         self._edition = self._read(None)
+        self._take_over_s = take_over_s
         self.failures = 0
         """Versions of the file that could not be taken."""
         self.fault: str | None = None
@@ -98,11 +112,14 @@ class PlanBook:
     def plan(self, node: str) -> tuple[bytes, str]:
         """Encoded plan of a node and its entity tag; raises ConfigError for a node that is not there."""
         edition = self._newest()
-        if node not in edition.plans:
+        at_ns = edition.takes_over_mono_ns + self._clock.now().offset_ns
+        found = edition.plans.get(node)
+        if found is None or abs(found.takes_over_ns - at_ns) > _MOVED_NS:
             plan = edition.planner.plan(node)
             tag = etag(encode_plan(plan))  # of what is to be done, not of when: it outlives a restart
-            edition.plans[node] = encode_plan(replace(plan, takes_over_ns=edition.takes_over_ns)), tag
-        return edition.plans[node]
+            found = _Encoded(encode_plan(replace(plan, takes_over_ns=at_ns)), tag, at_ns)
+            edition.plans[node] = found
+        return found.body, found.tag
 
     def _newest(self) -> _Edition:
         """The newest edition that could be read; begins to read the file when it is another one."""
@@ -138,7 +155,8 @@ class PlanBook:
             if len(former.links) <= _MOST_FORMER * max(len(links), 100):
                 links = former.links | links
         planner = Planner(inventory)
-        return _Edition(planner, specs, links, self._wall_ns() + seconds(self._take_over_s))
+        at_ns = self._clock.now().mono_ns + seconds(self._take_over_s)
+        return _Edition(planner, specs, links, at_ns)
 
 
 def _stamp(path: Path) -> _Stamp | None:

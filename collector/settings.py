@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, model_valida
 
 from collector.secret import read_secret
 from linkgauge.inventory_file import Name
+from linkgauge.plan import MAX_TAKE_OVER_S
 from linkgauge.probing import Model
 from linkgauge.wire import MAX_BODY_BYTES
 from linkgauge.yaml_file import read_yaml
@@ -174,7 +175,7 @@ class Settings(Model):
     peer: Peer | None = None
     standby: bool = False
     """A standby alerts and writes verdicts only while its peer does not answer."""
-    plan_take_over_s: float = Field(50, ge=0, le=600)
+    plan_take_over_s: float = Field(50, ge=0, le=MAX_TAKE_OVER_S)
     """From a changed inventory to when its plans take over: longer than agents take to ask for theirs."""
     read_access: Literal["open", "token"] | None = None
     """None: open where `listen` is loopback, else by token."""

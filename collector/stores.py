@@ -30,11 +30,14 @@ from linkgauge.errors import StoreError
 from linkgauge.schema import RAW_TABLES, THROUGHPUT, WINDOW_1H, WINDOW_5M
 from linkgauge.table import Table
 
+JOURNAL = "journal.sqlite"
+"""In data_dir."""
+
 
 def open_journal(settings: Settings) -> Journal:
     bounds = settings.journal
     return Journal(
-        settings.data_dir / "journal.sqlite",
+        settings.data_dir / JOURNAL,
         bounds.max_mb << 20,
         seconds(bounds.keep_days * 86_400),
         body_ns=seconds(bounds.body_days * 86_400),

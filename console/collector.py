@@ -17,6 +17,7 @@ from collector.plan_book import PlanBook
 from collector.recent import Past
 from collector.service import as_listened, serve, sockets_from_environment
 from collector.settings import Settings
+from collector.stores import JOURNAL
 from console.on_duty import DutyObserver
 from console.running import set_up_logs, share_heaps
 from console.single import only_one
@@ -53,7 +54,8 @@ def run(
 def wire(settings: Settings, clock: Clock | None = None) -> tuple[Collector, AlertEngine, Book]:
     """The collector with quality's judge, and the alert engine that watches its verdicts."""
     clock = clock or SystemClock()
-    plans = PlanBook(settings.inventory, settings.plan_take_over_s)
+    fresh = not (settings.data_dir / JOURNAL).exists()
+    plans = PlanBook(settings.inventory, settings.plan_take_over_s, clock, fresh=fresh)
     window_ns = seconds(plans.inventory().window_s)
     told = Book(settings.data_dir / "alerts.sqlite")
     receivers = [Webhook(hook.name, hook.url, hook.token()) for hook in settings.webhooks]

@@ -9,6 +9,8 @@ from linkgauge.errors import WireError
 PLAN_VERSION = 3
 _READ = (2, 3)
 MAX_FLOWS = 256
+MAX_TAKE_OVER_S = 600
+"""A plan takes over no later than this after it is known, however far ahead a clock was."""
 REFLECTORS = ("stateful", "stateless", "twamp-light")
 TRANSMIT_STAMPS = ("auto", "on", "off")
 

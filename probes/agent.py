@@ -5,7 +5,9 @@ here waits for the collector: without it the last plan is used.
 
 A plan that comes while another is in force takes over at the start of a window, at the time that it says, so
 that both ends of a link change together; its peers are answered from the moment it is known. No window of a
-link that stands in both is lost, and nothing that is no longer sent counts as lost.
+link that stands in both is lost, and nothing that is no longer sent counts as lost. An agent that starts
+meanwhile begins with the plan that it kept; a new node's has none and only answers until then, because its
+peers do not know it yet.
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from linkgauge.clock import NS_PER_S
+from linkgauge.clock import NS_PER_S, seconds
 from linkgauge.errors import LinkgaugeError
 from linkgauge.model import Probe
-from linkgauge.plan import Plan
+from linkgauge.plan import MAX_TAKE_OVER_S, Plan
 from probes import turn_taker
 from probes.execution import Execution, Probers, Station
 from probes.notice import Notice
@@ -118,27 +120,36 @@ class Agent:
         if answer is not None:
             self._confirmed_mono_ns = self._station.clock.now().mono_ns
         if isinstance(answer, Plan) and not _same(answer, self._coming or self._plan):
+            former = self._plan or self._cache.load()
             try:
                 self._cache.store(answer)
             except LinkgaugeError as err:
                 _log.warning("%s", err)
-            self._await(answer)
+            self._await(answer, former)
         elif self._coming is None and self._plan is not None and self._is_to_begin_anew(self._plan):
             self._apply(self._plan)
         return self._plan is not None
 
-    def _await(self, plan: Plan) -> None:
-        """Have a plan take over when it says, at once when there is nothing to take over from."""
+    def _await(self, plan: Plan, former: Plan | None) -> None:
+        """Have a plan take over when it says, but within MAX_TAKE_OVER_S: somebody's clock may be wrong.
+
+        Until then the former one is carried out; without one, peers are answered and none is asked.
+        """
         self._coming = None
         self._schedule.cancel(_TAKE_OVER)
         if _same(plan, self._plan):
             return  # the change was taken back
-        at_ns = plan.takes_over_ns - _LEAD_NS
-        if self._execution is None or at_ns <= self._station.clock.now().wall_ns:
+        now_ns = self._station.clock.now().wall_ns
+        at_ns = min(plan.takes_over_ns, now_ns + seconds(MAX_TAKE_OVER_S)) - _LEAD_NS
+        if at_ns <= now_ns or (self._plan is None and _same(plan, former)):
             self._apply(plan)
             return
+        if self._execution is None:
+            self._apply(former or replace(plan, links=[], turns=[]))
         self._coming = plan
         self._schedule.once(_TAKE_OVER, self._take_over, at_ns, "default")
+        if self._execution is None:
+            return  # it was said why
         try:
             self._execution.expect(plan)
         except (LinkgaugeError, OSError) as err:

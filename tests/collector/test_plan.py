@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from collector.plan import COVERAGE, etag, flows_for, plan_for
 from collector.plan_book import PlanBook
 from collector.timetable import timetable
+from linkgauge.clock import SystemClock, seconds
 from linkgauge.errors import ConfigError
 from linkgauge.inventory import Inventory, build, load
 from linkgauge.inventory_file import InventoryFile
 from linkgauge.plan import MAX_FLOWS, decode_plan, encode_plan
-from tests.collector.world import INVENTORY, inventory, write_inventory
+from tests.collector.world import INVENTORY, StillClock, inventory, write_inventory
 
 S = 10**9
 
@@ -168,14 +169,32 @@ def test_windows_of_a_link_that_has_left_are_still_known(tmp_path: Path) -> None
 
 
 def test_a_changed_plan_says_when_it_takes_over_and_its_tag_does_not_depend_on_it(tmp_path: Path) -> None:
-    path, now_ns = write_inventory(tmp_path), 1_700_000_000 * S
-    book = PlanBook(path, 50, lambda: now_ns)
+    path, clock = write_inventory(tmp_path), StillClock()
+    book = PlanBook(path, 50, clock)
     before = book.plan("j1")
-    assert decode_plan(before[0]).takes_over_ns == now_ns + 50 * S
-    now_ns += 100 * S
+    assert decode_plan(before[0]).takes_over_ns == clock.wall_ns + 50 * S
+    clock.wall_ns += 100 * S
     write_inventory(tmp_path, INVENTORY + "\n")
     body, tag = book.plan("j1")
-    assert (decode_plan(body).takes_over_ns, tag) == (now_ns + 50 * S, before[1])
+    assert (decode_plan(body).takes_over_ns, tag) == (clock.wall_ns + 50 * S, before[1])
+
+
+def test_the_first_plans_of_all_take_over_at_once(tmp_path: Path) -> None:
+    path, clock = write_inventory(tmp_path), StillClock()
+    book = PlanBook(path, 50, clock, fresh=True)
+    assert decode_plan(book.plan("j1")[0]).takes_over_ns == clock.wall_ns
+    write_inventory(tmp_path, INVENTORY + "\n")
+    assert decode_plan(book.plan("j1")[0]).takes_over_ns == clock.wall_ns + 50 * S
+
+
+def test_a_clock_that_is_set_right_moves_the_take_over(tmp_path: Path) -> None:
+    ahead_s, right = 3600.0, SystemClock()
+    clock = SystemClock(wall_ns=lambda: time.time_ns() + seconds(ahead_s))
+    book = PlanBook(write_inventory(tmp_path), 50, clock)
+    assert decode_plan(book.plan("j1")[0]).takes_over_ns > right.now().wall_ns + 3600 * S
+    ahead_s = 0
+    assert decode_plan(book.plan("j1")[0]).takes_over_ns <= right.now().wall_ns + 50 * S
+    assert book.plan("j1") == book.plan("j1")
 
 
 def test_a_file_that_takes_long_to_read_is_served_in_its_former_edition(

@@ -310,6 +310,58 @@ def test_a_plan_takes_over_when_it_says_and_a_change_that_is_taken_back_does_not
     assert whole == list(range(whole[0], whole[-1] + 1, NS_PER_S))
 
 
+def test_a_new_node_only_answers_until_its_peers_know_it(bench: Bench) -> None:
+    later = time.time_ns() + 4 * NS_PER_S
+    bench.collector.plan = coming = replace(quick(), takes_over_ns=later)
+    bench.agent.start()
+    assert bench.agent.plan == replace(coming, links=[])
+    assert bench.agent._execution is not None
+    assert bench.agent._execution.alive
+    wait_for(lambda: bench.agent.plan == coming)
+    started: list[int] = []
+
+    def measures() -> bool:
+        for windows in bench.windows():
+            started.extend(windows.count("start_ns")[windows.text("probe") == "stamp"].tolist())
+        return bool(started)
+
+    wait_for(measures)
+    assert min(started) == -(-later // NS_PER_S) * NS_PER_S
+
+
+def test_who_starts_before_a_take_over_begins_with_the_plan_that_was_kept(bench: Bench) -> None:
+    kept = quick()
+    PlanCache(bench.folder / "plan.json", "n1", SystemClock()).store(kept)
+    changed = replace(kept, links=[*kept.links, PlanLink("n1>n3@n", HOME, "127.64.201.3")])
+    bench.collector.plan = coming = replace(changed, takes_over_ns=time.time_ns() + 3 * NS_PER_S)
+    bench.agent.start()
+    assert bench.agent.plan == kept
+    wait_for(lambda: bench.agent.plan == coming)
+
+
+def test_the_plan_that_was_kept_is_taken_at_once_whenever_it_takes_over(bench: Bench) -> None:
+    kept = quick()
+    PlanCache(bench.folder / "plan.json", "n1", SystemClock()).store(kept)
+    bench.collector.plan = same = replace(kept, takes_over_ns=time.time_ns() + 3600 * NS_PER_S)
+    bench.agent.start()
+    assert bench.agent.plan == same
+
+
+def test_no_clock_puts_a_plan_off_for_longer_than_a_bound(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("probes.agent.MAX_TAKE_OVER_S", 3)
+    began = bench.collector.plan = quick()
+    bench.agent.start()
+    bench.collector.plan = coming = replace(
+        began, links=[*began.links, PlanLink("n1>n3@n", HOME, "127.64.201.3")],
+        takes_over_ns=time.time_ns() + 3600 * NS_PER_S,
+    )  # fmt: skip
+    bench.agent.refresh_plan()
+    assert bench.agent.plan == began
+    wait_for(lambda: bench.agent.plan == coming)
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_probe_loop_that_died_begins_anew(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: Engine) -> None:
