@@ -192,10 +192,14 @@ class Outbox:
         self._totals = tables.totals(db)
 
     def _number(self, boot: str) -> int:
-        """The last number given in `boot`: also when a file begun anew knows nothing of it."""
-        if boot in self._numbered:
-            return self._numbered[boot]
-        return self._file.read(lambda db: tables.last_number(db, boot))
+        """The last number given in `boot`: a file begun anew knows nothing of it, and of a commit whose sync
+        failed the file may know more than we: that batch is stored after all."""
+        known = self._numbered.get(boot)
+        found = self._file.read(lambda db: tables.last_number(db, boot))
+        if known is None or found <= known:
+            return known or found
+        self._unstored = max(0, self._unstored - (found - known))
+        return found
 
     def _insert(
         self, db: sqlite3.Connection, boot: str, number: int, created_ns: int, rows: int, body: bytes

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from linkgauge.errors import StoreError
+from linkgauge.sqlite_file import Work
 from probes.outbox import Counts, Outbox, State
 from tests.probes.fake_clock import T0_NS, FakeClock
 from tests.probes.outboxes import DAY_NS, oldest, outbox, put
@@ -195,6 +196,28 @@ def test_an_answer_to_a_batch_of_a_lost_file_settles_none_of_the_new_one(
     box.done([on_its_way.seq])
     assert [row.boot for row in box.waiting(9)] == ["b2"]
     assert box.counts().acknowledged == 0
+
+
+def test_a_commit_that_failed_and_stands_all_the_same_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = outbox(tmp_path)
+    put(box)
+    transact = box._file.transact
+
+    def unsynced(work: Work[object]) -> None:  # as where fsync fails for a moment
+        transact(work)
+        box._file._release()
+        raise StoreError("disk I/O error")
+
+    for _ in range(2):
+        monkeypatch.setattr(box._file, "transact", unsynced)
+        with pytest.raises(StoreError):
+            put(box)
+        monkeypatch.undo()
+    assert put(box) == 4
+    counts = box.counts()
+    assert (counts.produced, counts.waiting, counts.dropped, counts.damaged) == (4, 4, 0, 0)
 
 
 @pytest.mark.parametrize("seed", range(15))
