@@ -147,7 +147,7 @@ def build(
     state = Standing(
         settings, book, tokens, journal, intake, metrics, pumps, judging, rollups, clock, drops, tls,
         lambda: next(pump.sink.head for pump in pumps if isinstance(pump.sink, Archive)),
-        many.raw, duty.on, journal.dropped, many.warnings,
+        many.raw, duty.on, journal.dropped, many.warnings, clock.now().mono_ns,
     )  # fmt: skip
     state.watch()
     rate = Rate(settings.limits.requests_per_s, settings.limits.burst, clock)

@@ -41,6 +41,7 @@ class Standing:
 
     series: series that the inventory leads to in InfluxDB. on_duty: whether this collector's verdicts count.
     dropped_before: batches that the journal had dropped when this process began. store_warnings: sentences.
+    began_mono_ns: when this process began, by `clock`.
     """
 
     settings: Settings
@@ -60,13 +61,16 @@ class Standing:
     on_duty: Callable[[], bool] = lambda: True
     dropped_before: int = 0
     store_warnings: Callable[[], list[str]] = list
+    began_mono_ns: int = 0
 
     def status(self) -> dict[str, Any]:
         """The JSON of /v1/status. Raises StoreError."""
         journal, due = self.journal, self.rollups.due
-        now_ns = self.clock.now().wall_ns
+        now = self.clock.now()
+        now_ns = now.wall_ns
         return {
             "name": self.settings.name,
+            "up_s": (now.mono_ns - self.began_mono_ns) / NS_PER_S,
             "on_duty": self.on_duty(),
             "journal": {
                 "identity": journal.identity,

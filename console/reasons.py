@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from console.beginning import PATIENCE_S, Beginning
 from console.unfit import unfit_words
 
-SILENT_AFTER_S = 60.0
+SILENT_AFTER_S = PATIENCE_S
 Told = Mapping[str, Any]
 
 
-def why_unknown(link: Told, agents: Mapping[str, Told]) -> list[str]:
+def why_unknown(link: Told, agents: Mapping[str, Told], beginning: Beginning) -> list[str]:
     """Reasons why the verdict on this link is unknown, the first of which explains the others.
 
     agents: by name. Empty when the verdict is known.
@@ -23,7 +24,8 @@ def why_unknown(link: Told, agents: Mapping[str, Told]) -> list[str]:
         return []
     src = link["tags"]["src"]
     agent = agents.get(src, {"agent": src, "last_seen_s": None, "health": None})
-    first = next(iter([*_silence(agent), *_unmeasured(link), *_unfitness(link, agent), *_unsent(link)]), None)
+    silence, unmeasured = _silence(agent, beginning), _unmeasured(link, beginning)
+    first = next(iter([*silence, *unmeasured, *_unfitness(link, agent), *_unsent(link)]), None)
     if first is not None:
         return [first]
     return [*_loss(link), *_delay(link), *_throughput(link)] or ["not judged yet"]
@@ -53,16 +55,20 @@ def _see(probes: list[str]) -> str:
     return f"{' and '.join(probes)} {'see' if len(probes) > 1 else 'sees'}"
 
 
-def _silence(agent: Told) -> Iterator[str]:
+def _silence(agent: Told, beginning: Beginning) -> Iterator[str]:
     seen_s = agent["last_seen_s"]
-    if seen_s is None:
-        yield f"agent {agent['agent']} has never reported"
+    if seen_s is None and beginning.early:
+        yield f"agent {agent['agent']} has not reported yet: {beginning.why()}"
+    elif seen_s is None:
+        yield f"agent {agent['agent']} {beginning.unheard()}"
     elif seen_s > SILENT_AFTER_S:
         yield f"agent {agent['agent']} is silent for {seen_s:.0f} s"
 
 
-def _unmeasured(link: Told) -> Iterator[str]:
-    if link["age_s"] is None:
+def _unmeasured(link: Told, beginning: Beginning) -> Iterator[str]:
+    if link["age_s"] is None and beginning.early:
+        yield f"not measured yet: {beginning.why()}"
+    elif link["age_s"] is None:
         yield "not measured yet, though its agent reports"
     elif link["age_s"] > SILENT_AFTER_S:
         yield f"not measured for {link['age_s']:.0f} s, though its agent reports"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ from rich.text import Text
 
 from collector.secret import read_secret
 from console import pipeline
+from console.beginning import Beginning
 from console.demo.view import VERDICT_STYLES, links_table
 from console.pipeline import some
 from console.reasons import SILENT_AFTER_S, divergence_words, flow_words, why_unknown
@@ -67,8 +69,8 @@ def run(
 
 def reasons(told: dict[str, Any]) -> dict[str, list[str]]:
     """Link -> why its verdict is unknown, for those of which it is."""
-    agents = {agent["agent"]: agent for agent in told["agents"]}
-    found = {link["link"]: why_unknown(link, agents) for link in told["links"]}
+    agents, beginning = {agent["agent"]: agent for agent in told["agents"]}, Beginning.of(told["status"])
+    found = {link["link"]: why_unknown(link, agents, beginning) for link in told["links"]}
     return {link: why for link, why in found.items() if why}
 
 
@@ -78,26 +80,37 @@ def find_troubles(told: dict[str, Any]) -> list[str]:
     missed = [link["link"] for link in told["links"] if link["verdict"] == "missed"]
     if missed:
         troubles.append(f"{len(missed)} links miss their objectives: {some(missed)}")
-    silent = [
-        agent["agent"]
-        for agent in told["agents"]
-        if agent["last_seen_s"] is None or agent["last_seen_s"] > SILENT_AFTER_S
-    ]
-    if silent:
-        troubles.append(f"{len(silent)} agents are silent: {some(silent)}")
-    refused = sorted({link["tags"]["dst"] for link in told["links"] if _refused(link)})
-    if refused:
-        troubles.append(f"{len(refused)} nodes refuse STAMP, their agents do not run: {some(refused)}")
-    dark = [
-        link["link"]
-        for link in told["links"]
-        if link["tags"]["src"] not in silent and (link["age_s"] is None or link["age_s"] > SILENT_AFTER_S)
-    ]
-    if dark:
-        troubles.append(f"{len(dark)} links are not measured though their agents report: {some(dark)}")
+    troubles += _silence(told, Beginning.of(told["status"]))
     for say in (flow_words, divergence_words):
         troubles += [words for link in told["links"] if (words := say(link)) is not None]
     return troubles + pipeline.troubles(told["status"], told["agents"])
+
+
+def _silence(told: dict[str, Any], beginning: Beginning) -> Iterator[str]:
+    """Of whom nothing is heard, though it should be by now."""
+    seen_s = {agent["agent"]: agent["last_seen_s"] for agent in told["agents"]}
+    silent = [name for name, at_s in seen_s.items() if _long_ago(at_s, beginning)]
+    if silent:
+        yield (
+            f"{len(silent)} agents are silent: {some(silent)}; there look at `linkgauge outbox` and at the "
+            "agent's log (`journalctl -u linkgauge-agent`)"
+        )
+    refused = sorted({link["tags"]["dst"] for link in told["links"] if _refused(link)})
+    if refused:
+        yield f"{len(refused)} nodes refuse STAMP, their agents do not run: {some(refused)}"
+    dark = [
+        link["link"]
+        for link in told["links"]
+        if seen_s.get(link["tags"]["src"], 0.0) is not None
+        and link["tags"]["src"] not in silent
+        and _long_ago(link["age_s"], beginning)
+    ]
+    if dark and not beginning.just_begun:
+        yield f"{len(dark)} links are not measured though their agents report: {some(dark)}"
+
+
+def _long_ago(seconds: float | None, beginning: Beginning) -> bool:
+    return not beginning.early if seconds is None else seconds > SILENT_AFTER_S
 
 
 def _refused(link: dict[str, Any]) -> bool:
@@ -201,6 +214,12 @@ def _sinks(status: dict[str, Any]) -> Table:
     return table
 
 
+def _fitness(health: dict[str, Any]) -> str:
+    if "fit" not in health:
+        return "-"
+    return "yes" if health["fit"] else unfit_words(health["unfit"]) or "nothing told yet"
+
+
 def _agents(agents: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("agent", "site", "seen", "fit", "waiting", "dropped", "clock error"):
@@ -213,8 +232,8 @@ def _agents(agents: list[dict[str, Any]]) -> Table:
         table.add_row(
             agent["agent"],
             agent["site"],
-            "never" if seen_s is None else f"{seen_s:.0f} s ago",
-            {1: "yes", 0: unfit_words(health.get("unfit", 0)) or "no"}.get(health.get("fit", -1), "-"),
+            "not yet" if seen_s is None else f"{seen_s:.0f} s ago",
+            _fitness(health),
             str(health.get("outbox_batches", "-")),
             str(health.get("outbox_dropped", "-")),
             "not synchronised" if synchronised == 0 else "-" if error_us is None else f"{error_us:.0f} us",

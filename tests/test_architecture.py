@@ -55,7 +55,7 @@ PURE = [
     *(f"collector/sinks/{name}.py" for name in ("line_protocol", "influx_reply", "cardinality")),
     *(f"collector/rollup/{name}.py" for name in ("merge", "slot")),
     *(f"lab/{name}.py" for name in ("topology", "delay_line")),
-    *(f"console/{name}.py" for name in ("pipeline", "reasons", "unfit")),
+    *(f"console/{name}.py" for name in ("beginning", "pipeline", "reasons", "unfit")),
     *(f"console/probe/{name}.py" for name in ("shot", "result", "judgement")),
 ]
 """Files, or all files of a folder, that reach nothing outside themselves."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from console.beginning import Beginning
 from console.reasons import divergence_words, flow_words, why_unknown
 from linkgauge.code import Unfit
 
@@ -34,8 +35,10 @@ def link(**changed: Any) -> dict[str, Any]:
     return {**told, **changed}
 
 
-def reasons(agent: dict[str, Any] | None = None, **changed: Any) -> list[str]:
-    return why_unknown(link(**changed), {"a": agent or FIT})
+def reasons(
+    agent: dict[str, Any] | None = None, beginning: Beginning | None = None, **changed: Any
+) -> list[str]:
+    return why_unknown(link(**changed), {"a": agent or FIT}, beginning or Beginning(up_s=7200.0))
 
 
 def test_a_known_verdict_needs_no_reason() -> None:
@@ -50,7 +53,7 @@ def test_too_few_packets() -> None:
     ("agent", "changed", "words"),
     [
         ({**FIT, "last_seen_s": 90.4}, {}, "agent a is silent for 90 s"),
-        ({**FIT, "last_seen_s": None}, {}, "agent a has never reported"),
+        ({**FIT, "last_seen_s": None}, {}, "agent a has not reported since the collector began 2.0 h ago"),
         (FIT, {"age_s": None}, "not measured yet, though its agent reports"),
         (FIT, {"age_s": 75.0}, "not measured for 75 s, though its agent reports"),
         (
@@ -80,6 +83,25 @@ def test_the_first_cause_explains_the_rest(
     agent: dict[str, Any], changed: dict[str, Any], words: str
 ) -> None:
     assert reasons(agent, **changed) == [words]
+
+
+@pytest.mark.parametrize(
+    ("beginning", "why"),
+    [
+        (Beginning(up_s=14.0), "the collector began 14 s ago"),
+        (Beginning(up_s=7200.0, takes_over_in_s=35.0), "new plans take over in 35 s"),
+        (Beginning(up_s=7200.0, takes_over_in_s=-20.0), "new plans took over 20 s ago"),
+    ],
+)
+def test_what_is_new_need_not_be_known_yet(beginning: Beginning, why: str) -> None:
+    unheard = {**FIT, "last_seen_s": None}
+    assert reasons(unheard, beginning) == [f"agent a has not reported yet: {why}"]
+    assert reasons(FIT, beginning, age_s=None) == [f"not measured yet: {why}"]
+    assert reasons({**FIT, "last_seen_s": 90.0}, beginning) == ["agent a is silent for 90 s"]
+
+
+def test_an_older_collector_does_not_tell_since_when_it_knows() -> None:
+    assert reasons({**FIT, "last_seen_s": None}, Beginning.of({})) == ["agent a has never reported"]
 
 
 def test_clocks_and_delay() -> None:

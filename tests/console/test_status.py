@@ -19,6 +19,8 @@ from tests.collector.running import Running
 from tests.probes.authority import Authority
 from tests.probes.tls_server import TlsServer
 
+LOOK = "there look at `linkgauge outbox` and at the agent's log (`journalctl -u linkgauge-agent`)"
+
 
 def link(name: str, verdict: str, **changed: Any) -> dict[str, Any]:
     src, dst = name.split("@")[0].split(">")
@@ -61,12 +63,30 @@ def test_each_trouble_is_one_sentence() -> None:
     assert find_troubles(told(status=status, links=links, agents=agents, alerts=alerts)) == [
         "link-loss on a>z@n: 20 % lost",
         "5 links miss their objectives: a>z@n, b>z@n, c>z@n and 2 more",
-        "2 agents are silent: a, b",
+        f"2 agents are silent: a, b; {LOOK}",
         "1 nodes refuse STAMP, their agents do not run: z",
         "1 links are not measured though their agents report: d>z@n",
         "sink influxdb takes nothing, 7 batches wait: wrong password",
         "the disk is full",
     ]
+
+
+def test_what_cannot_have_been_heard_of_yet_is_no_trouble() -> None:
+    """A collector that has just begun knows no agent; a link of a new plan waits for its time."""
+    links = [link("a>b@n", "met", age_s=75.0), link("b>a@n", "unknown", age_s=None)]
+    agents: list[dict[str, Any]] = [{"agent": "a", "last_seen_s": 3.0}, {"agent": "b", "last_seen_s": None}]
+
+    def troubles(in_s: float | None, up_s: float, seen_s: float | None, age_s: float | None) -> list[str]:
+        links[0]["age_s"], agents[1]["last_seen_s"] = age_s, seen_s
+        status = {**told()["status"], "up_s": up_s, "inventory": {"takes_over_in_s": in_s}}
+        return find_troubles(told(links=links, agents=agents, status=status))
+
+    silent = f"1 agents are silent: b; {LOOK}"
+    assert troubles(None, 14.0, None, 75.0) == []
+    assert troubles(None, 14.0, 90.0, 75.0) == [silent]
+    assert troubles(None, 61.0, None, 3.0) == [silent]
+    assert troubles(35.0, 7200.0, None, 3.0) == troubles(-20.0, 7200.0, 3.0, 3.0) == []
+    assert troubles(-61.0, 7200.0, 3.0, 3.0) == ["1 links are not measured though their agents report: b>a@n"]
 
 
 def test_unknown_verdicts_have_reasons_and_flows_are_troubles() -> None:
@@ -149,8 +169,8 @@ def test_it_shows_its_token_and_says_how_to_get_one(tmp_path: Path) -> None:
         with pytest.raises(LinkgaugeError, match="this token is not a reader's"):
             ask(env={"LINKGAUGE_READ_TOKEN": running.token})
         shown = ask("--token-file", str(reader))
-        assert shown.exit_code == 1  # three agents are silent
-        for words in ("agents are silent", "archive", "journal 0.0 MB", "roll-ups due 0"):
+        assert shown.exit_code == 0  # it has just begun: nobody need have reported
+        for words in ("not yet", "archive", "journal 0.0 MB", "roll-ups due 0"):
             assert words in shown.output
         told = json.loads(ask("--json", env={"LINKGAUGE_READ_TOKEN": reader.read_text().strip()}).output)
         assert told["status"]["sinks"]["archive"]["trouble"] is None
