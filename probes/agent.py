@@ -69,6 +69,7 @@ class Agent:
         self._turns = TurnTaker(kit.throughput, self._schedule, station.clock, reporter.add)
         self._plan: Plan | None = None
         self._coming: Plan | None = None
+        self._kept: Plan | None = None
         self._execution: Execution | None = None
         self._failed = False
         self._times: tuple[float, int] | None = None
@@ -101,7 +102,7 @@ class Agent:
         self._schedule.start()
         if not self.refresh_plan() and (kept := self._cache.load()) is not None:
             _log.info("measures by the plan kept on disk until a collector gives a new one")
-            self._apply(kept)
+            self._carry_out(kept)
         self._set_times()
 
     def stop(self) -> None:
@@ -120,12 +121,7 @@ class Agent:
         if answer is not None:
             self._confirmed_mono_ns = self._station.clock.now().mono_ns
         if isinstance(answer, Plan) and not _same(answer, self._coming or self._plan):
-            former = self._plan or self._cache.load()
-            try:
-                self._cache.store(answer)
-            except LinkgaugeError as err:
-                _log.warning("%s", err)
-            self._await(answer, former)
+            self._await(answer, self._plan or self._cache.load())
         elif self._coming is None and self._plan is not None and self._is_to_begin_anew(self._plan):
             self._apply(self._plan)
         return self._plan is not None
@@ -145,7 +141,7 @@ class Agent:
             self._apply(plan)
             return
         if self._execution is None:
-            self._apply(former or replace(plan, links=[], turns=[]))
+            self._carry_out(former or replace(plan, links=[], turns=[]))
         self._coming = plan
         self._schedule.once(_TAKE_OVER, self._take_over, at_ns, "default")
         if self._execution is None:
@@ -168,6 +164,16 @@ class Agent:
         return absent(execution.absent) != execution.absent
 
     def _apply(self, plan: Plan) -> None:
+        """Keep a plan, from when it is in force, and carry it out."""
+        if plan != self._kept:
+            try:
+                self._cache.store(plan)
+                self._kept = plan
+            except LinkgaugeError as err:
+                _log.warning("%s", err)
+        self._carry_out(plan)
+
+    def _carry_out(self, plan: Plan) -> None:
         execution = self._execution
         if execution is not None and execution.alive and execution.can_follow(plan):
             self._follow(execution, plan)

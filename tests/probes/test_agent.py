@@ -329,6 +329,17 @@ def test_a_new_node_only_answers_until_its_peers_know_it(bench: Bench) -> None:
     assert min(started) == -(-later // NS_PER_S) * NS_PER_S
 
 
+def test_a_new_node_that_starts_again_while_it_waits_goes_on_waiting(tmp_path: Path) -> None:
+    coming = replace(quick(), takes_over_ns=time.time_ns() + 3600 * NS_PER_S)
+    for _ in range(2):
+        bench = Bench(tmp_path)
+        bench.collector.plan = coming
+        bench.agent.start()
+        assert bench.agent.plan == replace(coming, links=[])
+        bench.agent.stop()
+        bench.outbox.close()
+
+
 def test_who_starts_before_a_take_over_begins_with_the_plan_that_was_kept(bench: Bench) -> None:
     kept = quick()
     PlanCache(bench.folder / "plan.json", "n1", SystemClock()).store(kept)
