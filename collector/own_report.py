@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from collector.admission import Refusal
+from collector.cut import cut
 from collector.intake import Intake
 from collector.metrics import Metrics
 from linkgauge.clock import Clock
@@ -45,25 +46,28 @@ class OwnReport:
 
     def publish(self, state: Frame) -> None:
         """Journal the verdicts of one window and how the collector is; keeps them when it cannot."""
-        frames = {}
+        batches = self._verdicts(state)
         if state.rows:
-            if self._on_duty():
-                frames[state.table.name] = state
             start_ns, length_ns = int(state.count("start_ns")[0]), int(state.count("length_ns")[0])
             with contextlib.suppress(StoreError):  # the journal's fault is told by the intake
-                frames[COLLECTOR.name] = self._row(start_ns, length_ns)
-        self._publish(frames)
+                row = self._row(start_ns, length_ns)
+                batches = [{**(batches[0] if batches else {}), COLLECTOR.name: row}, *batches[1:]]
+        self._publish(batches)
 
     def publish_again(self, state: Frame) -> None:
         """Journal verdicts that replace those of an earlier call."""
-        self._publish({state.table.name: state} if state.rows and self._on_duty() else {})
+        self._publish(self._verdicts(state))
 
-    def _publish(self, frames: dict[str, Frame]) -> None:
-        if frames:
+    def _verdicts(self, state: Frame) -> list[dict[str, Frame]]:
+        """What each batch has: those of 100 000 links do not fit into one."""
+        return [{state.table.name: part} for part in cut(state)] if state.rows and self._on_duty() else []
+
+    def _publish(self, batches: Sequence[dict[str, Frame]]) -> None:
+        for frames in batches:
             self._number += 1
             now_ns = self._clock.now().wall_ns
             self._waiting.append(Batch(AGENT, self._boot, self._number, now_ns, frames))
-        if len(self._waiting) > WAITING:
+        while len(self._waiting) > WAITING:
             self._waiting.popleft()
             self._metrics.fault("own_report_dropped")
         self._flush()

@@ -7,19 +7,13 @@ taken for a copy of another.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import numpy as np
-
+from collector.cut import cut
 from collector.own_report import AGENT
 from linkgauge.clock import Clock
-from linkgauge.frame import Frame, Histograms
-from linkgauge.wire import MAX_BODY_BYTES, Batch
-
-MAX_ROWS = 50_000
-MAX_OCTETS = MAX_BODY_BYTES // 2
-"""Estimated size of a batch before it is packed; what cannot be estimated has room up to MAX_BODY_BYTES."""
-_ENTRY_OCTETS, _NUMBER_OCTETS, _TEXT_OCTETS = 6, 8, 80
+from linkgauge.frame import Frame
+from linkgauge.wire import Batch
 
 
 class Journalling:
@@ -35,21 +29,3 @@ class Journalling:
             self._number += 1
             now_ns = self._clock.now().wall_ns
             self._keep(Batch(AGENT, self._boot, self._number, now_ns, {frame.table.name: part}))
-
-
-def cut(frame: Frame, max_rows: int = MAX_ROWS, max_octets: int = MAX_OCTETS) -> Iterator[Frame]:
-    """The rows in order, in parts of at most so many rows and (estimated) octets; a row is never cut."""
-    octets = np.full(frame.rows, _TEXT_OCTETS * len(frame.table.keys))
-    for column in frame.columns.values():
-        if isinstance(column, Histograms):
-            octets += 2 + _ENTRY_OCTETS * np.diff(column.offsets)
-        elif column.dtype != np.object_:
-            octets += _NUMBER_OCTETS
-    ends = np.cumsum(octets)
-    first = 0
-    while first < frame.rows:
-        before = int(ends[first - 1]) if first else 0
-        end = int(np.searchsorted(ends, before + max_octets, "right"))
-        end = min(max(end, first + 1), first + max_rows)
-        yield frame.take(np.arange(first, end))
-        first = end

@@ -79,6 +79,18 @@ def test_the_own_report_has_verdicts_and_health() -> None:
     assert set(again.frames) == {"state"}
 
 
+def test_verdicts_of_more_links_than_a_batch_holds_are_journalled_in_parts() -> None:
+    world, links = World(), [f"a-node-of-a-name-of-some-length-{at}>b@backbone" for at in range(100_000)]
+    columns = {"link": links, "start_ns": [NOW_NS] * len(links), "length_ns": [WINDOW_NS] * len(links)}
+    world.own.publish(Frame.of(STATE, columns))
+    batches = world.shelf.batches()
+    assert [link for batch in batches for link in batch.frames["state"].text("link").tolist()] == links
+    assert [batch.number for batch in batches] == list(range(1, len(batches) + 1))
+    assert ["collector" in batch.frames for batch in batches] == [True] + [False] * (len(batches) - 1)
+    world.own.publish_again(Frame.of(STATE, columns))
+    assert len(world.shelf.batches()) == 2 * len(batches) > 2
+
+
 def test_off_duty_there_is_health_but_no_verdict() -> None:
     world = World(lambda: False)
     world.own.publish(state(NOW_NS))

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.rollup.journalling import Journalling, cut
+from collector.cut import cut
+from collector.rollup.journalling import Journalling
 from collector.rollup.merge import roll_up
 from linkgauge.clock import NS_PER_S
 from linkgauge.frame import Frame, concat
