@@ -41,6 +41,7 @@ class _Edition:
     specs: Sequence[LinkSpec]
     links: frozenset[str]
     takes_over_mono_ns: int
+    changed: bool
     plans: dict[str, _Encoded] = field(default_factory=dict)
 
 
@@ -109,6 +110,14 @@ class PlanBook:
         """From a link's throughput test to its next, ns; 0 when there are none."""
         return self._newest().planner.times.cycle_ns
 
+    def takes_over_in_s(self) -> float | None:
+        """Until the plans of a file that has changed take over, s; below 0 since they have; None: none has
+        changed since the start."""
+        edition = self._newest()
+        if not edition.changed:
+            return None
+        return (edition.takes_over_mono_ns - self._clock.now().mono_ns) / NS_PER_S
+
     def plan(self, node: str) -> tuple[bytes, str]:
         """Encoded plan of a node and its entity tag; raises ConfigError for a node that is not there."""
         edition = self._newest()
@@ -156,7 +165,7 @@ class PlanBook:
                 links = former.links | links
         planner = Planner(inventory)
         at_ns = self._clock.now().mono_ns + seconds(self._take_over_s)
-        return _Edition(planner, specs, links, at_ns)
+        return _Edition(planner, specs, links, at_ns, former is not None)
 
 
 def _stamp(path: Path) -> _Stamp | None:

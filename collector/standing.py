@@ -92,6 +92,7 @@ class Standing:
                 "links": len(self.book.specs()),
                 "nodes": len(self.book.inventory().nodes),
                 "fault": self.book.fault,
+                "takes_over_in_s": self.book.takes_over_in_s(),
             },
             "tokens": {"fault": self.tokens.fault},
             "certificate": self._certificate(now_ns),

@@ -172,11 +172,13 @@ def test_a_changed_plan_says_when_it_takes_over_and_its_tag_does_not_depend_on_i
     path, clock = write_inventory(tmp_path), StillClock()
     book = PlanBook(path, 50, clock)
     before = book.plan("j1")
+    assert book.takes_over_in_s() is None
     assert decode_plan(before[0]).takes_over_ns == clock.wall_ns + 50 * S
     clock.wall_ns += 100 * S
     write_inventory(tmp_path, INVENTORY + "\n")
     body, tag = book.plan("j1")
     assert (decode_plan(body).takes_over_ns, tag) == (clock.wall_ns + 50 * S, before[1])
+    assert book.takes_over_in_s() == 50
 
 
 def test_the_first_plans_of_all_take_over_at_once(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def test_each_field_of_the_collectors_row_is_filled(tmp_path: Path) -> None:
     assert status["sinks"]["influxdb"]["lag_s"] > 0
     assert status["journal"]["dropped_lately"] == 0
     assert 0 < status["up_s"] < 600
+    assert status["inventory"]["takes_over_in_s"] is None
     assert status["certificate"] == {"days_left": None, "fault": None}
     assert status["on_duty"] is True
     assert status["rollups"]["alive"] is True
