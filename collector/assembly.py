@@ -17,6 +17,7 @@ from collector.agent_drops import AgentDrops
 from collector.agent_metrics import AgentMetrics
 from collector.allowance import Rate
 from collector.api import Parts, create_app
+from collector.catching_up import CatchingUp
 from collector.event_line import event_line
 from collector.intake import Intake
 from collector.journal import Journal
@@ -119,9 +120,10 @@ def build(
         live, ArchiveReader(settings.archive_path), journal, clock.now().wall_ns, period_ns, window_ns,
         len(book.specs()), remember,
     )  # fmt: skip
-    wake, drops = _waker(pumps), AgentDrops()
+    wake, drops, catching_up = _waker(pumps), AgentDrops(), CatchingUp(clock)
     intake = Intake(
-        journal, book.links, clock, metrics, [live.take, drops.observe, lambda *_: wake()],
+        journal, book.links, clock, metrics,
+        [live.take, drops.observe, catching_up.observe, lambda *_: wake()],
         settings.max_body_bytes,
         lambda: book.inventory().nodes,
     )  # fmt: skip
@@ -141,7 +143,8 @@ def build(
         clock, live, judge, publish, again, book.specs, metrics, window_ns, delay_ns, period_ns
     )  # fmt: skip
     rollups = make_maker(
-        settings, inventory, notes, intake.keep_own, lambda: journal.cursor("archive"), clock, metrics
+        settings, inventory, notes, intake.keep_own, lambda: journal.cursor("archive"), clock, metrics,
+        catching_up,
     )  # fmt: skip
     many = series_watch(settings, book)
     state = Standing(

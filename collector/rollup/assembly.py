@@ -43,8 +43,10 @@ def make_maker(
     passed: Callable[[], int],
     clock: Clock,
     metrics: Metrics,
+    give_way: Callable[[], bool] = lambda: False,
 ) -> Maker:
-    """keep: journals a batch, or raises Refusal. passed: the last batch that the archive has."""
+    """keep: journals a batch, or raises Refusal. passed: the last batch that the archive has. give_way:
+    whether batches go before just now."""
     source = ArchiveSource(settings.archive_path)
     put = Journalling(keep, clock).put
-    return Maker(notes, source, put, passed, grace_of(settings, inventory), clock, metrics)
+    return Maker(notes, source, put, passed, grace_of(settings, inventory), clock, metrics, give_way)

@@ -3,7 +3,8 @@
 A slot is made when it is over, late rows have had their time, and the archive has every batch that touched
 it. Killed between journalling and forgetting, it is made again, with the same rows; of two copies of a row
 the later counts. The newest slots come first, so that boards fill from now backwards; every fourth is the
-oldest, so that none waits for ever. A slot that cannot be read is left for a while, and others go on.
+oldest, so that none waits for ever. A slot that cannot be read is left for a while, and others go on. While
+agents catch up after an outage their batches go before: slots are made, but few.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from linkgauge.frame import Frame, concat
 
 log = logging.getLogger(__name__)
 POLL_S = 5.0
+GIVE_WAY_S = 15.0
+"""Between two slots while batches go before; a slot is due every few minutes."""
 LOOK_S = 5
 ASIDE_S = 600
 """How long a slot whose rows cannot be read is left."""
@@ -43,7 +46,8 @@ class Source(Protocol):
 class Maker:
     """See above. `start` and `stop` once; `step` may be called without the thread.
 
-    put: journals rows, or raises Refusal. passed: the last batch that the archive has.
+    put: journals rows, or raises Refusal. passed: the last batch that the archive has. give_way: whether
+    batches go before just now.
     """
 
     def __init__(
@@ -55,7 +59,9 @@ class Maker:
         grace: Grace,
         clock: Clock,
         metrics: Metrics,
+        give_way: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._give_way = give_way
         self._notes, self._source, self._put, self._passed = notes, source, put, passed
         self._grace, self._clock, self._metrics = grace, clock, metrics
         self._aside: dict[Slot, int] = {}
@@ -102,6 +108,12 @@ class Maker:
             log.exception(event_line("rollup_failed"))
             self.trouble = f"unexpected: {err!r}"
         return False
+
+    def rest_s(self, made: bool) -> float:
+        """How long to wait after a step that made a slot, or did not; 0 = go on at once."""
+        if not made:
+            return POLL_S
+        return GIVE_WAY_S if self._give_way() else 0.0
 
     def _step(self) -> bool:
         now = self._clock.now()
@@ -162,5 +174,4 @@ class Maker:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            if not self.step():
-                self._stopping.wait(POLL_S)
+            self._stopping.wait(self.rest_s(self.step()))

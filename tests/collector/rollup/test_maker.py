@@ -10,7 +10,7 @@ import pytest
 
 from collector.admission import Refusal
 from collector.metrics import Metrics
-from collector.rollup.maker import ASIDE_S, Maker
+from collector.rollup.maker import ASIDE_S, GIVE_WAY_S, POLL_S, Maker
 from collector.rollup.notes import Grace, Notes
 from collector.rollup.slot import HOUR_NS, SHORT_NS, Slot, Touch
 from linkgauge.clock import NS_PER_S
@@ -59,9 +59,11 @@ class Bench:
         self.clock = StillClock(T0_NS + HOUR_NS)
         self.notes = Notes(folder / "rollup.sqlite", self.clock)
         self.source, self.journal, self.metrics = FakeSource(), FakeJournal(), Metrics()
+        self.catching_up = False
         self.maker = Maker(
-            self.notes, self.source, self.journal.put, lambda: 10, GRACE, self.clock, self.metrics
-        )
+            self.notes, self.source, self.journal.put, lambda: 10, GRACE, self.clock, self.metrics,
+            lambda: self.catching_up,
+        )  # fmt: skip
 
     def note(self, *slots: Slot, agent: str = "a") -> None:
         self.notes.note([Touch(slot, agent, 1) for slot in slots], self.clock.wall_ns)
@@ -81,6 +83,13 @@ def test_agents_of_a_slot_are_made_at_once_and_forgotten(bench: Bench) -> None:
     assert bench.journal.rows == [("a>x@n", T0_NS), ("b>x@n", T0_NS)]
     assert not bench.maker.step()
     assert bench.maker.due.slots == 0
+
+
+def test_slots_are_few_while_agents_catch_up(bench: Bench) -> None:
+    assert bench.maker.rest_s(made=True) == 0
+    bench.catching_up = True
+    assert bench.maker.rest_s(made=True) == GIVE_WAY_S
+    assert bench.maker.rest_s(made=False) == POLL_S
 
 
 def test_newest_come_first_but_every_fourth_is_the_oldest(bench: Bench) -> None:
