@@ -5,11 +5,13 @@ batches that come at once share a commit. Keys (agent, boot, number) outlive the
 known long after the first was forwarded. Bounded by octets and by age: the oldest bodies go first, counted by
 reason in `drops`, which survives restarts.
 
+Seqs of a new file begin at the wall clock's microseconds: the archive's and the roll-ups' files outlive a
+journal, and tell by seqs what was written last.
+
 A file that is damaged in mid-run is moved aside. The new one goes on with the same identity and with seqs
 above all that were given, so (identity, seq) stays a name and a sink that waits for what comes after its last
-gets it; what sinks had not taken counts as dropped. A file found damaged at start gets a new identity and
-seqs that begin at the wall clock's microseconds, above those of any file before. In both cases keys begin
-anew: a second copy of an old batch is then taken for a first.
+gets it; what sinks had not taken counts as dropped. One found damaged at start, or gone, is begun anew with a
+new identity. In both cases keys begin anew: a second copy of an old batch is then taken for a first.
 """
 
 from __future__ import annotations
@@ -25,7 +27,6 @@ from typing import TypeVar
 from collector import journal_file as tables
 from collector.batch_log import Entry
 from collector.joint_commit import JointCommit
-from linkgauge.aside import moved_aside
 from linkgauge.clock import NS_PER_US, Clock, SystemClock
 from linkgauge.sqlite_file import SqliteFile
 
@@ -147,9 +148,7 @@ class Journal:
         self._file.close()
 
     def _begin(self, db: sqlite3.Connection) -> None:
-        first_seq = 1
-        if self._file.damaged or moved_aside(self._file.path):
-            first_seq = self._clock.now().wall_ns // NS_PER_US
+        first_seq = self._clock.now().wall_ns // NS_PER_US
         self._known = tables.begin(db, self._known, self._sinks, first_seq)
 
     def _commit(self, brought: Sequence[_Brought]) -> list[bool]:

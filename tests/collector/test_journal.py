@@ -11,8 +11,9 @@ from typing import Any
 
 from collector.batch_log import Entry
 from collector.journal import Journal
+from linkgauge.clock import NS_PER_S
 from tests.collector.journals import KEEP_NS, append, connections, numbers, open_journal
-from tests.collector.world import until
+from tests.collector.world import StillClock, until
 
 
 def test_above_its_bound_the_oldest_go_counted_and_the_writer_goes_on(tmp_path: Path) -> None:
@@ -39,6 +40,17 @@ def test_what_all_have_goes_before_anything_is_lost(tmp_path: Path) -> None:
     append(journal, 11, b"x" * 400)
     assert journal.dropped == 0
     assert numbers(journal) == [6, 7, 8, 9, 10, 11]
+
+
+def test_seqs_of_a_new_journal_are_above_those_of_one_before(tmp_path: Path) -> None:
+    """What the archive and the roll-ups have of the one before would otherwise count as written last."""
+    before, clock = 0, StillClock()
+    for folder in ("first", "second"):
+        journal = Journal(tmp_path / folder / "journal.sqlite", 10**9, KEEP_NS, clock)
+        assert append(journal, 1)
+        (entry,) = journal.read(before, 9, 99)
+        before = entry.seq + 250_000  # what it comes to in a day
+        clock.wall_ns += NS_PER_S
 
 
 def test_old_keys_go_at_last(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from linkgauge.clock import SystemClock
 from linkgauge.errors import StoreError
 from linkgauge.packing import pack
 from probes.outbox import Outbox
+from tests.collector.journals import FROM_ONE
 
 DAY_NS = 86_400 * 10**9
 
@@ -45,7 +46,7 @@ def outbox(tmp_path: Path) -> Outbox:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    made = Journal(tmp_path / "journal.sqlite", 10**6, DAY_NS)
+    made = Journal(tmp_path / "journal.sqlite", 10**6, DAY_NS, FROM_ONE)
     made.register(["archive", "influxdb"])
     return made
 

@@ -21,6 +21,7 @@ from collector.sinks.sink import Delivery, RowsRejected, Sink
 from linkgauge.clock import NS_PER_S, SystemClock, window_start
 from linkgauge.errors import SinkBusy, SinkHeld
 from linkgauge.frame import Frame
+from tests.collector.journals import FROM_ONE
 from tests.collector.world import WINDOW_NS, StillClock, body, windows
 
 BEGIN_NS = window_start(SystemClock().now().wall_ns - 3600 * NS_PER_S, WINDOW_NS)
@@ -58,7 +59,7 @@ class Line:
 
     def __init__(self, folder: Path, store: Store) -> None:
         self.folder, self.store, self.clock, self.metrics = folder, store, StillClock(), Metrics()
-        self.journal = Journal(folder / "journal.sqlite", 10**9, 10**12)
+        self.journal = Journal(folder / "journal.sqlite", 10**9, 10**12, FROM_ONE)
         self.dead = DeadLetters(folder / "dead.sqlite")
         self.sink = store.opened(self.journal.identity, 0)
         self.journal.register([self.sink.name])

@@ -23,6 +23,7 @@ from collector.sinks.line_protocol import LineMaker
 from collector.sinks.pump import Pump
 from collector.sinks.sink import RowsRejected
 from linkgauge.errors import SinkBusy, SinkHeld
+from tests.collector.journals import FROM_ONE
 from tests.collector.sinks.later_influx import World, later
 from tests.collector.sinks.test_influx import RECENT_NS, delivery_of, links_of, tags_of
 from tests.collector.world import StillClock, body, health, until, windows
@@ -103,7 +104,10 @@ def test_what_each_status_means(status: int, kind: type[Exception]) -> None:
 def test_a_server_whose_disk_is_full_gets_everything_once_there_is_room(version: str, tmp_path: Path) -> None:
     words = "engine: write /var/lib/influxdb/wal/_00001.wal: no space left on device"
     full = (500, json.dumps({"code": "internal error", "message": words, "error": words}))
-    journal, dead = Journal(tmp_path / "journal.sqlite", 10**9, 10**9), DeadLetters(tmp_path / "dead.sqlite")
+    journal, dead = (
+        Journal(tmp_path / "journal.sqlite", 10**9, 10**9, FROM_ONE),
+        DeadLetters(tmp_path / "dead.sqlite"),
+    )
     journal.register(["influxdb"])
     with later(version, [full, full]) as world, closing(_sink(world)) as sink:
         pump = Pump(sink, journal, dead, StillClock(), Metrics())

@@ -17,6 +17,7 @@ from collector.sinks.pump import Pump, Rhythm
 from collector.sinks.sink import Delivery, RowsRejected
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import SinkBusy, SinkHeld, SinkRejected, StoreError
+from tests.collector.journals import FROM_ONE
 from tests.collector.world import StillClock, body, health, until
 
 
@@ -48,7 +49,7 @@ class Scripted:
 
 class World:
     def __init__(self, folder: Path, answers: Sequence[Exception | None] = (), **rhythm: float) -> None:
-        self.journal = Journal(folder / "journal.sqlite", 10**9, 10**9)
+        self.journal = Journal(folder / "journal.sqlite", 10**9, 10**9, FROM_ONE)
         self.journal.register(["scripted"])
         self.clock, self.metrics, self.sink = StillClock(), Metrics(), Scripted(answers)
         self.letters = folder / "dead.sqlite"

@@ -13,6 +13,7 @@ from collector.sinks.archive_reader import ArchiveReader
 from collector.sinks.dead_letters import DeadLetters
 from collector.sinks.pump import Pump
 from collector.sinks.sink import Delivery
+from tests.collector.journals import FROM_ONE
 from tests.collector.world import StillClock, body, windows
 
 
@@ -23,7 +24,7 @@ def test_a_restart_between_delivery_and_cursor_doubles_nothing(tmp_path: Path) -
         return {"link": link, "network": "n"}
 
     root = tmp_path / "archive"
-    journal = Journal(tmp_path / "journal.sqlite", 10**9, 10**9)
+    journal = Journal(tmp_path / "journal.sqlite", 10**9, 10**9, FROM_ONE)
     journal.register(["archive"])
     for number in (1, 2, 3):
         journal.append("j1", "b", number, 1, 1, body("j1", number, windows(["a>b@n"]), boot="b"))
@@ -58,7 +59,7 @@ def test_a_half_written_delivery_doubles_nothing_though_more_batches_come(
         return {"link": link, "network": link.partition("@")[2]}
 
     root, links = tmp_path / "archive", ["a>b@n", "a>b@m"]
-    journal = Journal(tmp_path / "journal.sqlite", 10**9, 10**9)
+    journal = Journal(tmp_path / "journal.sqlite", 10**9, 10**9, FROM_ONE)
     journal.register(["archive"])
     archive = Archive(root, journal.identity, 0, tags)
     dead, clock, metrics = DeadLetters(tmp_path / "dead"), StillClock(), Metrics()
