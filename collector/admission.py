@@ -61,10 +61,10 @@ class Admitted:
         return not (self.unknown_link or self.too_old)
 
 
-def admit(batch: Batch, agent: str, links: Container[str], now_ns: int) -> Admitted:
+def admit(batch: Batch, agent: str, links: Container[str] | None, now_ns: int) -> Admitted:
     """Check a batch that came with the token of `agent`; raises Refusal.
 
-    links: text forms of the expected links. now_ns: Unix time here.
+    links: text forms of the expected links, None = any of that agent. now_ns: Unix time here.
     """
     if batch.agent != agent:
         raise Refusal(
@@ -102,20 +102,20 @@ def _check_frame(name: str, frame: Frame, agent: str, now_ns: int) -> None:
             raise Refusal("bad_value", f"table {name} has a {field.name} above {MAX_TEXT} characters", 400)
 
 
-def _known(frame: Frame, agent: str, links: Container[str]) -> NDArray[np.bool_]:
+def _known(frame: Frame, agent: str, links: Container[str] | None) -> NDArray[np.bool_]:
     """Mask of the rows whose link is expected; refuses links that are none or start elsewhere."""
     return frame.words("link").mask(lambda text: _expected(text, agent, links))
 
 
-def _expected(text: str, agent: str, links: Container[str]) -> bool:
-    known = text in links  # then it is a link
+def _expected(text: str, agent: str, links: Container[str] | None) -> bool:
+    known = links is not None and text in links  # then it is a link
     try:
         source = text.partition(">")[0] if known else Link.parse(text).src
     except ConfigError as err:
         raise Refusal("bad_value", str(err)[:200], 400) from None
     if source != agent:
         raise Refusal("wrong_agent", f"{agent} may not report {text}, which starts elsewhere", 403)
-    return known
+    return known or links is None
 
 
 def _future(agent: str, ahead_ns: int) -> Refusal:

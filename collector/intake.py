@@ -20,7 +20,7 @@ ENCODINGS = ("zstd", "gzip", "identity", "")
 """Values of Content-Encoding that are taken; what is in the body is told by the body."""
 RETRY_S = 10
 PATIENCE_NS = 300 * NS_PER_S
-"""So old must a batch be before links or a node that the inventory lacks are taken for gone, not for new."""
+"""So old must a peer's batch be before a node that the inventory lacks is taken for gone, not for new."""
 _STATUS = {"too_large": 413, "version": 409}
 Observer = Callable[[Batch, int], None]
 """Called with each newly journalled batch and when it was received, Unix ns."""
@@ -75,9 +75,8 @@ class Intake:
             raise Refusal(err.reason, str(err), _STATUS.get(err.reason, 400)) from None
         received_ns = self._clock.now().wall_ns
         agent = self._brought(batch, sender, received_ns) if via == PEER else sender
-        admitted = admit(batch, agent, self._links(), received_ns)
-        if admitted.unknown_link and _young(batch, received_ns):
-            raise _not_here_yet(f"{admitted.unknown_link} rows of {agent} are of links")
+        # what a peer took by its inventory is kept: two get a new one one after the other
+        admitted = admit(batch, agent, None if via == PEER else self._links(), received_ns)
         body = data if admitted.whole else pack(encode(admitted.batch))
         added = self._keep(admitted.batch, received_ns, body, via)
         if added:
@@ -100,8 +99,12 @@ class Intake:
     def _brought(self, batch: Batch, peer: str, now_ns: int) -> str:
         """The agent of a batch that a peer brings; raises Refusal when the inventory does not have it."""
         if batch.agent not in self._nodes():
-            if _young(batch, now_ns):
-                raise _not_here_yet(f"{peer} brings a batch of {batch.agent[:80]!r},")
+            if now_ns - batch.created_ns < PATIENCE_NS:
+                raise Refusal(
+                    "inventory",
+                    f"{batch.agent[:80]!r} is not in the inventory here yet; give both collectors the same",
+                    409,
+                )
             raise Refusal(
                 "unknown_agent",
                 f"{peer} brings a batch of {batch.agent[:80]!r}, which is not in the inventory here;"
@@ -140,16 +143,3 @@ class Intake:
             except Exception:
                 self._metrics.fault("observer")
                 log.exception(event_line("observer_failed", agent=batch.agent, number=batch.number))
-
-
-def _young(batch: Batch, now_ns: int) -> bool:
-    return now_ns - batch.created_ns < PATIENCE_NS
-
-
-def _not_here_yet(what: str) -> Refusal:
-    """Two collectors get a new inventory one after the other; what the later one lacks is no loss."""
-    return Refusal(
-        "inventory",
-        f"{what} that the inventory here does not have (yet); give both collectors the same inventory",
-        409,
-    )

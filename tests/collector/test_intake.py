@@ -90,25 +90,19 @@ OLD_NS = NOW_NS - PATIENCE_NS
 
 def test_what_is_kept_lacks_the_rows_left_out() -> None:
     world = World()
-    rows = windows(["j1>j2@backbone", "j1>x@backbone"])
-    world.intake.accept("j1", "", body("j1", 1, rows, created_ns=OLD_NS))
+    world.intake.accept("j1", "", body("j1", 1, windows(["j1>j2@backbone", "j1>x@backbone"])))
     kept = decode(unpack(world.shelf.kept["j1", "boot1", 1], MOST))
     assert kept.frames["window"].rows == 1
     assert world.metrics.total("rows_left_out") == 1
 
 
-@pytest.mark.parametrize("via", ["", PEER])
-def test_a_link_that_comes_before_its_inventory_is_not_lost(via: str) -> None:
-    world, links = World(), {"j1>j2@backbone"}
-    intake = Intake(world.shelf, lambda: links, StillClock(), world.metrics, nodes=lambda: {"j1"})
-    early = body("j1", 1, windows(["j1>j2@backbone", "j1>x@backbone"]), created_ns=OLD_NS + 1)
-    with pytest.raises(Refusal, match="1 rows of j1 are of links that the inventory here") as caught:
-        intake.accept("j1", "", early, via)
-    assert (caught.value.reason, caught.value.status) == ("inventory", 409)
-    assert caught.value.reason in REASONS
-    links.add("j1>x@backbone")
-    assert not intake.accept("j1", "", early, via)
+def test_links_of_an_inventory_that_only_the_peer_has_are_kept() -> None:
+    world = World()
+    rows = windows(["j1>j2@backbone", "j1>x@backbone"])
+    assert not world.intake.accept("other-collector", "", body("j1", 1, rows), PEER)
     assert decode(unpack(world.shelf.kept["j1", "boot1", 1], MOST)).frames["window"].rows == 2
+    for links, reason in (["j1>x"], "bad_value"), (["j1>j2@backbone", "x>j1@backbone"], "wrong_agent"):
+        assert World().refusal(body("j1", 1, windows(links)), via=PEER).reason == reason
 
 
 def test_every_truncation_is_refused() -> None:
