@@ -204,7 +204,7 @@ class Uploader:
         self._batch.trouble(
             "deferred",
             f"batch {row.boot}/{row.number} is not taken now by {sentence}; it is kept and tried again "
-            "within 10 min, others go on; mend what it says (a clock, a name, an inventory, a version)",
+            "within 10 min, others go on; mend what it says (a clock, the node's name, a version)",
         )
         return Pause()
 
