@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from linkgauge.clock import NS_PER_S
+from linkgauge.clock import AHEAD_NS, NS_PER_S
 from linkgauge.code import EventKind
 from linkgauge.errors import ConfigError, LinkgaugeError
 from linkgauge.frame import Frame
@@ -22,7 +22,7 @@ from linkgauge.schema import AGENT_TABLES
 from linkgauge.table import Kind
 from linkgauge.wire import Batch
 
-FUTURE_NS = 60 * NS_PER_S
+FUTURE_NS = AHEAD_NS
 """How far an agent's clock may be ahead."""
 OLDEST_NS = 8 * 86_400 * NS_PER_S
 """How old a row may be: an outbox keeps a week."""

@@ -34,6 +34,8 @@ class Live(Protocol):
 
     def late(self) -> list[int]: ...
 
+    def set_back(self, start_ns: int, now_ns: int) -> None: ...
+
 
 class JudgingLoop:
     """Judges every window `delay_ns` after its end. Nothing is skipped in silence.
@@ -102,6 +104,8 @@ class JudgingLoop:
         if next_ns > due_ns + 2 * self._window_ns:
             log.warning(event_line("clock_set_back", by_s=(next_ns - due_ns) / NS_PER_S, now="judging anew"))
             next_ns = due_ns
+            self._live.set_back(due_ns, now_ns)
+            self._told = Told(self._back_ns // self._window_ns + 1)
         oldest_ns = due_ns - self._back_ns + self._window_ns
         if next_ns < oldest_ns:
             missed = -(-(oldest_ns - next_ns) // self._window_ns)

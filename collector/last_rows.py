@@ -53,6 +53,12 @@ class LastRows:
             self._columns[name] = np.zeros(links, column.dtype)
             self._columns[name][place[kept]] = column[kept]
 
+    def forget_after(self, time_ns: int) -> None:
+        """Drop rows that start later."""
+        later = self._columns["start_ns"] > time_ns
+        for column in self._columns.values():
+            column[later] = 0
+
     @property
     def newest_ns(self) -> int:
         """Start of the newest row, 0 when there is none."""

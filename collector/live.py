@@ -55,6 +55,7 @@ class LiveState:
         self._state = LastRows(STATE, 0)
         self._health: dict[str, Row] = {}
         self._seen: dict[str, tuple[int, str]] = {}
+        self._anew = False  # judges are still to be told
 
     def take(self, batch: Batch, received_ns: int) -> None:
         """Observe a journalled batch."""
@@ -74,13 +75,25 @@ class LiveState:
         with self._lock:
             self._take_state(frame)
 
+    def set_back(self, start_ns: int, now_ns: int) -> None:
+        """The clock was set back to now_ns, and the window at start_ns is judged next: what was told of later
+        times is forgotten, and judges are told to forget all."""
+        with self._lock:
+            self._anew = True
+            self._recent.set_back(start_ns)
+            for rows in (*self._shown.values(), self._tests, self._measured, self._state):
+                rows.forget_after(now_ns)
+            self._health = {name: row for name, row in self._health.items() if row["start_ns"] <= now_ns}
+            self._seen = {name: (min(at, now_ns), boot) for name, (at, boot) in self._seen.items()}
+
     def period(self, start_ns: int) -> Past:
         """What came since the last call, to judge the window at start_ns; rows of it that come from now on
         are late."""
         with self._lock:
             self._recent.settle(start_ns)
             windows, flows = self._recent.hand_over()
-        return Past(windows, flows, self.throughput(start_ns))
+            anew, self._anew = self._anew, False
+        return Past(windows, flows, self.throughput(start_ns), anew)
 
     def news(self) -> Past:
         """Rows that came since the last call, while none is judged."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linkgauge.clock import NS_PER_S, seconds
+from linkgauge.clock import AHEAD_NS, NS_PER_S, seconds
 from linkgauge.frame import Column, Frame, Histograms, concat
 from linkgauge.inventory import Inventory
 from linkgauge.model import Probe
@@ -22,7 +22,7 @@ from linkgauge.schema import FLOW, THROUGHPUT, WINDOW
 from linkgauge.table import Kind, Table
 
 SLACK_WINDOWS = 8
-"""Windows kept beyond a period: those not yet judged, and those of clocks that are ahead."""
+"""Windows kept beyond a period: those not yet judged; and so long as clocks may be ahead, with two more."""
 
 LEAST_FLOWS_NS = 300 * NS_PER_S
 """Flows are compared over the period, and over this long where the period is shorter."""
@@ -53,6 +53,8 @@ class Past:
     """New rows: frames of JUDGED_FLOW."""
     throughput: Frame
     """The last THROUGHPUT row that measured of each link."""
+    anew: bool = False
+    """The clock was set back: what was told before is of times that are still to come."""
 
     @classmethod
     def empty(cls) -> Past:
@@ -101,6 +103,11 @@ class Recent:
         windows, flows = (tuple(frame for at in sorted(each) for frame in each[at]) for each in held)
         return windows, flows
 
+    def set_back(self, start_ns: int) -> None:
+        """The clock was set back: the window at start_ns is judged next, as the first."""
+        self._windows, self._flows, self._late = {}, {}, set()
+        self._newest_ns, self._settled_ns = 0, start_ns - 1
+
     def settle(self, start_ns: int) -> None:
         """The window is judged now, with all that is here."""
         self.settle_up_to(start_ns)
@@ -131,7 +138,7 @@ class Recent:
 
     def _forget(self) -> None:
         period_ns, window_ns = seconds(self._inventory().period_s), seconds(self._inventory().window_s)
-        newest_ns = self._newest_ns - SLACK_WINDOWS * window_ns
+        newest_ns = self._newest_ns - max(SLACK_WINDOWS * window_ns, AHEAD_NS + 2 * window_ns)
         spans = (self._windows, period_ns), (self._flows, max(period_ns, LEAST_FLOWS_NS))
         for held, span_ns in spans:
             for slot_ns in [at for at in held if at < newest_ns - span_ns]:

@@ -66,6 +66,8 @@ def wire(settings: Settings, clock: Clock | None = None) -> tuple[Collector, Ale
         ledger.absorb(past.windows, past.flows, plans.specs(), plans.inventory().judged_class)
 
     def judge(past: Past, specs: Sequence[LinkSpec], start_ns: int) -> Frame:
+        if past.anew:
+            ledger.begin_anew()
         ledger.absorb(past.windows, past.flows, specs, plans.inventory().judged_class)
         return ledger.judge(past.throughput, start_ns)
 

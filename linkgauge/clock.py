@@ -15,6 +15,8 @@ from typing import Protocol
 
 NS_PER_S = 1_000_000_000
 NS_PER_US = 1_000
+AHEAD_NS = 60 * NS_PER_S
+"""How far ahead of the collector's clock an agent's may be."""
 CLOSE_NS = 50_000
 """Readings of the monotonic clock around the wall clock's lie this close together, unless disturbed."""
 TRIES = 8

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from linkgauge.clock import NS_PER_S
+from linkgauge.clock import AHEAD_NS, NS_PER_S
 from linkgauge.frame import Frame, concat
 from linkgauge.model import LinkSpec, Probe
 from linkgauge.table import Kind
@@ -39,7 +39,7 @@ from quality.throughput import last_received_bps
 Counts = NDArray[np.int64]
 
 SLACK_WINDOWS = 8
-"""Windows kept beyond a period: those not yet judged, and those of clocks that are ahead."""
+"""Windows kept beyond a period: those not yet judged; and so long as clocks may be ahead, with two more."""
 LEAST_FLOWS_NS = 300 * NS_PER_S
 """Flows are compared over the period, and over this long where the period is shorter."""
 _AT_ONCE = 100_000
@@ -64,6 +64,10 @@ class Ledger:
         self._pool, self._spread = Pool(self._window_ns), Spread(self._window_ns, self._period_ns)
         self._flows = FlowBook()
         self._newest_ns = 0
+
+    def begin_anew(self) -> None:
+        """Forget all windows: the clock was set back, and theirs are still to come."""
+        self._begin()
 
     @property
     def starts(self) -> list[int]:
@@ -197,7 +201,7 @@ class Ledger:
         return starts - starts % self._window_ns
 
     def _forget(self) -> None:
-        slack_ns = SLACK_WINDOWS * self._window_ns
+        slack_ns = max(SLACK_WINDOWS * self._window_ns, AHEAD_NS + 2 * self._window_ns)
         oldest_ns = self._newest_ns - self._period_ns - slack_ns
         self._facts.forget(oldest_ns)
         self._marks.forget(oldest_ns)

@@ -41,6 +41,9 @@ class Present:
         self.late_ns.discard(start_ns)
         return Past.empty()
 
+    def set_back(self, start_ns: int, now_ns: int) -> None:
+        self.set_back_to = start_ns, now_ns
+
     def last_judged_ns(self) -> int | None:
         return self.last_ns
 
@@ -125,6 +128,7 @@ def test_a_clock_set_back_does_not_stop_judging(caplog: pytest.LogCaptureFixture
     world.clock.wall_ns -= 100 * WINDOW_NS
     world.loop.step()
     assert world.judged[-1] == NOW_NS - 102 * WINDOW_NS
+    assert world.live.set_back_to == (NOW_NS - 102 * WINDOW_NS, world.clock.wall_ns)
     assert "clock_set_back" in caplog.text
 
 

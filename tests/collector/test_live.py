@@ -12,6 +12,7 @@ import pytest
 
 from collector.live import LiveState
 from collector.recent import SLACK_WINDOWS, Past
+from linkgauge.clock import AHEAD_NS, NS_PER_S
 from linkgauge.code import Outcome
 from linkgauge.frame import Frame, concat
 from linkgauge.inventory import load
@@ -59,6 +60,8 @@ def _windows(past: Past) -> Frame:
 def _judged(live: LiveState, ledger: Ledger, start_ns: int) -> dict[str, dict[str, Any]]:
     """STATE rows by link, judged as the collector does."""
     past, specs = live.period(start_ns), list(live._inventory().links.values())
+    if past.anew:
+        ledger.begin_anew()
     ledger.absorb(past.windows, past.flows, specs, live._inventory().judged_class)
     state = ledger.judge(past.throughput, start_ns)
     rows = zip(*(column.tolist() for column in state.columns.values()), strict=True)  # type: ignore[union-attr]  # no histograms
@@ -90,6 +93,35 @@ def test_a_period_ends_with_the_window_asked_for(live: LiveState) -> None:
 def _with(frame: Frame, **columns: list[Any]) -> Frame:
     given = {name: np.array(each, frame.columns[name].dtype) for name, each in columns.items()}  # type: ignore[union-attr]  # no histograms here
     return Frame(frame.table, {**frame.columns, **given}, frame.rows)
+
+
+def test_after_the_clock_was_set_back_rows_of_now_count_again(live: LiveState) -> None:
+    ledger, hour = Ledger(WINDOW_NS, 6 * WINDOW_NS), 360
+    live.take(batch("j1", 1, windows(LINKS, NOW_NS + hour * WINDOW_NS)), NOW_NS + hour * WINDOW_NS)
+    live.observe_state(_state(1, NOW_NS + hour * WINDOW_NS))
+    assert _judged(live, ledger, NOW_NS + hour * WINDOW_NS)[LINKS[0]]["measured"] == 1
+    live.set_back(NOW_NS, NOW_NS + 2 * WINDOW_NS)
+    assert live.last_judged_ns() is None
+    assert _links(live, NOW_NS)[0]["probes"] == {}
+    assert live.agents(NOW_NS + 2 * WINDOW_NS)[0]["last_seen_s"] == 0
+    for at in range(6):
+        live.take(batch("j1", at + 2, windows(LINKS, NOW_NS + at * WINDOW_NS)), NOW_NS + at * WINDOW_NS)
+        found = _judged(live, ledger, NOW_NS + at * WINDOW_NS)
+        assert found[LINKS[0]]["measured"] == 1
+        assert live.late() == []
+    assert ledger.starts == [NOW_NS + at * WINDOW_NS for at in range(6)]
+
+
+def test_a_clock_that_is_as_far_ahead_as_is_taken_moves_nobody_out_of_a_short_period(tmp_path: Path) -> None:
+    found = load(write_inventory(tmp_path, INVENTORY.replace("window_s: 10", "window_s: 1")))
+    live, ledger = LiveState(lambda: found), Ledger(NS_PER_S, 60 * NS_PER_S)
+    ahead = windows(["g1>j1@backbone"], NOW_NS + AHEAD_NS - NS_PER_S)
+    live.take(batch("g1", 1, ahead), NOW_NS)
+    for at in range(60):
+        lost = _with(windows(LINKS[:1], NOW_NS - at * NS_PER_S), lost_forward=[at >= 30], replied=[99])
+        live.take(batch("j1", at + 2, lost), NOW_NS)
+    assert _judged(live, ledger, NOW_NS)[LINKS[0]]["availability_ratio"] == 1.0
+    assert min(ledger.starts) == NOW_NS - 59 * NS_PER_S
 
 
 def test_rows_of_stamp_icmp_and_tcp_are_judged_but_all_are_shown(live: LiveState) -> None:
