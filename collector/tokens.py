@@ -16,7 +16,7 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,11 +94,18 @@ class Tokens:
         return self._file.failures
 
 
-def issue(path: Path, name: str, scope: Scope = "agent", only: bool = False) -> str:
+def issue(
+    path: Path,
+    name: str,
+    scope: Scope = "agent",
+    only: bool = False,
+    hand_out: Callable[[str], None] = lambda _: None,
+) -> str:
     """Make a token for `name`, put its hash into the file (made when missing) and return the token.
 
     Of the holder's former tokens the newest stays valid, with `only` none. The file is replaced whole, mode
-    0600. Raises ConfigError when it is faulty or cannot be written.
+    0600. Raises ConfigError when it is faulty or cannot be written. hand_out: brings the token to its place
+    first; when it raises, no token has ended.
     """
     if not NAME.fullmatch(name):
         raise ConfigError(
@@ -108,6 +115,7 @@ def issue(path: Path, name: str, scope: Scope = "agent", only: bool = False) -> 
     with _changing(path) as hashes:
         former = () if only else hashes.get(holder, ())[-(MOST_TOKENS - 1) :]
         hashes[holder] = (*former, hashlib.sha256(token.encode()).hexdigest())
+        hand_out(token)
     return token
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -46,10 +47,11 @@ def run(
         said = f"{scope} {name} has its newest token only"
         print(json.dumps({scope: name, "former_ended": True}) if as_json else said)
         return
-    made = issue(tokens, name, scope, only)
-    key = "node" if scope == "agent" else scope
+    key, new = "node" if scope == "agent" else scope, not tokens.exists()
+    made = issue(tokens, name, scope, only, lambda token: write_secret(out, token) if out else None)
+    if new:
+        print(f"{tokens}: made, there was none", file=sys.stderr)
     if out is not None:
-        write_secret(out, made)
         print(json.dumps({key: name, "token_file": str(out)}) if as_json else f"token of {name}: {out}")
     else:
         print(json.dumps({key: name, "token": made}) if as_json else made)

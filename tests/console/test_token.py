@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from collector.tokens import Holder, Tokens
+from collector.tokens import Holder, Tokens, issue
 from console.main import app
 from linkgauge.errors import ConfigError
 
@@ -18,7 +18,7 @@ from linkgauge.errors import ConfigError
 def told(*words: str) -> Any:
     result = CliRunner().invoke(app, ["token", *words, "--json"])
     assert result.exit_code == 0, result.output
-    return json.loads(result.output)
+    return json.loads(result.stdout)
 
 
 def test_printed_and_valid(tmp_path: Path) -> None:
@@ -38,6 +38,27 @@ def test_written_for_its_owner_only_and_not_printed(tmp_path: Path) -> None:
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     assert Tokens.load(tokens).holder(token) == Holder("agent", "a1")
     assert token not in result.output
+
+
+def test_a_place_that_cannot_be_written_ends_no_token(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.yaml"
+    first = issue(tokens, "a1")
+    before = tokens.read_text()
+    for _ in range(3):
+        with pytest.raises(ConfigError, match="the token cannot be written"):
+            CliRunner().invoke(
+                app,
+                ["token", "a1", "--only", "--tokens", str(tokens), "--out", str(tmp_path / "none" / "x")],
+                catch_exceptions=False,
+            )
+    assert tokens.read_text() == before
+    assert Tokens.load(tokens).holder(first) == Holder("agent", "a1")
+
+
+def test_that_the_file_is_new_is_said(tmp_path: Path) -> None:
+    at = ["token", "a1", "--tokens", str(tmp_path / "tokens.yaml")]
+    said = [CliRunner().invoke(app, at).stderr for _ in range(2)]
+    assert said == [f"{tmp_path / 'tokens.yaml'}: made, there was none\n", ""]
 
 
 def test_a_new_token_leaves_one_old_token_valid_until_only_ends_it(tmp_path: Path) -> None:
