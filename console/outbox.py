@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,13 +11,16 @@ import typer
 
 from console.lying import OLD_S, age_s, age_text, damage_words, damaged_files, octets_text, tell
 from console.moment import as_text
+from linkgauge.errors import StoreError
 from linkgauge.sqlite_file import checked, look_into
 from probes import outbox_file as tables
+from probes.outbox import KEEP_FREE_BYTES
 from probes.outbox_file import Whole
-from probes.settings import load
+from probes.settings import AgentSettings, load
 
 _SHOWN = 20
 """Dead letters that are shown without --json, the newest."""
+_UNUSED = "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size"
 _LETTERS = """
 SELECT boot, number, created_ns, rows, length(body), coalesce(sentence, '') FROM batch
 WHERE state = 3 AND body NOT NULL ORDER BY seq
@@ -32,10 +36,26 @@ def run(
 
     Exit 0 when all is well, 1 when something lies there that should not, 2 when it cannot be read.
     """
-    file = path or load(config).data_dir / "outbox.sqlite"
+    file, keep_free = (path, KEEP_FREE_BYTES) if path else _place(load(config))
     told = look_into(file, "the outbox", _inside)
-    told = {"file": str(file), **told, "damaged_files": damaged_files(file)}
+    free = told.pop("unused") + _disk_free(file)
+    told |= {"file": str(file), "free_octets": free, "keep_free_octets": keep_free}
+    told["damaged_files"] = damaged_files(file)
     tell(told, _lines(told), _troubles(told) + damage_words(file), as_json)
+
+
+def _place(settings: AgentSettings) -> tuple[Path, int]:
+    """The file, and octets of its disk that the agent leaves free."""
+    return settings.data_dir / "outbox.sqlite", settings.outbox.keep_free_mb << 20
+
+
+def _disk_free(file: Path) -> int:
+    """Octets that its disk has left for the agent. Raises StoreError."""
+    try:
+        disk = os.statvfs(file.parent)
+    except OSError as err:
+        raise StoreError(f"{file}: its disk cannot be asked ({err.strerror}); mend it") from None
+    return disk.f_bavail * disk.f_frsize
 
 
 def _inside(db: sqlite3.Connection) -> dict[str, Any]:
@@ -58,6 +78,7 @@ def _inside(db: sqlite3.Connection) -> dict[str, Any]:
         "dropped": totals.dropped,
         "rejected": totals.rejected,
         "dead_letters": letters,
+        "unused": checked(db.execute(_UNUSED).fetchone()[0], Whole),
     }
 
 
@@ -71,6 +92,8 @@ def _lines(told: dict[str, Any]) -> list[str]:
         f"acknowledged  {told['acknowledged']}",
         f"dropped       {told['dropped']}",
         f"rejected      {told['rejected']}",
+        f"disk          {octets_text(told['free_octets'])} left, "
+        f"{octets_text(told['keep_free_octets'])} are kept free",
         *(
             f"dead letter   {as_text(each['created_ns'])} {each['boot']}/{each['number']}, "
             f"{each['rows']} rows: {each['words']}"
@@ -81,6 +104,12 @@ def _lines(told: dict[str, Any]) -> list[str]:
 
 def _troubles(told: dict[str, Any]) -> list[str]:
     troubles = []
+    if told["free_octets"] < told["keep_free_octets"]:
+        left, kept = octets_text(told["free_octets"]), octets_text(told["keep_free_octets"])
+        troubles.append(
+            f"the disk has {left} left, {kept} are kept free: nothing more is put in, windows are lost; "
+            "make room on it"
+        )
     if (told["oldest_s"] or 0) > OLD_S:
         troubles.append(
             f"the oldest batch has waited for {age_text(told['oldest_s'])}; "

@@ -97,6 +97,22 @@ def test_the_settings_lead_to_the_outbox(tmp_path: Path) -> None:
     assert (code, told["waiting"]) == (0, 1)
 
 
+def test_a_disk_that_takes_no_more_windows_is_said(tmp_path: Path) -> None:
+    text = "node: n1\ncollectors: ['http://127.0.0.1:1']\ndata_dir: data\noutbox: {keep_free_mb: %d}\n"
+    Outbox(tmp_path / "data" / "outbox.sqlite", 10**6, DAY_NS, keep_free_bytes=0).put(
+        "b1", lambda number: b"body", 5, _now_ns()
+    )
+    config = tmp_path / "agent.yaml"
+    config.write_text(text % 1)
+    code, told = _told("outbox", "--config", config)
+    assert (code, told["keep_free_octets"]) == (0, 1 << 20)
+    assert told["free_octets"] > 1 << 20
+    config.write_text(text % 1_000_000_000)
+    code, shown = _run("outbox", "--config", config)
+    assert code == 1
+    assert "nothing more is put in, windows are lost; make room on it" in shown
+
+
 def test_a_healthy_journal(journal: Journal) -> None:
     for number in (1, 2, 3):
         journal.append("j1", "b", number, 0, _now_ns(), b"body")
