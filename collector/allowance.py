@@ -24,7 +24,9 @@ AT_ONCE = 64
 WAIT_S = 4.0
 """How long a batch may wait for room: less than a client's patience."""
 EACH_AT_ONCE = 4
-"""Of these, how many may be of one holder."""
+"""Of these and of those that wait, how many may be of one holder."""
+EACH_SHARE = 8
+"""One holder's bodies may be so large a part of all; one body is always taken."""
 
 
 class Later(Refusal):
@@ -78,37 +80,46 @@ class Workload:
     def __init__(self, most_octets: int) -> None:
         self._most_octets = most_octets
         self._octets = 0
-        self._of: dict[str, int] = {}
-        self._line: deque[tuple[asyncio.Future[None], str, int]] = deque()
+        self._working = 0
+        self._of: dict[str, tuple[int, int]] = {}  # batches and octets of a holder, those that wait as well
+        self._line: deque[tuple[asyncio.Future[None], int]] = deque()
 
     @property
     def batches(self) -> int:
-        return sum(self._of.values())
+        """In work."""
+        return self._working
 
     @asynccontextmanager
     async def room(self, name: str, octets: int) -> AsyncIterator[None]:
         """Hold room for one batch of `name` with a body of at most `octets`; raises Later (503, 429)."""
-        if self._of.get(name, 0) >= EACH_AT_ONCE:
-            raise Later("rate", f"{name} has {EACH_AT_ONCE} batches in work; wait for their answers", 429)
-        if self._line or not self._fits(octets):
-            await self._wait(name, octets)
-        else:
-            self._take(name, octets)
+        batches, held = self._of.get(name, (0, 0))
+        if batches >= EACH_AT_ONCE or (batches and held + octets > self._most_octets // EACH_SHARE):
+            raise Later("rate", f"{name} has {batches} batches in work; wait for their answers", 429)
+        self._of[name] = batches + 1, held + octets
         try:
-            yield
+            if self._line or not self._fits(octets):
+                await self._wait(octets)
+            else:
+                self._take(octets)
+            try:
+                yield
+            finally:
+                self._give_back(octets)
         finally:
-            self._give_back(name, octets)
+            batches, held = self._of.pop(name)
+            if batches > 1:
+                self._of[name] = batches - 1, held - octets
 
-    async def _wait(self, name: str, octets: int) -> None:
+    async def _wait(self, octets: int) -> None:
         """Until there is room, which is then taken."""
         turn = asyncio.get_running_loop().create_future()
-        place = (turn, name, octets)
+        place = (turn, octets)
         self._line.append(place)
         try:
             await asyncio.wait_for(asyncio.shield(turn), WAIT_S)
         except (TimeoutError, asyncio.CancelledError) as err:
             if turn.done():  # at the very moment
-                self._give_back(name, octets)
+                self._give_back(octets)
             else:
                 self._line.remove(place)
                 self._advance()
@@ -117,23 +128,21 @@ class Workload:
             raise
 
     def _fits(self, octets: int) -> bool:
-        few = self.batches < AT_ONCE
+        few = self._working < AT_ONCE
         return few and (not self._octets or self._octets + octets <= self._most_octets)
 
-    def _take(self, name: str, octets: int) -> None:
-        self._of[name] = self._of.get(name, 0) + 1
+    def _take(self, octets: int) -> None:
+        self._working += 1
         self._octets += octets
 
-    def _give_back(self, name: str, octets: int) -> None:
+    def _give_back(self, octets: int) -> None:
+        self._working -= 1
         self._octets -= octets
-        self._of[name] -= 1
-        if not self._of[name]:
-            del self._of[name]
         self._advance()
 
     def _advance(self) -> None:
         """Give room to those who wait, in turn."""
-        while self._line and self._fits(self._line[0][2]):
-            turn, name, octets = self._line.popleft()
-            self._take(name, octets)
+        while self._line and self._fits(self._line[0][1]):
+            turn, octets = self._line.popleft()
+            self._take(octets)
             turn.set_result(None)

@@ -1,4 +1,4 @@
-"""Connects to the hot store with the password or token that its file holds now: a mended one needs no restart."""
+"""Connects to the hot store with the secret that its file holds now: a mended one needs no restart."""
 
 from __future__ import annotations
 

@@ -95,11 +95,42 @@ def test_their_octets_are_bounded_and_one_always_finds_room(monkeypatch: pytest.
         work = Workload(1000)
         async with work.room("a", 5000):
             assert await refused(work, "b") == (503, "busy")
+        async with AsyncExitStack() as held:
+            for name in "abcdefgh":
+                await held.enter_async_context(work.room(name, 125))
+            assert await refused(work, "a") == (429, "rate")  # its share is taken
+            assert await refused(work, "i") == (503, "busy")
         async with work.room("a", 600), work.room("b", 400):
             assert await refused(work, "c") == (503, "busy")
         assert work.batches == 0
 
     asyncio.run(crowd())
+
+
+def test_who_waits_counts_as_the_holders_and_nobody_fills_the_line() -> None:
+    async def crowd() -> None:
+        work = Workload(8000)
+        async with AsyncExitStack() as held:
+            for at in range(AT_ONCE):
+                await held.enter_async_context(work.room(f"n{at}", 1))
+            waiting = [asyncio.create_task(_bring(work, "a")) for _ in range(EACH_AT_ONCE)]
+            await asyncio.sleep(0)
+            assert await refused(work, "a") == (429, "rate")
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            again = asyncio.create_task(_bring(work, "a"))
+            await asyncio.sleep(0)
+        await again
+        assert work.batches == 0
+        assert work._of == {}
+
+    asyncio.run(crowd())
+
+
+async def _bring(work: Workload, name: str) -> None:
+    async with work.room(name, 1):
+        pass
 
 
 def test_who_waits_has_room_in_turn_and_who_goes_away_holds_none() -> None:

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import quote
 
@@ -243,6 +244,23 @@ def test_a_token_is_checked_before_the_body_and_a_slow_body_ends(tmp_path: Path)
         assert int(reply_429.headers["Retry-After"]) >= 100
         until(lambda: counters()["request_seconds_count:batches"] == 5)  # counted after the answer
         assert counters()["requests_total:batches:408"] == counters()["requests_total:batches:429"] == 1
+
+
+def test_who_sends_nothing_of_a_body_holds_no_room_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.body.QUIET_S", 0.2)
+    with Running(tmp_path) as running, ExitStack() as opened:
+        head = f"POST /v1/batches HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {running.token}\r\n"
+        for _ in range(4):
+            silent = opened.enter_context(socket.create_connection(running.socket.getsockname(), 10))
+            silent.sendall(f"{head}Content-Length: 200000\r\n\r\n".encode())
+        refused = running.collector.metrics.values
+        until(lambda: refused()["batches_refused_total:slow"] == 1)
+        assert refused()["batches_refused_total:rate"] == 3  # one body of this size is its share
+        other = issue(running.settings.tokens, "g1")
+        mine = body("g1", 1, windows(["g1>j1@backbone"], now_ns() - 20 * NS_PER_S), created_ns=now_ns())
+        assert running.post(mine, token=other).status_code == 200
 
 
 def test_a_fault_of_ours_is_an_answer_and_counted(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
