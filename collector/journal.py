@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from collector import journal_file as tables
-from collector.batch_log import Entry
+from collector.batch_log import Entry, again_for
 from collector.joint_commit import JointCommit
 from linkgauge.clock import NS_PER_US, Clock, SystemClock
 from linkgauge.sqlite_file import SqliteFile
@@ -78,6 +78,17 @@ class Journal:
         """A word that names this journal."""
         return self._known.identity
 
+    @property
+    def last(self) -> int:
+        """The seq that was given last."""
+        return self._known.last
+
+    def renew(self) -> None:
+        """Take another identity and new seqs: this file is an older copy, what is named by the former ones
+        is elsewhere already."""
+        first_seq = self._clock.now().wall_ns // NS_PER_US
+        self._change(lambda db: tables.renew(db, secrets.token_hex(6), first_seq))
+
     def append(
         self,
         agent: str,
@@ -92,10 +103,12 @@ class Journal:
         entry = Entry(0, agent, boot, number, created_ns, received_ns, body, via)
         return self._joint.add(_Brought(entry, again=False))
 
-    def requeue(self, agent: str, boot: str, number: int, body: bytes) -> None:
-        """A dead letter comes again: every sink gets it, under a new seq."""
+    def requeue(self, agent: str, boot: str, number: int, body: bytes, sink: str) -> None:
+        """A dead letter of `sink` comes again under a new seq; every sink sees whose it was."""
         now_ns = self._clock.now().wall_ns
-        self._joint.add(_Brought(Entry(0, agent, boot, number, now_ns, now_ns, body), again=True))
+        self._joint.add(
+            _Brought(Entry(0, agent, boot, number, now_ns, now_ns, body, again_for(sink)), again=True)
+        )
 
     def read(self, after_seq: int, max_batches: int, max_octets: int) -> list[Entry]:
         """Batches after `after_seq` in order; at least one when there is one, else within both bounds."""

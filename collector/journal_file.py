@@ -93,6 +93,17 @@ def begin(db: sqlite3.Connection, known: Known, sinks: Sequence[str], first_seq:
     return known_of(db)
 
 
+def renew(db: sqlite3.Connection, identity: str, first_seq: int) -> None:
+    """Give the file another identity, and its batches seqs of which none was given under the former one."""
+    last = number(db, "last")
+    span = last - known_of(db).first + 1
+    shift = max(first_seq - last, span)
+    db.execute("UPDATE entry SET seq = seq + ?", (shift,))
+    db.execute("UPDATE cursor SET seq = seq + ?", (shift,))
+    put_fact(db, "last", last + shift)
+    db.execute("UPDATE fact SET value = ? WHERE name = 'identity'", (identity,))
+
+
 def known_of(db: sqlite3.Connection) -> Known:
     """What a file that takes this one's place must know."""
     last = number(db, "last")

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from functools import partial
 
+from collector.archive.holdings import JournalBehind
 from collector.archive.rules import Rules
+from collector.event_line import event_line
 from collector.journal import Journal
 from collector.metrics import Metrics
 from collector.peer_client import PeerClient
 from collector.plan_book import PlanBook
+from collector.reconnect import reconnect
 from collector.rollup.assembly import NOTING_S
 from collector.rollup.notes import Notes
 from collector.rollup.sink import RollupSink
 from collector.settings import InfluxSettings, Settings
-from collector.sinks.archive import Archive
+from collector.sinks.archive import NAME, Archive
 from collector.sinks.dead_letters import FILE_NAME, DeadLetters
 from collector.sinks.former_letters import take_in
 from collector.sinks.influx import InfluxSink
 from collector.sinks.influx_address import InfluxAddress
-from collector.sinks.influx_transport import connect
 from collector.sinks.line_protocol import LineMaker
-from collector.sinks.link_tags import link_tags
+from collector.sinks.link_tags import Tags, link_tags
 from collector.sinks.pump import Pump, Rhythm
 from collector.sinks.relay import THREADS, Relay
 from collector.sinks.series_watch import SeriesWatch
@@ -30,6 +33,7 @@ from linkgauge.errors import StoreError
 from linkgauge.schema import RAW_TABLES, THROUGHPUT, WINDOW_1H, WINDOW_5M
 from linkgauge.table import Table
 
+log = logging.getLogger(__name__)
 JOURNAL = "journal.sqlite"
 """In data_dir."""
 
@@ -50,21 +54,45 @@ def pumps_of(
 ) -> tuple[Pump, ...]:
     tags = link_tags(book.inventory)
     dead = open_dead_letters(settings, clock, metrics)
-    rules, cursor = Rules.of(settings.archive), journal.cursor("archive")
-    archive = Archive(settings.archive_path, journal.identity, cursor, tags, rules, clock)
+    archive = open_archive(settings, journal, tags, clock)
     rhythm = Rhythm(flush_s=settings.archive.flush_s)
     pumps = [Pump(archive, journal, dead, clock, metrics, rhythm, journal.trim)]
     noting = Rhythm(flush_s=NOTING_S)
     pumps.append(Pump(RollupSink(notes, clock), journal, dead, clock, metrics, noting, journal.trim))
+    hot: list[InfluxSink] = []
+    metrics.watch(
+        "rows_superseded_total",
+        "Rows not written because a corrected copy had come before them.",
+        "sink",
+        lambda: [(sink.name, sink.revisions.left_out) for sink in hot],
+    )
     if settings.influxdb is not None:
         maker = LineMaker(tags, book.inventory)
         for address, name, tables in databases(settings.influxdb):
-            sink = InfluxSink(partial(connect, address), maker, name, tables)
+            sink = InfluxSink(partial(reconnect, settings.influxdb, address), maker, name, tables)
+            hot.append(sink)
             pumps.append(Pump(sink, journal, dead, clock, metrics, Rhythm(max_batches=64), journal.trim))
     if settings.peer is not None:
         relay = Relay(PeerClient(settings.peer, connections=THREADS))
         pumps.append(Pump(relay, journal, dead, clock, metrics, Rhythm(max_batches=64), journal.trim))
     return tuple(pumps)
+
+
+def open_archive(settings: Settings, journal: Journal, tags: Tags, clock: Clock) -> Archive:
+    """The archive under the journal's name; a journal that is older than the archive gets another first."""
+    root, rules = settings.archive_path, Rules.of(settings.archive)
+
+    def opened() -> Archive:
+        cursor = journal.cursor(NAME)
+        return Archive(root, journal.identity, cursor, tags, rules, clock, journal.last)
+
+    try:
+        return opened()
+    except JournalBehind:
+        former = journal.identity
+        journal.renew()
+        log.error(event_line("journal_older_than_archive", former=former, now=journal.identity))
+        return opened()
 
 
 def series_watch(settings: Settings, book: PlanBook) -> SeriesWatch:

@@ -29,6 +29,7 @@ from collector.archive.layout import Layout, parsed
 from collector.archive.manifest import Held, Listed, Manifest, links
 from collector.event_line import event_line
 from linkgauge.clock import Clock
+from linkgauge.errors import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -41,15 +42,23 @@ class Staged:
     file: Listed
 
 
+class JournalBehind(StoreError):
+    """The archive has what the journal has not given yet: the journal is an older copy of itself."""
+
+
 class Holdings:
     """Opens the archive as the writer `identity`, mended: see the top of the file. Thread safe.
 
-    cursor: the last of the journal's batches that is known to be here. Raises StoreError when another process
-    is that writer, OSError when the disk will not.
+    cursor: the last of the journal's batches that is known to be here; last: the last that it has, None = not
+    known. Raises StoreError when another process is that writer, JournalBehind, OSError when the disk will
+    not.
     """
 
-    def __init__(self, root: Path, identity: str, clock: Clock, cursor: int | None = None) -> None:
+    def __init__(
+        self, root: Path, identity: str, clock: Clock, cursor: int | None = None, last: int | None = None
+    ) -> None:
         self.layout, self._identity, self._clock = Layout(root), identity, clock
+        self._last = last
         disk.make_folder(root)
         self._manifest = Manifest(self.layout.manifest(identity))
         self._work = self.layout.work(identity)
@@ -216,6 +225,12 @@ class Holdings:
     def _withdraw(self, in_place: set[str], cursor: int | None) -> None:
         """Take out what was written, but whose rows come again."""
         listed = _beyond(self._manifest.files, cursor)
+        if listed - self._manifest.latest or _beyond(listed, self._last):
+            raise JournalBehind(
+                f"{self.layout.root}: the archive has deliveries that the journal {self._identity} has not"
+                " made yet, so that journal is an older copy; restart the collector, it goes on under a new"
+                " name"
+            )
         if listed:
             self._append("withdrawn", [], sorted(listed))
         beyond = listed | _beyond(in_place, cursor)

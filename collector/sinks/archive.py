@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from collector.archive import disk, parquet
 from collector.archive.columns import Place, columns
-from collector.archive.holdings import Holdings, Staged
+from collector.archive.holdings import Holdings, JournalBehind, Staged
 from collector.archive.layout import FileName
 from collector.archive.rules import Rules
 from collector.archive.upkeep import Upkeep
@@ -40,8 +40,9 @@ class Archive:
 
     At open, files of this journal beyond `cursor` are taken out: they were written, but the cursor had not
     moved when the process ended, so the same batches come again. Raises StoreError when another process is
-    this writer; SinkHeld when the disk will not. rules: how files are put together and how long they are
-    kept, by a thread that the first delivery starts; None = they stay as they are.
+    this writer, JournalBehind when there are others than those of one delivery, or some after `last`, the
+    journal's last: it cannot bring them. SinkHeld when the disk will not. rules: how files are put together
+    and how long they are kept, by a thread that the first delivery starts; None = they stay as they are.
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class Archive:
         tags: Tags,
         rules: Rules | None = None,
         clock: Clock | None = None,
+        last: int | None = None,
     ) -> None:
         self._root, self._identity, self._cursor, self._tags = root, identity, cursor, tags
+        self._last = last
         self._rules, self._clock = rules, clock or SystemClock()
         self._holdings: Holdings | None = None
         self._upkeep: Upkeep | None = None
@@ -85,7 +88,7 @@ class Archive:
                 places = columns(TABLES[table], entries, self._tags)
                 staged += self._stage(holdings, table, places, name)
             holdings.publish(staged)
-        except (OSError, pa.ArrowException) as err:
+        except (OSError, JournalBehind, pa.ArrowException) as err:
             words = str(err).splitlines()[0][:300]
             raise SinkHeld(
                 f"{self._root}: the archive cannot be written ({words}); make room or mend it"
@@ -101,7 +104,7 @@ class Archive:
     def opened(self) -> Holdings:
         """The files of this writer. Raises StoreError, OSError and pyarrow.ArrowException while it cannot."""
         if self._holdings is None:
-            self._holdings = Holdings(self._root, self._identity, self._clock, self._cursor)
+            self._holdings = Holdings(self._root, self._identity, self._clock, self._cursor, self._last)
             if self._rules is not None:
                 self._upkeep = Upkeep(self._holdings, self._rules, self._clock)
         return self._holdings
