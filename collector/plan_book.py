@@ -148,12 +148,18 @@ class PlanBook:
         try:
             self._edition = self._read(self._edition)
         except ConfigError as err:
-            self.failures += 1
-            self.fault = str(err)
-            log.error(event_line("file_refused", file=self._path, error=err, kept="the former version"))
+            self._refuse(err)
+        except Exception as err:  # a bug of ours must not be silent either
+            log.exception(event_line("inventory_failed"))
+            self._refuse(ConfigError(f"{self._path}: cannot be used ({err!r}); undo the last change of it"))
         else:
             self.fault = None
             log.info(event_line("file_reread", file=self._path))
+
+    def _refuse(self, err: ConfigError) -> None:
+        self.failures += 1
+        self.fault = str(err)
+        log.error(event_line("file_refused", file=self._path, error=err, kept="the former version"))
 
     def _read(self, former: _Edition | None) -> _Edition:
         inventory = load(self._path)

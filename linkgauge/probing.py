@@ -21,8 +21,8 @@ class Model(BaseModel):
 
 
 class StampProbing(Model):
-    rate_pps: float = Field(10, gt=0, le=100_000)
-    timeout_s: float = Field(2, gt=0, le=60)
+    rate_pps: float = Field(10, ge=0.001, le=100_000)
+    timeout_s: float = Field(2, ge=0.001, le=60)
     port: Port = 862
     classes: list[Annotated[int, Field(ge=0, le=63)]] = Field([0], min_length=1, max_length=8)
     """DSCPs; the first is the one that is judged."""
@@ -37,7 +37,7 @@ class StampProbing(Model):
 
 class EchoProbing(Model):
     interval_s: float = Field(2, ge=0.1, le=3600)
-    timeout_s: float = Field(2, gt=0, le=60)
+    timeout_s: float = Field(2, ge=0.001, le=60)
 
 
 class TcpProbing(EchoProbing):
@@ -57,9 +57,9 @@ class PathProbing(Model):
 
 
 class ThroughputProbing(Model):
-    every_s: float = Field(3600, gt=0)
-    duration_s: float = Field(10, gt=0, le=600)
-    limit_bps: int = Field(0, ge=0)
+    every_s: float = Field(3600, ge=0.001, le=31_622_400)
+    duration_s: float = Field(10, ge=0.001, le=600)
+    limit_bps: int = Field(0, ge=0, lt=2**62)
     """The sender sends no faster, so that a test does not fill what others use; 0: as fast as it goes."""
     port: Port = 5201
 

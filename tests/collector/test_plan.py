@@ -250,6 +250,31 @@ def test_a_broken_new_file_keeps_the_old_plan(tmp_path: Path, caplog: pytest.Log
     assert book.fault is None
 
 
+def test_a_fault_of_ours_in_reading_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = PlanBook(write_inventory(tmp_path))
+    before = book.plan("j1")
+
+    def broken(_path: Path) -> Inventory:
+        raise OverflowError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("collector.plan_book.load", broken)
+        write_inventory(tmp_path, INVENTORY + "\n")
+        assert book.plan("j1") == before
+    assert book.failures == 1
+    assert "OverflowError('a bug')" in str(book.fault)
+
+
+@pytest.mark.parametrize("value", [".inf", "1e300", "1e-300", ".nan", "-.inf"])
+@pytest.mark.parametrize(
+    "key", ["stamp: {rate_pps", "stamp: {timeout_s", "throughput: {every_s", "icmp: {timeout_s"]
+)
+def test_numbers_that_no_plan_can_hold_are_faults_of_the_file(tmp_path: Path, key: str, value: str) -> None:
+    path = write_inventory(tmp_path, INVENTORY + f"probing: {{{key}: {value}}}}}\n")
+    with pytest.raises(ConfigError, match="probing"):
+        PlanBook(path)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [

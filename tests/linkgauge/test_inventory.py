@@ -183,7 +183,7 @@ BAD: list[tuple[str, str, str, list[str]]] = [
         "not a number",
         "version: 1\n",
         "version: 1\nprobing: {stamp: {rate_pps: 0}}\n",
-        ["probing.stamp.rate_pps: input should be greater than 0, got 0"],
+        ["probing.stamp.rate_pps: input should be greater than or equal to 0.001, got 0"],
     ),
     (
         "class twice",
