@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 READY := .venv/.ready
+INSTALLED := .venv/.installed
 BIN := .venv/bin
 
 # bash exports a variable SECONDS of its own; only `make demo SECONDS=90` is meant.
@@ -25,7 +26,7 @@ demo: prepare $(READY)
 	@deploy/foreground.sh $(BIN)/linkgauge demo $(DEMO_OPTIONS)
 
 test: prepare check
-	@$(BIN)/pytest
+	@$(BIN)/python -m tests
 
 soak: prepare $(READY)
 	@ROUNDS=$(or $(ROUNDS),1000) SEED=$(or $(SEED),$(shell date +%s)) $(BIN)/pytest -s tests/faults
@@ -43,6 +44,11 @@ prepare:
 	@deploy/prepare.sh
 
 $(READY): pyproject.toml constraints.txt
+	@deploy/environment.sh $(PYTHON) dev
+	@touch $(INSTALLED) $@
+
+# Without the tools of tests and checks: for hosts that only run it.
+$(INSTALLED): pyproject.toml constraints.txt
 	@deploy/environment.sh $(PYTHON)
 	@touch $@
 
