@@ -10,14 +10,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-PEER = "peer"
+PEER, _AGAIN = "peer", "again:"
+
+
+def again_for(sink: str) -> str:
+    """The `via` of a dead letter that comes again for `sink`, which had refused it."""
+    return _AGAIN + sink
+
+
+def is_for(sink: str, via: str) -> bool:
+    """False for a dead letter of another sink: this one has the batch since long, perhaps corrected since."""
+    return not via.startswith(_AGAIN) or via == again_for(sink)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One logged batch. `seq` only grows; `body` is the encoded batch, packed or not (linkgauge.packing).
 
-    via: PEER when another collector brought it, else empty.
+    via: PEER when another collector brought it, again_for(sink) when it is a dead letter of that sink that
+    comes again, else empty.
     """
 
     seq: int
@@ -49,8 +60,8 @@ class BatchLog(Protocol):
     ) -> bool:
         """Keep a batch; True after it is on disk, False when (agent, boot, number) was there before."""
 
-    def requeue(self, agent: str, boot: str, number: int, body: bytes) -> None:
-        """A dead letter comes again: keep it under a new seq, whether its key was there or not."""
+    def requeue(self, agent: str, boot: str, number: int, body: bytes, sink: str) -> None:
+        """A dead letter of `sink` comes again: keep it under a new seq, whether its key was there or not."""
 
     def read(self, after_seq: int, max_batches: int, max_octets: int) -> list[Entry]:
         """Batches after `after_seq` in order; at least one when there is one, else within both bounds."""

@@ -2,7 +2,8 @@
 
 A row that comes again overwrites its point, field by field. InfluxDB cannot forget a single field: a value
 that a corrected row no longer knows stays as the earlier row had it (in the archive the later row stands as
-a whole). The counts of a row, `revision` among them, are always those of the latest.
+a whole). The counts of a row, `revision` among them, are always those of the latest. Of a corrected row an
+older copy that comes after it is left out, as long as the correction is remembered.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from collector.sinks.influx_reply import LinesRefused, TooLarge, at_fault
 from collector.sinks.influx_transport import Transport
 from collector.sinks.line_protocol import LineMaker
+from collector.sinks.revisions import Revisions
 from collector.sinks.sink import Delivery, RowsRejected
 from linkgauge.errors import SinkBusy, SinkHeld
 
@@ -42,6 +44,7 @@ class InfluxSink:
         self._connect, self._maker, self._name, self._tables = connect, maker, name, tables
         self._transport: Transport | None = None
         self._splits = 0
+        self.revisions = Revisions()
 
     @property
     def name(self) -> str:
@@ -74,10 +77,16 @@ class InfluxSink:
             raise RowsRejected(refused)
 
     def _lines(self, entries: Sequence[Delivery]) -> Iterator[str]:
-        for entry in entries:
-            for name, frame in entry.frames.items():
-                if self._tables is None or name in self._tables:
-                    yield from self._maker.lines(frame)
+        frames = [
+            frame
+            for entry in entries
+            for name, frame in entry.frames.items()
+            if entry.is_for(self._name) and (self._tables is None or name in self._tables)
+        ]
+        for frame in frames:
+            self.revisions.note(frame)
+        for frame in frames:
+            yield from self._maker.lines(self.revisions.newest(frame))
 
     def _send(self, chunk: Sequence[str]) -> Letters:
         """Send lines; returns those that were refused, with the server's words.

@@ -1,6 +1,7 @@
 """The sink "peer": what agents brought here goes on to the other collector, as it stands in the journal.
 
 Batches that the peer brought (via PEER) and those of a collector itself are not sent on, so nothing circles.
+Those of one agent go one after the other: a corrected window must not come before the window.
 The peer knows second copies by (agent, boot, number): the same batch may reach it from the agent as well.
 One that the peer will never take, or whose agent its inventory does not have, becomes a dead letter here.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 from urllib3.exceptions import HTTPError
 
@@ -22,7 +24,8 @@ from linkgauge.packing import encoding_of
 from linkgauge.wire import CONTENT_TYPE
 
 THREADS = 3
-"""Batches on the way at once: they share a commit of the peer's journal, which takes four of a holder."""
+"""Batches on the way at once, each of another agent: they share a commit of the peer's journal, which takes
+four of a holder."""
 LATER_S = 30.0
 """The peer's clock is behind: the same batch is taken once it is not."""
 _NEVER = ("wrong_agent", "wrong_table", "unknown_agent")
@@ -41,14 +44,20 @@ class Relay:
 
     def write(self, entries: Sequence[Delivery]) -> None:
         """Raises SinkBusy, SinkHeld, or BatchesRejected (the others are there)."""
-        ours = [each for each in entries if each.via != PEER and each.agent != AGENT]
+        ours = [
+            each for each in entries if each.via != PEER and each.agent != AGENT and each.is_for(self.name)
+        ]
         left = [each for each in ours if each.seq not in self._taken]
         if not left:
             self._taken.clear()
             return
         first = self._send(left[0])  # is there anybody at all?
         self._refuse(first)
-        refused = self._settle(left, [first, *self._senders.map(self._send, left[1:])])
+        by_agent: dict[str, list[Delivery]] = {}
+        for each in left[1:]:
+            by_agent.setdefault(each.agent, []).append(each)
+        told = self._senders.map(self._send_in_order, by_agent.values())
+        refused = self._settle([(left[0], first), *chain.from_iterable(told)])
         self._taken.clear()
         if refused:
             raise BatchesRejected(refused)
@@ -57,17 +66,25 @@ class Relay:
         self._senders.shutdown(wait=False, cancel_futures=True)
         self._client.close()
 
-    def _settle(self, sent: Sequence[Delivery], answers: Sequence[Answer]) -> list[tuple[Delivery, str]]:
+    def _send_in_order(self, batches: Sequence[Delivery]) -> list[tuple[Delivery, Answer]]:
+        """Send batches of one agent until one must wait."""
+        told = []
+        for each in batches:
+            told.append((each, self._send(each)))
+            if not _settled(told[-1][1]):
+                break
+        return told
+
+    def _settle(self, told: Sequence[tuple[Delivery, Answer]]) -> list[tuple[Delivery, str]]:
         """Remember what the peer has, in case the rest must go again; returns what it will never take."""
-        told = list(zip(sent, answers, strict=True))
         self._taken.update(each.seq for each, answer in told if answer.outcome is Outcome.TAKEN)
-        for answer in answers:
+        for _, answer in told:
             self._refuse(answer)
         return [(each, answer.sentence) for each, answer in told if _never(answer)]
 
     def _refuse(self, answer: Answer) -> None:
         """Raise what this answer means for the sink as a whole."""
-        if answer.outcome is Outcome.TAKEN or _never(answer):
+        if _settled(answer):
             return
         sentence = f"{self._client.url}: {answer.sentence}"
         if answer.outcome is Outcome.HELD:
@@ -85,6 +102,10 @@ class Relay:
             return Answer(Outcome.AGAIN, f"the peer does not answer ({err})")
         except ConfigError as err:
             return Answer(Outcome.HELD, str(err))
+
+
+def _settled(answer: Answer) -> bool:
+    return answer.outcome is Outcome.TAKEN or _never(answer)
 
 
 def _never(answer: Answer) -> bool:

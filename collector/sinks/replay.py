@@ -25,7 +25,8 @@ class TakesLines(Protocol):
 
 
 class Replay:
-    """Lines go to the sink again, batches to the journal; what is refused again stays, with the new words."""
+    """Lines go to the sink again, batches to the journal, for it alone; what is refused again stays, with the
+    new words."""
 
     def __init__(self, sink: Sink, journal: BatchLog, dead: DeadLetters, clock: Clock) -> None:
         self._sink, self._journal, self._dead, self._clock = sink, journal, dead, clock
@@ -51,7 +52,7 @@ class Replay:
     def _batches(self, marked: Sequence[Kept]) -> Iterator[Letter]:
         for letter in (kept.letter for kept in marked if kept.letter.kind is not Kind.LINES):
             if letter.kind is Kind.BATCH:
-                self._journal.requeue(letter.agent, letter.boot, letter.number, letter.what)
+                self._journal.requeue(letter.agent, letter.boot, letter.number, letter.what, self._sink.name)
             else:
                 yield letter
 

@@ -6,6 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from collector.batch_log import is_for
 from linkgauge.errors import SinkRejected
 from linkgauge.frame import Frame
 
@@ -24,6 +25,10 @@ class Delivery:
     frames: Mapping[str, Frame]
     body: bytes = b""
     via: str = ""
+
+    def is_for(self, sink: str) -> bool:
+        """False for a dead letter that another sink refused."""
+        return is_for(sink, self.via)
 
     @property
     def rows(self) -> int:

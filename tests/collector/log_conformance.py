@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.batch_log import PEER, BatchLog
+from collector.batch_log import PEER, BatchLog, again_for
 from tests.collector.memory_log import MemoryLog
 
 Opened = Callable[[], BatchLog]
@@ -135,16 +135,16 @@ class LogConformance:
         add(log, 1)
         add(log, 2)
         log.advance("archive", seqs(log)[1])
-        log.requeue("j1", "boot", 1, b"again")
+        log.requeue("j1", "boot", 1, b"again", "archive")
         (entry,) = log.read(log.cursor("archive"), 9, 99)
         assert (entry.agent, entry.boot, entry.number, entry.body, entry.via) == (
             "j1",
             "boot",
             1,
             b"again",
-            "",
+            again_for("archive"),
         )
-        log.requeue("j9", "boot", 4, b"never seen")
+        log.requeue("j9", "boot", 4, b"never seen", "archive")
         assert not add(log, 4, agent="j9")
         assert log.backlog("archive")[0] == 2
 
@@ -211,7 +211,7 @@ def _both(log: BatchLog, model: BatchLog, step: str, at: int, boot: str) -> None
         assert add(log, at, boot=boot) is add(model, at, boot=boot)
     for each in (log, model):
         if step == "requeue":
-            each.requeue("j1", boot, at, b"again")
+            each.requeue("j1", boot, at, b"again", "archive")
         elif step == "trim":
             each.trim()
         elif step != "append" and (entries := each.read(each.cursor(step), at, 10**9)):

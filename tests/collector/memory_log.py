@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from collector.batch_log import Entry
+from collector.batch_log import Entry, again_for
 
 
 class MemoryLog:
@@ -37,9 +37,9 @@ class MemoryLog:
             self._keep(Entry(self._last + 1, agent, boot, number, created_ns, received_ns, body, via))
             return True
 
-    def requeue(self, agent: str, boot: str, number: int, body: bytes) -> None:
+    def requeue(self, agent: str, boot: str, number: int, body: bytes, sink: str) -> None:
         with self._lock:
-            self._keep(Entry(self._last + 1, agent, boot, number, 0, 0, body))
+            self._keep(Entry(self._last + 1, agent, boot, number, 0, 0, body, again_for(sink)))
 
     def read(self, after_seq: int, max_batches: int, max_octets: int) -> list[Entry]:
         chosen: list[Entry] = []

@@ -199,7 +199,7 @@ class SinkConformance:
         line.add(3, b"garbage")
         line.run()
         (kept,) = line.dead.letters()
-        line.journal.requeue("j1", "b", 3, again)  # as if its reader had been mended
+        line.journal.requeue("j1", "b", 3, again, line.sink.name)  # as if its reader had been mended
         assert line.dead.mark([kept.id]) == 1
         line.clock.wall_ns += 10 * NS_PER_S
         line.run()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.batch_log import again_for, is_for
 from collector.journal import Journal
 from collector.sinks.dead_letters import DeadLetters, Kind, Letter
 from collector.sinks.former_letters import take_in
@@ -142,6 +143,19 @@ class Lines:
 
     def close(self) -> None:
         pass
+
+
+def test_a_batch_that_is_taken_up_is_for_the_sink_that_refused_it(tmp_path: Path, dead: DeadLetters) -> None:
+    """The others have it since long, and may have had its correction since."""
+    journal, clock = Journal(tmp_path / "journal.sqlite", 10**9, 10**9), StillClock()
+    dead.keep(1, "s", [Letter(b"batch", "no", Kind.BATCH, "j1", "b", 7)])
+    dead.mark([1])
+    assert Replay(Lines(), journal, dead, clock).step()
+    (entry,) = journal.read(0, 9, 99)
+    assert (entry.number, entry.body, entry.via) == (7, b"batch", again_for("s"))
+    assert is_for("s", entry.via)
+    assert not is_for("other", entry.via)
+    journal.close()
 
 
 def test_marked_letters_are_taken_up_and_those_refused_again_come_back(

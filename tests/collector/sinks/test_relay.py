@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from urllib3.exceptions import HTTPError, ProtocolError
 
-from collector.batch_log import PEER
+from collector.batch_log import PEER, again_for
 from collector.peer_client import PeerClient
 from collector.settings import Peer
 from collector.sinks.relay import LATER_S, Relay
@@ -132,6 +133,44 @@ def test_after_a_fault_in_the_middle_only_the_rest_goes_again(peer: Peer) -> Non
         sink.write(entries)
     sink.write(entries)
     assert sorted(client.bodies) == sorted([*(each.body for each in entries), pack(b"batch 5")])
+
+
+def test_batches_of_one_agent_go_one_after_the_other(peer: Peer) -> None:
+    """The correction of a window is in the next batch: it must not be there before the window."""
+    both, arrived = threading.Barrier(2), list[bytes]()
+
+    def answer(body: bytes) -> Said:
+        if body == pack(b"batch 1"):  # of the other agent
+            both.wait(10)
+        if body == pack(b"batch 2"):
+            both.wait(10)  # both agents' batches are on the way at once
+            time.sleep(0.05)  # time enough for one that would not wait
+        arrived.append(body)
+        return TAKES
+
+    sink, _ = relay(peer, answer)
+    sink.write([delivery(0), delivery(1, "j2"), *(delivery(seq) for seq in range(2, 6))])
+    assert [each for each in arrived if each != pack(b"batch 1")] == [
+        pack(b"batch %d" % seq) for seq in (0, 2, 3, 4, 5)
+    ]
+
+
+def test_what_must_wait_holds_back_what_follows_of_that_agent_alone(peer: Peer) -> None:
+    later = {pack(b"batch 2")}
+    sink, client = relay(peer, lambda body: ours(503, "busy") if body in later else TAKES)
+    entries = [delivery(seq, "j1" if seq % 2 == 0 else "j2") for seq in range(8)]
+    with pytest.raises(SinkBusy):
+        sink.write(entries)
+    assert sorted(client.bodies) == [pack(b"batch %d" % seq) for seq in (0, 1, 2, 3, 5, 7)]
+    later.clear()
+    sink.write(entries)
+    assert client.bodies[6:] == [pack(b"batch %d" % seq) for seq in (2, 4, 6)]
+
+
+def test_a_dead_letter_of_another_sink_does_not_go_on(peer: Peer) -> None:
+    sink, client = relay(peer)
+    sink.write([delivery(1, via=again_for("influxdb")), delivery(2, via=again_for("peer"))])
+    assert client.bodies == [pack(b"batch 2")]
 
 
 def test_a_peer_without_a_token_is_said_at_the_start() -> None:
