@@ -28,7 +28,7 @@ from starlette.exceptions import HTTPException
 from collector.access import Access
 from collector.admission import Refusal
 from collector.agent_metrics import AgentMetrics
-from collector.allowance import Later, Workload, jittered_s
+from collector.allowance import AT_ONCE, Later, Workload, jittered_s
 from collector.batch_log import PEER
 from collector.body import expected_octets, read_body
 from collector.event_line import event_line
@@ -44,8 +44,9 @@ from linkgauge.model import LinkSpec
 
 log = logging.getLogger(__name__)
 PLAN_MAX_AGE_S = 30
-THREADS = 16
-"""Batches that are decoded and journalled at once: those that wait for the same commit share it."""
+THREADS = AT_ONCE
+"""Batches that are decoded and journalled at once. Most of them wait for the disk, and those that wait for
+the same commit share it: the slower the disk, the more."""
 MOST_LINKS = 10_000
 """Links told in one answer."""
 _BODIES = 8
