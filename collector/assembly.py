@@ -149,7 +149,7 @@ def build(
     many = series_watch(settings, book)
     state = Standing(
         settings, book, tokens, journal, intake, metrics, pumps, judging, rollups, clock, drops, tls,
-        lambda: next(pump.sink.head for pump in pumps if isinstance(pump.sink, Archive)),
+        next(pump.sink for pump in pumps if isinstance(pump.sink, Archive)),
         many.raw, duty.on, journal.dropped, many.warnings, clock.now().mono_ns,
     )  # fmt: skip
     state.watch()

@@ -35,9 +35,19 @@ class Feeding(Protocol):
     def trouble(self) -> str | None: ...
 
 
+class Kept(Protocol):
+    """The archive, as far as it is asked how it stands: last hash of its manifest, trouble with upkeep."""
+
+    @property
+    def head(self) -> str: ...
+
+    @property
+    def upkeep_trouble(self) -> str | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """See above; `watch` once. tls: None without TLS. archive_head: last hash of the archive's manifest.
+    """See above; `watch` once. tls: None without TLS. archive: None where there is none.
 
     series: series that the inventory leads to in InfluxDB. on_duty: whether this collector's verdicts count.
     dropped_before: batches that the journal had dropped when this process began. store_warnings: sentences.
@@ -56,7 +66,7 @@ class Standing:
     clock: Clock
     drops: AgentDrops
     tls: ServerTls | None = None
-    archive_head: Callable[[], str] = str
+    archive: Kept | None = None
     series: Callable[[], int] = int
     on_duty: Callable[[], bool] = lambda: True
     dropped_before: int = 0
@@ -96,7 +106,7 @@ class Standing:
             },
             "tokens": {"fault": self.tokens.fault},
             "certificate": self._certificate(now_ns),
-            "archive": {"head": self.archive_head()},
+            "archive": {"head": self._head(), "trouble": self._upkeep_trouble()},
             "store": {"warnings": self.store_warnings()},
             "agents": {"dropped": self.drops.since_start()},
             "counters": self.metrics.values(),
@@ -134,7 +144,7 @@ class Standing:
             "influx_lag_s": max((lag_s for _, lag_s in influx), default=math.nan),
             "rollup_slots": self.rollups.due.slots,
             "series": self.series(),
-            "archive_head": self.archive_head(),
+            "archive_head": self._head(),
         }
 
     def watch(self) -> None:
@@ -146,6 +156,7 @@ class Standing:
         watch("sink_backlog_batches", "Batches that a sink has not taken.", "sink", self._backlogs)
         watch("sink_lag_seconds", "Age of the oldest batch that a sink has not taken.", "sink", self._lags)
         watch("sink_troubled", "1: the sink takes nothing just now.", "sink", self._troubled)
+        one("archive_upkeep_troubled", "1: small files of the archive stay.", self._upkeep_troubled)
         one("rollup_slots_due", "Roll-ups that are due and not made.", lambda: self.rollups.due.slots)
         one("rollups_made_total", "Roll-ups made.", lambda: self.rollups.made)
         watch("file_failures_total", "Versions of a file of ours that were refused.", "file", self._failures)
@@ -154,6 +165,15 @@ class Standing:
         one("series", "Series that the inventory leads to in InfluxDB's raw database.", self.series)
         one("on_duty", "1: this collector's verdicts are journalled and alerted.", lambda: self.on_duty())
         one("certificate_expiry_seconds", "Time until the certificate expires.", self._expiry_s)
+
+    def _head(self) -> str:
+        return self.archive.head if self.archive else ""
+
+    def _upkeep_trouble(self) -> str | None:
+        return self.archive.upkeep_trouble if self.archive else None
+
+    def _upkeep_troubled(self) -> float:
+        return float(self._upkeep_trouble() is not None)
 
     def _sink(self, pump: Feeding, now_ns: int) -> dict[str, Any]:
         batches, lag_s = self._backlog(pump, now_ns)

@@ -22,6 +22,7 @@ def troubles(status: Told, agents: Sequence[Told]) -> list[str]:
     return [
         *_sinks(status),
         *_journal(status),
+        *_archive(status),
         *_letters(status),
         *status.get("store", {}).get("warnings", ()),
         *_rollups(status),
@@ -31,7 +32,7 @@ def troubles(status: Told, agents: Sequence[Told]) -> list[str]:
 
 
 def glance(status: Told) -> str:
-    """One line: journal, dead letters, roll-ups, duty, certificate."""
+    """One line: journal, dead letters, roll-ups, duty, certificate, head of the archive."""
     journal, counters = status.get("journal", {}), status.get("counters", {})
     parts = [
         f"journal {journal.get('octets', 0) / 1e6:.1f} MB, {journal.get('dropped', 0)} dropped in its life",
@@ -44,6 +45,8 @@ def glance(status: Told) -> str:
     days = status.get("certificate", {}).get("days_left")
     if days is not None:
         parts.append(f"certificate {days:.0f} days")
+    if head := status.get("archive", {}).get("head"):
+        parts.append(f"archive {head}")
     return "; ".join(parts)
 
 
@@ -75,6 +78,11 @@ def _journal(status: Told) -> Iterator[str]:
     for part in ("journal", "inventory", "tokens", "certificate"):
         if fault := status.get(part, {}).get("fault"):
             yield str(fault)
+
+
+def _archive(status: Told) -> Iterator[str]:
+    if trouble := status.get("archive", {}).get("trouble"):
+        yield f"small files of the archive stay, and old ones too: {trouble}"
 
 
 def _letters(status: Told) -> Iterator[str]:

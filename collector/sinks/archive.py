@@ -78,6 +78,11 @@ class Archive:
         """Hash of the last line of this writer's manifest; empty while the archive cannot be opened."""
         return self._holdings.head if self._holdings else ""
 
+    @property
+    def upkeep_trouble(self) -> str | None:
+        """Why small files are not put together, or old ones not removed; None when they are."""
+        return self._upkeep.trouble if self._upkeep else None
+
     def write(self, entries: Sequence[Delivery]) -> None:
         name = FileName(self._identity, entries[0].seq, entries[-1].seq)
         try:

@@ -46,5 +46,8 @@ def test_each_field_of_the_collectors_row_is_filled(tmp_path: Path) -> None:
     assert 0 < status["up_s"] < 600
     assert status["inventory"]["takes_over_in_s"] is None
     assert status["certificate"] == {"days_left": None, "fault": None}
+    assert status["archive"] == {"head": status["archive"]["head"], "trouble": None}
+    assert len(status["archive"]["head"]) == 64
+    assert status["counters"]["archive_upkeep_troubled"] == 0
     assert status["on_duty"] is True
     assert status["rollups"]["alive"] is True

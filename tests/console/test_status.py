@@ -118,6 +118,7 @@ def test_a_sick_pipeline_is_told_in_sentences() -> None:
         "rollups": {"due": 30, "oldest_s": 7200.0, "trouble": None, "alive": True},
         "agents": {"dropped": {"b": 4}},
         "counters": {"dead_letters:kept": 2.0, "faults_total:api": 1.0, "batches_refused_total:token": 6.0},
+        "archive": {"head": "ab12", "trouble": "the disk is full"},
         "on_duty": False,
     }
     healthy = {"outbox_oldest_s": 5.0, "outbox_batches": 1, "upload_deferred": 0, "plan_age_s": 12.0}
@@ -139,6 +140,7 @@ def test_a_sick_pipeline_is_told_in_sentences() -> None:
         "the journal was damaged and moved aside 1 times; see the collector's log",
         "tokens.yaml: cannot be read",
         "the new pair cannot be used",
+        "small files of the archive stay, and old ones too: the disk is full",
         "2 dead letters are kept; look with `linkgauge dead-letters`",
         "30 roll-ups are due, the oldest for 2.0 h",
         "the collector's certificate expires in 3 days: put a new one in its place",
@@ -150,7 +152,7 @@ def test_a_sick_pipeline_is_told_in_sentences() -> None:
     ]
     assert glance(status) == (
         "journal 3.0 MB, 8 dropped in its life; dead letters 2; roll-ups due 30; batches 0 taken, 6 refused; "
-        "standby: the peer's verdicts count; certificate 3 days"
+        "standby: the peer's verdicts count; certificate 3 days; archive ab12"
     )
 
 
