@@ -1,8 +1,9 @@
 #!/bin/bash
 # Makes .venv in the current folder and installs linkgauge there with the versions of constraints.txt.
-# Usage: environment.sh [python3]
+# Usage: environment.sh [PYTHON [dev]]        dev: with the tools of its tests and checks
 set -euo pipefail
 python="${1:-python3}"
+what=".${2:+[$2]}"
 
 if ! command -v "$python" >/dev/null; then
     echo "linkgauge needs Python 3.11 or later, and there is no $python here; install python3" >&2
@@ -30,4 +31,4 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     "$python" -m venv --clear .venv
 fi
 echo "installing linkgauge's libraries into .venv"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable "$what" --constraint constraints.txt

@@ -78,7 +78,7 @@ install -m 644 "$source_dir/deploy/systemd/linkgauge.sysusers" "$root/etc/sysuse
 install -m 644 "$source_dir/deploy/systemd/linkgauge-$role.service" "$root/etc/systemd/system/"
 if [[ $live ]]; then
     systemd-sysusers /etc/sysusers.d/linkgauge.conf
-    make -s -C "$prefix" .venv/.ready
+    make -s -C "$prefix" .venv/.installed
 fi
 owned 750 root linkgauge "$root/etc/linkgauge"
 

@@ -1,16 +1,31 @@
 #!/bin/bash
 # Looks for the programs that linkgauge uses beside Python. As root on Debian it installs what is missing;
 # as anybody else it says what will be left out. Always ends with 0 where linkgauge can run without.
+#
+#   deploy/prepare.sh                         all that demo and tests use
+#   deploy/prepare.sh agent                   what the agent of a node uses
+#   deploy/prepare.sh collector [influxdb]    what a collector uses; with an InfluxDB beside it, as a service
 set -euo pipefail
 
+usage() { sed -n '5,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
+
 # command, Debian package, what is left out without it
-wanted=(
-    "iperf3 iperf3 throughput is not measured"
-    "influxd influxdb windows are not kept in InfluxDB, only in the archive"
-    "nft nftables the lab cannot drop packets in its namespaces"
-    "ip iproute2 the lab cannot make namespaces and uses loopback addresses"
-    "tc iproute2 the lab cannot limit capacity"
-)
+iperf3="iperf3 iperf3 throughput is not measured"
+influxd="influxd influxdb windows are not kept in InfluxDB, only in the archive"
+role="$*" # none: everything
+case "$role" in
+    "") wanted=(
+        "$iperf3"
+        "$influxd"
+        "nft nftables the lab cannot drop packets in its namespaces"
+        "ip iproute2 the lab cannot make namespaces and uses loopback addresses"
+        "tc iproute2 the lab cannot limit capacity"
+    ) ;;
+    agent) wanted=("$iperf3") ;;
+    collector) wanted=() ;;
+    "collector influxdb") wanted=("$influxd") ;;
+    *) usage ;;
+esac
 # nft, ip and tc live where an ordinary user's PATH often does not reach.
 PATH="$PATH:/usr/sbin:/sbin"
 
@@ -21,9 +36,10 @@ trap restore EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Debian starts a service as soon as its package is installed. linkgauge runs an influxd of its own and
-# wants no second one: exit code 101 of policy-rc.d tells the package scripts to start nothing. A policy
-# that is already there is the machine's owner's and stays; ours is removed at the end, however it comes.
+# Debian starts a service as soon as its package is installed. That is wanted where somebody asks for an
+# InfluxDB; the demo runs an influxd of its own and wants no second one: exit code 101 of policy-rc.d tells
+# the package scripts to start nothing. A policy that is already there is the machine's owner's and stays;
+# ours is removed at the end, however it comes.
 forbid_services() {
     [[ ! -e $policy && ! -L $policy ]] || return 0
     made_policy=yes
@@ -48,11 +64,11 @@ apt() {
 
 install() {
     echo "installing Debian packages: $*"
-    forbid_services
+    [[ $role == *influxdb ]] || forbid_services
     local code=0
     apt install --no-install-recommends "$@" 2>/dev/null ||
         { apt update && apt install --no-install-recommends "$@"; } || code=$?
-    [[ " $* " != *" influxdb "* ]] || disable_influxdb
+    [[ $role == *influxdb || " $* " != *" influxdb "* ]] || disable_influxdb
     return "$code"
 }
 
@@ -73,3 +89,4 @@ for line in "${lacking[@]}"; do
     read -r name package loss <<<"$line"
     echo "$name is missing (Debian package $package): $loss"
 done
+[[ -z $role || ${#lacking[@]} -gt 0 ]] || echo "nothing is missing for: $role"
