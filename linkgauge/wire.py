@@ -31,6 +31,11 @@ MAX_ROWS = 200_000
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """Size of an encoded batch, after decompression."""
 CONTENT_TYPE = "application/vnd.linkgauge.batch"
+MAX_NAMES = 1000
+"""Tables of a batch, columns of a table: more than there will ever be."""
+MAX_WORDS = 500_000
+"""Words of all text columns of a batch."""
+_CODE_OCTETS = 4
 _DTYPES = {Kind.COUNT: "<i8", Kind.REAL: "<f8"}
 _WORD = re.compile(r"[a-z0-9@][a-z0-9-]{0,62}")
 
@@ -52,6 +57,22 @@ class WireBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     number: int
     created_ns: int
     tables: dict[str, WireTable]
+
+
+class _TableShape(msgspec.Struct):
+    """A table whose parts are not built yet."""
+
+    rows: int
+    columns: msgspec.Raw
+    words: msgspec.Raw
+
+
+class _Shape(msgspec.Struct):
+    tables: msgspec.Raw
+
+
+class _Version(msgspec.Struct):
+    version: int
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -85,6 +106,7 @@ def decode(body: bytes, only: Container[str] | None = None) -> Batch:
     if len(body) > MAX_BODY_BYTES:
         raise WireError("too_large", f"batch has {len(body)} octets, at most {MAX_BODY_BYTES} are taken")
     try:
+        _check_shape(body)
         wire = msgspec.msgpack.decode(body, type=WireBatch)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
         raise _version_or_malformed(body, err) from None
@@ -99,17 +121,49 @@ def decode(body: bytes, only: Container[str] | None = None) -> Batch:
     )
 
 
+def _check_shape(body: bytes) -> None:
+    """Refuse what a few octets of body would make hundreds of MB of objects of, before any is built.
+
+    Every word of a column is that of some row, so there are never more words than rows.
+    """
+    tables = msgspec.msgpack.decode(body, type=_Shape).tables
+    _bound(tables, MAX_NAMES, "tables")
+    left = MAX_WORDS
+    for table in msgspec.msgpack.decode(tables, type=dict[str, _TableShape]).values():
+        _bound(table.columns, MAX_NAMES, "columns in a table")
+        _bound(table.words, MAX_NAMES, "texts in a table")
+        left = min(left, len(memoryview(table.columns)) // _CODE_OCTETS)
+        for words in msgspec.msgpack.decode(table.words, type=dict[str, msgspec.Raw]).values():
+            left -= _bound(words, min(max(table.rows, 0), left), "words in a column")
+
+
+def _bound(packed: msgspec.Raw, most: int, what: str) -> int:
+    """Entries of a packed array or map as its header tells (MessagePack: array and map family)."""
+    head = memoryview(packed)[:5]
+    kind = head[0]
+    if kind & 0xE0 == 0x80:  # fixmap and fixarray
+        count = kind & 0x0F
+    elif kind in (0xDC, 0xDE):
+        count = int.from_bytes(head[1:3], "big")
+    elif kind in (0xDD, 0xDF):
+        count = int.from_bytes(head[1:5], "big")
+    else:
+        return 0  # neither: what decodes it says so
+    if count > most:
+        raise WireError("malformed", f"batch has {count} {what}, at most {most} can be there")
+    return count
+
+
 def _wanted(tables: Mapping[str, WireTable], only: Container[str] | None) -> Mapping[str, WireTable]:
     return tables if only is None else {name: table for name, table in tables.items() if name in only}
 
 
 def _version_or_malformed(body: bytes, err: Exception) -> WireError:
     try:
-        loose = msgspec.msgpack.decode(body)
+        version = msgspec.msgpack.decode(body, type=_Version).version
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        loose = None
-    version = loose.get("version") if isinstance(loose, Mapping) else None
-    if isinstance(version, int) and not OLDEST <= version <= VERSION:
+        version = VERSION
+    if not OLDEST <= version <= VERSION:
         return _wrong_version(version)
     return WireError("malformed", f"batch of {len(body)} octets cannot be read: {err}")
 
@@ -152,6 +206,8 @@ def _frames(tables: Mapping[str, WireTable], version: int) -> dict[str, Frame]:
 
 def _unpack(table: Table, packed: WireTable, older: bool) -> Frame:
     later = {field.name for field in table.fields if older and _absent(field, packed)}
+    if packed.rows * len(later) * 8 > MAX_BODY_BYTES:
+        raise WireError("too_large", f"table {table.name} has {packed.rows} rows that lack columns")
     present = [field for field in table.columns if field.name not in later]
     columns = {field.name: _column(table, field, packed) for field in present}
     _check_values(table, present, packed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -215,3 +216,45 @@ COLUMNS: list[tuple[str, bytes | None, str, str]] = [
 def test_bad_column(column: str, octets: bytes | None, reason: str, sentence: str) -> None:
     told = refusal(with_column("window", column, octets))
     assert (told.reason, str(told)) == (reason, sentence)
+
+
+def _peak_octets(body: bytes) -> int:
+    """Most memory at once that refusing the body took."""
+    tracemalloc.start()
+    try:
+        assert refusal(body).reason in ("malformed", "too_large")
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "place", ["words", "columns", "tables", "words of many rows", "not a batch", "version"]
+)
+def test_no_small_body_makes_many_objects(place: str) -> None:
+    loose = msgspec.msgpack.decode(BODY)
+    window = loose["tables"]["window"]
+    many = [f"{at:x}" for at in range(200_000)]
+    if place.startswith("words"):
+        window["words"]["link"] = many
+        window["rows"] = len(many) if "rows" in place else 2
+    elif place == "columns":
+        window["columns"] = dict.fromkeys(many, b"")
+    elif place == "tables":
+        loose["tables"] = {name: {"rows": 1, "columns": {}, "words": {}} for name in many}
+    elif place == "not a batch":
+        loose = {"version": 3, "tables": many}
+    else:
+        loose = {"version": 1, "agent": many, "tables": many}
+    body = msgspec.msgpack.encode(loose)
+    assert _peak_octets(body) < len(body) + 1_000_000
+
+
+def test_rows_of_an_older_version_that_lack_columns_are_bounded() -> None:
+    loose, rows = msgspec.msgpack.decode(BODY), wire.MAX_ROWS
+    texts, times = bytes(4 * rows), np.full(rows, 10, "<i8").tobytes()
+    columns = {"link": texts, "probe": texts, "class": texts, "start_ns": times, "length_ns": times}
+    words = {name: ["a"] for name in ("link", "probe", "class")}
+    loose["tables"] = {"window": {"rows": rows, "columns": columns, "words": words}}
+    loose["version"] = 2
+    assert refusal(msgspec.msgpack.encode(loose)).reason == "too_large"
