@@ -64,7 +64,8 @@ class Counters:
         refused = self._reflector.refused
         counts = {name: value + self._gone[name] for name, value in own.items()} | {
             "reflected": self._reflector.reflected,
-            "refused_peer": refused[Refusal.PEER_UNKNOWN] + refused[Refusal.LOOP],
+            "refused_peer": refused[Refusal.PEER_UNKNOWN],
+            "refused_loop": refused[Refusal.LOOP],
             "refused_malformed": refused[Refusal.SHORT] + refused[Refusal.CORRUPT] + refused[Refusal.LONG],
             "refused_authentication": refused[Refusal.AUTHENTICATION],
             "refused_replay": refused[Refusal.REPLAY],

@@ -24,6 +24,7 @@ class Fitness:
     missed: int
     reflected: int
     refused_peer: int
+    refused_loop: int
     refused_malformed: int
     refused_authentication: int
     refused_replay: int

@@ -127,7 +127,7 @@ class Reporter:
         if last is None or abs(start_ns - last.start_ns) > _SILENT_WINDOWS * last.length_ns:
             return {"fit": 0}
         noted = {name: getattr(last, name) for name in _NOTED}
-        refused = sum(noted[name] for name in _REFUSED if name in noted)
+        refused = last.refused_loop + sum(noted[name] for name in _REFUSED if name in noted)
         return {"fit": int(last.unfit == 0), "reflect_refused": refused} | noted
 
     def _host_health(self, start_ns: int, end_ns: int) -> dict[str, Any]:

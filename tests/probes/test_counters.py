@@ -103,7 +103,8 @@ def test_every_refusal_has_a_counter(parts: Parts) -> None:
         assert list(told.values()) == [5]
         seen |= set(told)
     assert seen == {
-        f"refused_{name}" for name in ("peer", "malformed", "authentication", "replay", "rate", "table")
+        f"refused_{name}"
+        for name in ("peer", "loop", "malformed", "authentication", "replay", "rate", "table")
     }
 
 

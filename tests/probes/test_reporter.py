@@ -219,7 +219,7 @@ def test_health_has_everything_that_the_engine_noted(bench: Bench) -> None:
     health = bench.batches()[-1].frames["health"]
     noted = dataclasses.asdict(fitness(T0, Unfit.CPU_STARVED.value))
     columns = {field.name for field in HEALTH.fields}
-    assert {name for name in noted if name not in columns} <= {"start_ns", "length_ns"}
+    assert {name for name in noted if name not in columns} <= {"start_ns", "length_ns", "refused_loop"}
     for name in set(noted) & columns:
         assert np.asarray(health.columns[name]).tolist() == [noted[name]], name
     assert health.count("fit").tolist() == [0]
