@@ -19,7 +19,7 @@ from collector.service import as_listened, serve, sockets_from_environment
 from collector.settings import Settings
 from collector.stores import JOURNAL
 from console.on_duty import DutyObserver
-from console.running import set_up_logs, share_heaps
+from console.running import look_less_for_garbage, set_up_logs, share_heaps
 from console.single import only_one
 from linkgauge.clock import Clock, SystemClock, seconds
 from linkgauge.frame import Frame
@@ -44,6 +44,7 @@ def run(
     with only_one(settings.data_dir, "collector", f"set data_dir in {config}"):
         collector, engine, told = wire(settings)
         engine.start()
+        look_less_for_garbage()
         try:
             serve(collector, sockets)
         finally:
