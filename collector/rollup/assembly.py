@@ -48,5 +48,10 @@ def make_maker(
     """keep: journals a batch, or raises Refusal. passed: the last batch that the archive has. give_way:
     whether batches go before just now."""
     source = ArchiveSource(settings.archive_path)
+    metrics.watch_one(
+        "archive_unreadable_files",
+        "Files of the archive that cannot be read; their rows are in no roll-up.",
+        lambda: source.unreadable.count,
+    )
     put = Journalling(keep, clock).put
     return Maker(notes, source, put, passed, grace_of(settings, inventory), clock, metrics, give_way)

@@ -1,7 +1,8 @@
 """Rows of a slot out of the archive, in pieces that fit into memory.
 
 The archive is read for some links and a part of the slot at a time. A key holds link and start, so each
-piece has every key of its own once, in the copy that counts, and no key is in two pieces.
+piece has every key of its own once, in the copy that counts, and no key is in two pieces. Files that cannot
+be read are left out.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from pathlib import Path
 
 import duckdb
 
+from collector.archive.unreadable import Unreadable
 from collector.rollup.slot import HOUR_NS, SHORT_NS, Slot, Touch
 from collector.sinks.archive_reader import ArchiveReader, files_of
 from linkgauge.clock import NS_PER_S
-from linkgauge.errors import StoreError
 from linkgauge.frame import Frame
 from linkgauge.schema import WINDOW, WINDOW_5M
 from linkgauge.table import Table
@@ -27,7 +28,6 @@ MOST_LINKS = 2_000
 MOST_ROWS = 10_000
 """Rows of the archive that are in memory at once, about: a link's rows lie even over a slot."""
 DAY_NS = 24 * HOUR_NS
-_ATTEMPTS = 3
 _AGENT = "split_part(link, '>', 1)"
 
 
@@ -35,7 +35,8 @@ class ArchiveSource:
     """See above; for one thread. Methods raise StoreError when the archive cannot be read."""
 
     def __init__(self, root: Path) -> None:
-        self._root, self._reader = root, ArchiveReader(root)
+        self._root, self.unreadable = root, Unreadable(root)
+        self._reader = ArchiveReader(root, self.unreadable)
         self._db = duckdb.connect(config={"threads": 1})
 
     def pieces(self, slot: Slot, agents: Collection[str]) -> Iterator[Iterator[Frame]]:
@@ -103,17 +104,12 @@ class ArchiveSource:
             "read_parquet(?, hive_partitioning=true, hive_types={'date': VARCHAR}, union_by_name=true)"
             " WHERE start_ns >= ? AND start_ns < ?"
         )
-        trouble = ""
-        for _ in range(_ATTEMPTS):  # a file may be put together with others between listing and opening
-            try:
-                files = files_of(self._root, table, (_date(from_ns), _date(to_ns)))
-                if not files:
-                    return []
-                given = [files, from_ns, to_ns, *values]
-                return self._db.execute(f"SELECT {select.format(rows)}", given).fetchall()
-            except (OSError, duckdb.Error) as err:
-                trouble = str(err).splitlines()[0][:300]
-        raise StoreError(f"{self._root}: the archive cannot be read ({trouble}); mend or remove that file")
+        query = f"SELECT {select.format(rows)}"
+        found = self.unreadable.ask(
+            lambda: files_of(self._root, table, (_date(from_ns), _date(to_ns))),
+            lambda files: self._db.execute(query, [files, from_ns, to_ns, *values]).fetchall(),
+        )
+        return found or []
 
 
 def _date(time_ns: int) -> str:

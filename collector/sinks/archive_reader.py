@@ -6,13 +6,12 @@ highest revision, of equals the one written last. Whoever queries the files must
 
     ... QUALIFY row_number() OVER (PARTITION BY link, probe, class, start_ns ORDER BY revision DESC) = 1
 
-A column that a file lacks, because it is older than the column, reads as 0, unknown or empty. A file that was
-put together with others between listing and opening is gone: then the same is asked again.
+A column that a file lacks, because it is older than the column, reads as 0, unknown or empty. A file that
+cannot be read is left out (collector/archive/unreadable.py).
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,8 +24,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from collector.archive import copies
+from collector.archive.unreadable import Unreadable
 from linkgauge.clock import NS_PER_S
-from linkgauge.errors import StoreError
 from linkgauge.frame import Column, Columns, Frame, Histograms, concat
 from linkgauge.schema import TABLES, WINDOW
 from linkgauge.table import Kind, Table
@@ -38,11 +37,12 @@ Key = tuple[Any, ...]
 class ArchiveReader:
     """Opens the files under `root` anew at each call, so it sees what the writer has finished by then.
 
-    Raises StoreError when a file cannot be read.
+    Raises StoreError when the archive cannot be read. unreadable: the files that are left out, where somebody
+    else knows of some.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, unreadable: Unreadable | None = None) -> None:
+        self._root, self._unreadable = root, unreadable or Unreadable(root)
         self._db = duckdb.connect(config={"threads": 1})
 
     def windows(self, links: Sequence[str] | None, from_ns: int, to_ns: int) -> Frame:
@@ -85,25 +85,10 @@ class ArchiveReader:
         """The answer; None when the table has no file of these days (first, last; None: of any) yet."""
         query = f"SELECT {select} FROM (SELECT * FROM {_SOURCE} WHERE {where}"
         query += f" UNION ALL BY NAME SELECT {copies.typed(table)} WHERE false) {rest}"
-        for _ in range(_ATTEMPTS - 1):
-            with contextlib.suppress(OSError, duckdb.Error):
-                return self._ask(table, query, values, days)
-        try:
-            return self._ask(table, query, values, days)
-        except (OSError, duckdb.Error) as err:
-            raise self._unreadable(err) from None
-
-    def _ask(
-        self, table: Table, query: str, values: Sequence[object], days: tuple[str, str] | None
-    ) -> pa.Table | None:
-        files = files_of(self._root, table, days)
-        if not files:
-            return None
-        return self._db.sql(query, params=[files, *values]).to_arrow_table()
-
-    def _unreadable(self, err: Exception) -> StoreError:
-        words = str(err).splitlines()[0][:300]
-        return StoreError(f"{self._root}: the archive cannot be read ({words}); mend or remove that file")
+        return self._unreadable.ask(
+            lambda: files_of(self._root, table, days),
+            lambda files: self._db.sql(query, params=[files, *values]).to_arrow_table(),
+        )
 
 
 def files_of(root: Path, table: Table, days: tuple[str, str] | None = None) -> list[str]:
@@ -119,7 +104,6 @@ def files_of(root: Path, table: Table, days: tuple[str, str] | None = None) -> l
     return found
 
 
-_ATTEMPTS = 3
 _SOURCE = (
     "read_parquet(?, hive_partitioning=true, hive_types={'date': VARCHAR}, union_by_name=true,"
     " filename=true, file_row_number=true)"

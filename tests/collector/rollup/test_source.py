@@ -12,7 +12,6 @@ from collector.rollup.slot import SHORT_NS, Slot
 from collector.rollup.source import ArchiveSource
 from collector.sinks.archive import Archive
 from collector.sinks.sink import Delivery
-from linkgauge.errors import StoreError
 from linkgauge.frame import Frame
 from tests.collector.rollup.windows import T0_NS, Sampled, frame_of
 
@@ -53,11 +52,20 @@ def test_of_two_copies_the_later_counts(archive: Archive, tmp_path: Path) -> Non
         assert frame.count("replied").tolist() == [2]
 
 
-def test_a_file_that_is_no_parquet_is_said(archive: Archive, tmp_path: Path) -> None:
+def test_a_file_that_is_no_parquet_is_left_out_and_counted(
+    archive: Archive, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     _write(archive, 1, Sampled(T0_NS, (1e6,)))
-    next(tmp_path.glob("window/*/*/*.parquet")).with_name("fff-1-1.parquet").write_bytes(b"half a file")
-    with closing(ArchiveSource(tmp_path)) as source, pytest.raises(StoreError, match="fff-1-1"):
-        _rows(source, "a")
+    bad = next(tmp_path.glob("window/*/*/*.parquet")).with_name("fff-1-1.parquet")
+    bad.write_bytes(b"half a file")
+    with closing(ArchiveSource(tmp_path)) as source:
+        for _ in range(2):
+            assert [frame.rows for frame in _rows(source, "a")] == [1]
+        assert len(list(source.touches(0, 2**62))) == 1
+        assert source.unreadable.count == 1
+        assert ["fff-1-1" in record.message for record in caplog.records] == [True]
+        bad.unlink()
+        assert source.unreadable.count == 0
 
 
 def test_files_of_other_days_are_not_opened(archive: Archive, tmp_path: Path) -> None:

@@ -167,11 +167,35 @@ def test_a_disk_that_is_nearly_full_holds_before_anything_is_written(
     assert reader.windows(None, 0, 2**62).rows == 0
 
 
-def test_a_damaged_file_is_a_sentence(tmp_path: Path, tags: Tags, reader: ArchiveReader) -> None:
+@pytest.mark.parametrize("part", ["footer", "data", "all"])
+def test_a_damaged_file_is_left_out_and_said_once(
+    tmp_path: Path, tags: Tags, reader: ArchiveReader, part: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    links = LINKS[:2]  # of one network
+    for seq in (1, 2, 3):
+        _write(tmp_path, tags, _delivery(seq, windows(links, NOW_NS + seq * WINDOW_NS)), cursor=seq - 1)
+    bad = next(tmp_path.rglob("abc-2-2.parquet"))
+    whole = bad.read_bytes()
+    data = b"PAR1" + b"\xff" * 2000 + whole[2004:]
+    damaged = {"footer": whole[:-20], "data": data, "all": b"PAR1 no PAR1"}
+    bad.write_bytes(damaged[part])
+    for _ in range(2):
+        assert {key[2] for key in reader.keys("window")} == {1, 3}
+        assert reader.windows(None, 0, 2**62).rows == 2 * len(links)
+    (record,) = caplog.records
+    assert f'archive_file_unreadable file="{bad}"' in record.message
+    bad.write_bytes(whole)  # somebody had a copy
+    assert {key[2] for key in reader.keys("window")} == {1, 2, 3}
+
+
+def test_what_is_the_fault_of_no_file_is_a_sentence(
+    tmp_path: Path, tags: Tags, reader: ArchiveReader, caplog: pytest.LogCaptureFixture
+) -> None:
     _write(tmp_path, tags, _delivery(1, windows(LINKS)))
-    next(tmp_path.rglob("*.parquet")).write_bytes(b"PAR1 no parquet PAR1")
+    reader.close()
     with pytest.raises(StoreError, match="the archive cannot be read"):
         reader.keys("window")
+    assert caplog.records == []
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
