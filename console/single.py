@@ -1,4 +1,6 @@
-"""One program to one data folder: two would each believe that the files in it are their own.
+"""One program of a kind to one data folder: two would each believe that the files in it are their own.
+
+An agent and a collector may share one: none of their files has the same name.
 
 What the program makes is not for others to read: every file and folder, whichever library makes it.
 """
@@ -13,6 +15,7 @@ from pathlib import Path
 
 from linkgauge.errors import ConfigError
 
+_LOCKS = {"agent": "lock.agent"}
 _MASK = 0o027
 """Owner all, group reading, others nothing."""
 
@@ -22,7 +25,7 @@ def only_one(folder: Path, what: str, mend: str) -> Iterator[None]:
     """Hold `folder` (made when missing) while inside; raises ConfigError when somebody else holds it."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-        lock = os.fdopen(os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o640), "w")
+        lock = os.fdopen(os.open(folder / _LOCKS.get(what, "lock"), os.O_RDWR | os.O_CREAT, 0o640), "w")
     except OSError as err:
         raise ConfigError(f"{folder}: cannot be written ({err.strerror}); {mend}") from None
     with lock:

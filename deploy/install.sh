@@ -92,7 +92,7 @@ $([[ -z $ca ]] || echo "ca_file: ca.pem")
 data_dir: /var/lib/linkgauge
 END
     [[ -z $token ]] || keep_secret "$token" "$root/etc/linkgauge/token"
-    if [[ -n $ca ]]; then
+    if [[ -n $ca && ! $ca -ef $root/etc/linkgauge/ca.pem ]]; then
         install -m 644 "$ca" "$root/etc/linkgauge/ca.pem"
     fi
     ;;

@@ -24,6 +24,13 @@ def test_a_second_one_is_refused_and_a_later_one_is_not(tmp_path: Path) -> None:
         pass
 
 
+def test_an_agent_and_a_collector_of_one_host_share_its_folder(tmp_path: Path) -> None:
+    with only_one(tmp_path, "collector", ""), only_one(tmp_path, "agent", ""):
+        assert {path.name for path in tmp_path.iterdir()} == {"lock", "lock.agent"}
+        with pytest.raises(ConfigError, match="another agent runs here"), only_one(tmp_path, "agent", ""):
+            pass
+
+
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
