@@ -13,7 +13,12 @@ QUIET_S = 5.0
 
 
 def expected_octets(request: Request, most: int) -> int:
-    """What its Content-Length tells, else `most`; raises Refusal (413) when that is too much."""
+    """What its Content-Length tells, else `most`; raises Refusal (413) when that is too much.
+
+    Beside Transfer-Encoding it tells nothing: the chunks are what is read (RFC 9112 section 6.3).
+    """
+    if "Transfer-Encoding" in request.headers:
+        return most
     told = request.headers.get("Content-Length", "")
     if not told.isdigit():
         return most

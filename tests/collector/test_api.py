@@ -12,7 +12,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from starlette.requests import Request
 
+from collector.body import expected_octets
 from collector.sinks.archive_reader import ArchiveReader
 from collector.tokens import issue
 from linkgauge.clock import NS_PER_S
@@ -116,6 +118,13 @@ def test_a_body_without_a_length_is_bounded_too(running: Running) -> None:
 
     headers = {"Authorization": f"Bearer {running.token}"}
     assert running.client.post("/v1/batches", content=parts(), headers=headers).status_code == 413
+
+
+def test_a_length_beside_chunks_tells_nothing() -> None:
+    told = (b"content-length", b"5")
+    plain = Request({"type": "http", "headers": [told]})
+    chunked = Request({"type": "http", "headers": [told, (b"transfer-encoding", b"chunked")]})
+    assert [expected_octets(each, 1000) for each in (plain, chunked)] == [5, 1000]
 
 
 def test_the_plan_has_a_tag_and_follows_the_inventory(running: Running) -> None:
