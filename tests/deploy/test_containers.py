@@ -120,6 +120,11 @@ def test_the_agent_reads_the_settings_of_the_cluster(tmp_path: Path, monkeypatch
     assert load_agent(tmp_path / "agent.yaml").node == "worker-7"
 
 
+def test_no_secret_of_one_node_lies_on_another() -> None:
+    daemons = next(manifest for manifest in _manifests() if manifest["kind"] == "DaemonSet")
+    assert not [each for each in daemons["spec"]["template"]["spec"]["volumes"] if "secret" in each]
+
+
 def test_the_image_has_every_package() -> None:
     copied = set(
         re.findall(r"^COPY (\w+) \1$", (DEPLOY / "container/Containerfile").read_text(), re.MULTILINE)
