@@ -14,8 +14,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import duckdb
-import pyarrow as pa
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -98,12 +96,12 @@ def compact(
     wanted = Rules.of(rules) if rules else Rules()
     if all_:
         wanted = Rules(-math.inf, None, wanted.keep_free_bytes, step_files=2)
-    steps, left = 0, []
+    steps, left = 0, list[str]()
     with _told(folder := _own(_root(root, config))):
         for path in sorted(Layout(folder).manifests.glob("*.jsonl")):
             try:
                 with closing(Holdings(folder, path.stem, SystemClock())) as holdings:
-                    steps += _compact(holdings, wanted)
+                    steps += _compact(holdings, wanted, left)
             except StoreError as err:
                 left.append(str(err))
     if as_json:
@@ -113,14 +111,17 @@ def compact(
     raise typer.Exit(1 if left else 0)
 
 
-def _compact(holdings: Holdings, rules: Rules) -> int:
-    steps = 0
-    try:
-        while compaction.step(holdings, rules, SystemClock()):
+def _compact(holdings: Holdings, rules: Rules, left: list[str]) -> int:
+    """How often; what cannot be put together is added to `left`."""
+    steps, aside = 0, set[str]()
+    while True:
+        try:
+            if not compaction.step(holdings, rules, SystemClock(), aside):
+                return steps
             steps += 1
-    except (duckdb.Error, pa.ArrowException) as err:
-        raise StoreError(f"{holdings.layout.root}: {str(err).splitlines()[0][:300]}") from None
-    return steps
+        except compaction.FolderFault as err:
+            aside.add(err.folder)
+            left.append(f"{holdings.layout.root}/{err}")
 
 
 def _own(folder: Path) -> Path:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from collector.archive import copies, disk, parquet
 from collector.archive.holdings import Holdings
@@ -23,6 +24,7 @@ from collector.archive.layout import FileName, name_of
 from collector.archive.manifest import Held
 from collector.archive.rules import Rules
 from linkgauge.clock import NS_PER_S, Clock
+from linkgauge.errors import StoreError
 from linkgauge.schema import TABLES
 from linkgauge.table import Table
 
@@ -35,18 +37,29 @@ _SOURCE = (
 )
 
 
-def step(holdings: Holdings, rules: Rules, clock: Clock) -> bool:
-    """Put together the files of one folder that are due; False when none are.
+class FolderFault(StoreError):
+    """The files of one folder cannot be put together; others can."""
 
-    Raises OSError, duckdb.Error and pyarrow.ArrowException; then everything is as it was.
+    def __init__(self, folder: str, words: str) -> None:
+        super().__init__(f"{folder}: {words}")
+        self.folder = folder
+
+
+def step(holdings: Holdings, rules: Rules, clock: Clock, aside: Container[str] = ()) -> bool:
+    """Put together the files of one folder that are due; False when none are. aside: folders to leave alone.
+
+    Raises FolderFault, and OSError when the disk will not; then everything is as it was.
     """
-    run = due(holdings, rules, clock.now().wall_ns)
+    run = due(holdings, rules, clock.now().wall_ns, aside)
     if not run:
         return False
     need = 2 * sum(held.file.octets for held in run)
     if disk.free_bytes(holdings.layout.root) < rules.keep_free_bytes + need:
         return False
-    _merge_as_many_as_fit(holdings, run)
+    try:
+        _merge_as_many_as_fit(holdings, run)
+    except (duckdb.Error, pa.ArrowException) as err:
+        raise FolderFault(_folder(run[0]), str(err).splitlines()[0][:300]) from None
     return True
 
 
@@ -62,12 +75,12 @@ def _merge_as_many_as_fit(holdings: Holdings, run: Sequence[Held]) -> None:
             run = run[: len(run) // 2]
 
 
-def due(holdings: Holdings, rules: Rules, now_ns: int) -> list[Held]:
+def due(holdings: Holdings, rules: Rules, now_ns: int, aside: Container[str] = ()) -> list[Held]:
     """Files of one folder that are to be put together now; [] when there are none."""
     folders: defaultdict[str, list[Held]] = defaultdict(list)
     for held in holdings.held():
-        folders[held.file.path.rpartition("/")[0]].append(held)
-    for folder in sorted(folders):
+        folders[_folder(held)].append(held)
+    for folder in sorted(folder for folder in folders if folder not in aside):
         files = sorted(folders[folder], key=lambda held: name_of(held.file.path).first)
         day_over = now_ns > _end_ns(folder) + rules.compact_after_s * NS_PER_S
         for run in _runs(files, holdings, rules, now_ns, day_over):
@@ -147,10 +160,19 @@ def _worth(run: list[Held], rules: Rules, now_ns: int, day_over: bool) -> bool:
     return len(run) - len(fresh) != 1 or waited_ns > (_DAY_S + rules.compact_after_s) * NS_PER_S
 
 
+def _folder(held: Held) -> str:
+    return held.file.path.rpartition("/")[0]
+
+
 def _end_ns(folder: str) -> int:
-    """End of the day of a folder, Unix ns."""
-    date = folder.split("/")[1].removeprefix("date=")
-    start = datetime.strptime(date, "%Y-%m-%d").replace(tzinfo=UTC)
+    """End of the day of a folder, Unix ns; raises FolderFault where the folder is none of a table's day."""
+    table, date = folder.split("/")[:2]
+    try:
+        start = datetime.strptime(date.removeprefix("date="), "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as err:
+        raise FolderFault(folder, str(err)) from None
+    if table not in TABLES:
+        raise FolderFault(folder, "this version knows no such table")
     return (int(start.timestamp()) + _DAY_S) * NS_PER_S
 
 

@@ -76,6 +76,11 @@ class Holdings:
         return self._manifest.head
 
     @property
+    def identity(self) -> str:
+        """The writer."""
+        return self._identity
+
+    @property
     def work(self) -> Path:
         return self._work
 

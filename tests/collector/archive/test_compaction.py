@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import pytest
 
 from collector.archive import compaction
 from collector.archive.holdings import Holdings
+from collector.archive.manifest import Listed, Manifest
 from collector.archive.rules import Rules
-from collector.archive.upkeep import Upkeep
+from collector.archive.upkeep import ANEW_NS, Upkeep
 from collector.sinks.archive import Archive
 from collector.sinks.archive_reader import ArchiveReader
 from linkgauge.frame import Frame
@@ -212,7 +214,50 @@ def test_a_damaged_file_is_told_once_and_nothing_changes(
     assert upkeep.trouble is not None
     assert "abc-2-2" in upkeep.trouble
     assert names(tmp_path) == before
-    assert sum("archive_upkeep_failed" in record.message for record in caplog.records) == 1
+    assert sum("archive_folder_failed" in record.message for record in caplog.records) == 1
+    files.close()
+
+
+def test_a_folder_that_fails_holds_up_no_other_and_is_tried_again_a_day_later(tmp_path: Path) -> None:
+    day = 8640
+    write(tmp_path, [*range(1, 5), *range(day + 1, day + 6), *range(2 * day + 1, 2 * day + 5)], cursor=0)
+    bad, gone = (next(tmp_path.rglob(f"abc-{seq}-{seq}.parquet")) for seq in (2, day + 2))
+    kept = bad.read_bytes()
+    bad.write_bytes(b"PAR1 no parquet PAR1")
+    gone.unlink()
+    manifest = tmp_path / ".manifest" / "old.jsonl"
+    with contextlib.closing(Manifest(manifest)) as old:
+        for folder in ("nothing/date=2026-01-02", "window/date=2026-13-45"):
+            old.append(1, "added", [Listed(f"{folder}/network=n/abc-1-1.parquet", 1, 1, "")])
+    files, time = holdings(tmp_path), clock()
+    upkeep = Upkeep(files, SOON, time)
+    upkeep.round()
+    assert f"abc-{2 * day + 1}-{2 * day + 3}.parquet" in names(tmp_path)
+    assert upkeep.trouble is not None
+    assert "abc-2-2" in upkeep.trouble
+    bad.write_bytes(kept)
+    upkeep.round()
+    assert "abc-1-4.parquet" not in names(tmp_path)
+    time.wall_ns += ANEW_NS
+    upkeep.round()
+    assert "abc-1-4.parquet" in names(tmp_path)
+    files.close()
+
+
+def test_files_of_a_former_writer_expire_and_those_of_a_living_one_are_its_own(tmp_path: Path) -> None:
+    write(tmp_path, range(1, 6), identity="abc")
+    write(tmp_path, range(1, 4), identity="def")
+    files, rules, late = holdings(tmp_path, identity="def"), Rules(keep_days=1), clock(24 * 400)
+    with contextlib.closing(holdings(tmp_path, identity="abc")):
+        Upkeep(files, rules, late).round()
+        assert len(names(tmp_path)) == 5
+    upkeep = Upkeep(files, rules, late)
+    upkeep.round()
+    assert (names(tmp_path), upkeep.trouble) == ([], None)
+    with contextlib.closing(holdings(tmp_path, identity="abc")):  # nothing is old: its name is not taken
+        upkeep = Upkeep(files, rules, late)
+        upkeep.round()
+        assert upkeep.trouble is None
     files.close()
 
 
@@ -223,7 +268,7 @@ def test_days_that_are_no_longer_kept_go(tmp_path: Path) -> None:
     Upkeep(files, rules, clock(71.9)).round()
     assert len(names(tmp_path)) == 5
     Upkeep(files, rules, clock(72)).round()
-    assert names(tmp_path) == ["abc-5-5.parquet"]  # its rows may come again
+    assert names(tmp_path) == []
     files.close()
     write(tmp_path, [8640 * 3 + 1], cursor=5)
     files = holdings(tmp_path)
