@@ -142,6 +142,7 @@ class Agent:
             return
         if self._execution is None:
             self._carry_out(former or replace(plan, links=[], turns=[]))
+        _log.info("a new plan takes over in %.0f s, %d links", (at_ns - now_ns) / NS_PER_S, len(plan.links))
         self._coming = plan
         self._schedule.once(_TAKE_OVER, self._take_over, at_ns, "default")
         if self._execution is None:

@@ -310,11 +310,15 @@ def test_a_plan_takes_over_when_it_says_and_a_change_that_is_taken_back_does_not
     assert whole == list(range(whole[0], whole[-1] + 1, NS_PER_S))
 
 
-def test_a_new_node_only_answers_until_its_peers_know_it(bench: Bench) -> None:
+def test_a_new_node_only_answers_until_its_peers_know_it(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     later = time.time_ns() + 4 * NS_PER_S
     bench.collector.plan = coming = replace(quick(), takes_over_ns=later)
     bench.agent.start()
     assert bench.agent.plan == replace(coming, links=[])
+    assert "a new plan takes over in " in caplog.text
     assert bench.agent._execution is not None
     assert bench.agent._execution.alive
     wait_for(lambda: bench.agent.plan == coming)
