@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -222,8 +222,10 @@ def _shown(request: Request) -> str:
     return request.headers.get("Authorization", "")
 
 
-def _refused(parts: Parts) -> Callable[[Request, Exception], Response]:
-    def answer(request: Request, err: Exception) -> Response:
+def _refused(parts: Parts) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Not in a thread: who is refused most, in a crowd, is to cost least."""
+
+    async def answer(request: Request, err: Exception) -> Response:
         assert isinstance(err, Refusal)
         if request.url.path == "/v1/batches":
             parts.metrics.refused(err.reason)

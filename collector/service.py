@@ -27,6 +27,9 @@ from linkgauge.errors import ConfigError
 __all__ = ["Collector", "as_listened", "build", "listen", "make_server", "serve", "sockets_from_environment"]
 _FIRST_FD = 3
 GRACE_S = 5
+BACKLOG = 4096
+"""Connections that wait to be taken (Linux: at most net.core.somaxconn); of a crowd beyond that, clients hang
+until they try again."""
 MAX_HEAD_OCTETS = 16 * 1024
 """Of a request's line and headers together; more is answered 400."""
 _OTHER_DESCRIPTORS = 256
@@ -95,7 +98,7 @@ def listen(settings: Settings) -> socket.socket:
     host, port = host_and_port(settings.listen)
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        made = socket.create_server((host, port), family=family, backlog=1024)
+        made = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as err:
         if err.errno == errno.EADDRINUSE:
             why = "is in use by another program; stop it or"
