@@ -23,8 +23,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 Config = Annotated[Path, typer.Option(help="The collector's settings.")]
+_MOST = 1 << 62
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
-Numbers = Annotated[list[int] | None, typer.Argument(help="Numbers of letters, as the list has them.")]
+Numbers = Annotated[
+    list[int] | None, typer.Argument(min=1, max=_MOST, help="Numbers of letters, as the list has them.")
+]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
 OfSink = Annotated[str | None, typer.Option("--sink", help="Only those of this sink.")]
 _SHOWN = 160
@@ -34,8 +37,8 @@ _SHOWN = 160
 def list_(
     config: Config,
     sink: OfSink = None,
-    after: Annotated[int, typer.Option(help="Only letters with a higher number.")] = 0,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the oldest first.")] = 100,
+    after: Annotated[int, typer.Option(min=0, max=_MOST, help="Only letters with a higher number.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=_MOST, help="At most so many, the oldest first.")] = 100,
     as_json: AsJson = False,
 ) -> None:
     """Show letters: number, time, sink, the store's words, and what it is."""
@@ -64,7 +67,8 @@ def replay(
 ) -> None:
     """Have letters written again: a running collector takes them up within seconds.
 
-    What is refused again comes back with the new words and a new number.
+    What is refused again comes back with the new words and a new number. Exit 1 when numbers were given and
+    none of these letters is there, or all are to be taken up already.
     """
     _do(config, numbers, all_, sink, as_json, "marked", "will be taken up by the running collector")
 
@@ -73,7 +77,7 @@ def replay(
 def forget(
     config: Config, numbers: Numbers = None, all_: All = False, sink: OfSink = None, as_json: AsJson = False
 ) -> None:
-    """Throw letters away for good."""
+    """Throw letters away for good. Exit 1 when numbers were given and none of these letters is there."""
     _do(config, numbers, all_, sink, as_json, "forgotten", "are forgotten")
 
 
@@ -89,6 +93,8 @@ def _do(
     finally:
         dead.close()
     print(json.dumps({key: count}) if as_json else f"{count} dead letters {words}")
+    if numbers and not count:
+        raise typer.Exit(1)
 
 
 def _open(config: Path) -> DeadLetters:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner, Result
 
 from collector.sinks.dead_letters import FILE_NAME, DeadLetters, Kind, Letter
@@ -58,6 +59,26 @@ def test_marks_and_forgets_what_was_named(tmp_path: Path) -> None:
     assert _told(tmp_path, "forget", "2", "99") == {"forgotten": 1}
     assert [each["number"] for each in _told(tmp_path, "list")["letters"]] == [1]
     assert isinstance(_run(tmp_path, "forget").exception, ConfigError)
+
+
+def test_letters_that_are_not_there_are_no_success(tmp_path: Path) -> None:
+    _letters(tmp_path)
+    for command in ("replay", "forget"):
+        result = _run(tmp_path, command, "77")
+        assert (result.exit_code, result.stdout[:1]) == (1, "0")
+    assert _told(tmp_path, "forget", "--all") == {"forgotten": 3}
+    assert _told(tmp_path, "forget", "--all") == {"forgotten": 0}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("replay", str(1 << 63)), ("forget", "0"), ("list", "--after", "9" * 23), ("list", "--limit", "9" * 23)],
+)
+def test_a_number_that_no_letter_can_have_is_a_sentence(tmp_path: Path, words: tuple[str, ...]) -> None:
+    _letters(tmp_path)
+    result = _run(tmp_path, *words)
+    assert result.exit_code == 2
+    assert "Input should be" in result.output
 
 
 def test_without_a_collectors_file_it_is_a_sentence(tmp_path: Path) -> None:

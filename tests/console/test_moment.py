@@ -34,5 +34,13 @@ def test_what_is_no_time_is_said_with_the_mend(text: str) -> None:
         moment_ns(text, NOW_NS)
 
 
+@pytest.mark.parametrize(
+    "text", ["99999999999999d ago", "9" * 400 + "d ago", "1969-12-31", "0001-01-01", "9999-12-31"]
+)
+def test_a_time_that_nothing_can_be_of_is_a_sentence(text: str) -> None:
+    with pytest.raises(ConfigError, match="write"):
+        moment_ns(text, NOW_NS)
+
+
 def test_a_moment_is_told_in_utc() -> None:
     assert as_text(NOW_NS + 5) == "2027-01-15T08:00:00Z"
