@@ -18,6 +18,7 @@ from collector.sinks.archive_reader import ArchiveReader
 from console.demo.processes import Child, end, free_port, linkgauge, start
 from linkgauge.clock import NS_PER_S, SystemClock, window_start
 from linkgauge.packing import pack
+from probes.route import backoff_s
 from tests.collector.world import body, until, windows
 
 AGENTS = 10_000
@@ -65,24 +66,25 @@ def _write_settings(folder: Path, port: int) -> Path:
 
 
 async def _report(port: int, at: int, start_ns: int, gate: asyncio.Event, told: Counter[str]) -> None:
-    """One agent: connects when all are there, sends its batch until it is taken."""
+    """One agent: connects when all are there, sends its batch until it is taken, and waits as agents do."""
     data = pack(body(f"n{at}", 1, windows([f"n{at}>n{at % AGENTS + 1}@net"], start_ns), created_ns=start_ns))
     head = (
         f"POST /v1/batches HTTP/1.1\r\nHost: c\r\nAuthorization: Bearer {_token(at)}\r\n"
         f"Content-Encoding: zstd\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"
     )
     await gate.wait()
-    for _ in range(100):
+    for failures in range(1, 100):
         status, after_s = await _ask(port, head.encode() + data)
         told[status] += 1
         if status == "200":
             return
-        await asyncio.sleep(min(after_s, LONGEST_WAIT_S) * random.uniform(0.5, 1))
+        told_s = after_s * random.uniform(1, 1.25)
+        await asyncio.sleep(min(told_s or backoff_s(failures, random.random()), LONGEST_WAIT_S))
     raise AssertionError(f"n{at} was never heard: {told}")
 
 
 async def _ask(port: int, request: bytes) -> tuple[str, float]:
-    """Status and Retry-After, s."""
+    """Status and Retry-After, s; 0 when none was told."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
@@ -91,10 +93,10 @@ async def _ask(port: int, request: bytes) -> tuple[str, float]:
         finally:
             writer.close()
     except (OSError, TimeoutError) as err:
-        return type(err).__name__, 1.0
+        return type(err).__name__, 0.0
     lines = reply.lower().split("\r\n")
     after = [float(line.split(":")[1]) for line in lines if line.startswith("retry-after:")]
-    return reply[9:12] or "no reply", after[0] if after else 1.0
+    return reply[9:12] or "no reply", after[0] if after else 0.0
 
 
 async def _crowd(port: int, start_ns: int) -> Counter[str]:
