@@ -180,7 +180,7 @@ def _stamp(path: Path) -> _Stamp | None:
         found = os.stat(path)
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return found.st_ctime_ns, found.st_size, found.st_ino
 
 
 def _lengths_s(inventory: Inventory) -> dict[str, float]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from linkgauge.errors import ConfigError
+from linkgauge.owner import give
 
 PREFIX = "LINKGAUGE_"
 
@@ -43,6 +44,8 @@ def read_secret(
     refuse_readable(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
+    except PermissionError:
+        raise ConfigError(f"{path}: {give(path)}") from None
     except (OSError, UnicodeDecodeError):
         raise ConfigError(f"{path}: cannot be read as UTF-8 text; put the secret alone in it") from None
     if not lines or not lines[0].strip():

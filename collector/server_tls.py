@@ -17,6 +17,7 @@ from collector.settings import Tls
 from linkgauge.certificate import Certificate
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import ConfigError, ProtocolError
+from linkgauge.owner import give
 
 log = logging.getLogger(__name__)
 LOOK_S = 2.0
@@ -68,6 +69,9 @@ class ServerTls:
     def _read(self) -> tuple[ssl.SSLContext, int]:
         try:
             return _context(self._tls), _not_after_ns(self._tls.certificate)
+        except PermissionError:
+            theirs = [path for path in self._files if not os.access(path, os.R_OK)]
+            raise ConfigError("; ".join(f"{path}: {give(path)}" for path in theirs or self._files)) from None
         except (OSError, ValueError, ProtocolError) as err:  # ssl.SSLError is an OSError
             words = getattr(err, "reason", None) or getattr(err, "strerror", None) or err
             raise ConfigError(
@@ -111,4 +115,4 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
         found = os.stat(path)
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return found.st_ctime_ns, found.st_size, found.st_ino

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from linkgauge.errors import ConfigError
+from linkgauge.owner import give
 
 M = TypeVar("M", bound=BaseModel)
 _DEEPEST = 64
@@ -42,6 +43,8 @@ def read_yaml(path: Path, model: type[M]) -> M:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file; create it or name another") from None
+    except PermissionError:
+        raise ConfigError(f"{path}: {give(path)}") from None
     except (OSError, UnicodeDecodeError) as err:
         raise ConfigError(f"{path}: cannot be read ({err}); it must be a readable UTF-8 text file") from None
     try:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from linkgauge.errors import ConfigError
 from linkgauge.model import NAME
+from linkgauge.owner import give
 from linkgauge.probing import Model, Port
 from linkgauge.yaml_file import read_yaml
 from probes.keys import read_keys
@@ -97,8 +98,11 @@ def read_token(settings: AgentSettings) -> str:
         token = path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         raise ConfigError(
-            f"{path}: there is no such token file; make one with `linkgauge token {settings.node}`"
+            f"{path}: there is no such token file; make one on the collector's host with"
+            f" `linkgauge token {settings.node} --tokens <its tokens.yaml> --out <file>` and bring it here"
         ) from None
+    except PermissionError:
+        raise ConfigError(f"{path}: {give(path)}") from None
     except (OSError, UnicodeDecodeError) as err:
         raise ConfigError(f"{path}: the token file cannot be read ({type(err).__name__})") from None
     if stat.S_IMODE(mode) & 0o077:

@@ -53,7 +53,7 @@ class Token:
             found = os.stat(self._path) if self._path else None
         except OSError:
             return None
-        return (found.st_mtime_ns, found.st_size, found.st_ino) if found else None
+        return (found.st_ctime_ns, found.st_size, found.st_ino) if found else None
 
 
 def _checked(token: str) -> str:

@@ -42,7 +42,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
 
 def test_token_file_missing(tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"token: there is no such token file; make one with `linkgauge token a1`"
+        ConfigError, match=r"token: there is no such token file; make one on the collector's host"
     ):
         read_token(load(write(tmp_path)))
 
