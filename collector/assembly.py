@@ -26,6 +26,7 @@ from collector.live import LiveState
 from collector.metrics import Metrics
 from collector.own_report import OwnReport
 from collector.plan_book import PlanBook
+from collector.possible_links import PossibleLinks
 from collector.recent import Past
 from collector.replay import replay
 from collector.rollup.assembly import make_maker, open_notes
@@ -122,7 +123,7 @@ def build(
     )  # fmt: skip
     wake, drops, catching_up = _waker(pumps), AgentDrops(), CatchingUp(clock)
     intake = Intake(
-        journal, book.links, clock, metrics,
+        journal, lambda: PossibleLinks(book.links(), book.inventory().nodes), clock, metrics,
         [live.take, drops.observe, catching_up.observe, lambda *_: wake()],
         settings.max_body_bytes,
         lambda: book.inventory().nodes,

@@ -51,7 +51,7 @@ PURE = [
     "probes/throughput/turns.py",
     "quality/*.py",
     *(f"alerts/{name}.py" for name in ("rule", "evaluate", "grafana")),
-    *(f"collector/{name}.py" for name in ("plan", "admission", "page", "cut")),
+    *(f"collector/{name}.py" for name in ("plan", "admission", "page", "cut", "possible_links")),
     *(f"collector/sinks/{name}.py" for name in ("line_protocol", "influx_reply", "cardinality")),
     *(f"collector/rollup/{name}.py" for name in ("merge", "slot")),
     *(f"lab/{name}.py" for name in ("topology", "delay_line")),

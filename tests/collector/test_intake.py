@@ -12,7 +12,9 @@ from collector.admission import Refusal
 from collector.batch_log import PEER
 from collector.intake import PATIENCE_NS, Intake
 from collector.metrics import REASONS, Metrics
+from collector.possible_links import PossibleLinks
 from linkgauge.errors import StoreError
+from linkgauge.model import Node
 from linkgauge.packing import unpack
 from linkgauge.wire import MAX_ROWS, VERSION, Batch, decode
 from tests.collector.world import NOW_NS, StillClock, batch, body, health, windows
@@ -103,6 +105,17 @@ def test_links_of_an_inventory_that_only_the_peer_has_are_kept() -> None:
     assert decode(unpack(world.shelf.kept["j1", "boot1", 1], MOST)).frames["window"].rows == 2
     for links, reason in (["j1>x"], "bad_value"), (["j1>j2@backbone", "x>j1@backbone"], "wrong_agent"):
         assert World().refusal(body("j1", 1, windows(links)), via=PEER).reason == reason
+
+
+def test_a_link_that_only_a_newer_inventory_has_is_kept() -> None:
+    """The agent has its plan from another collector and changed over to this one."""
+    world = World()
+    nodes = {name: Node(name, "s", {"backbone": "10.0.0.1"}) for name in ("j1", "j2", "g1")}
+    links = PossibleLinks(LINKS, nodes)
+    intake = Intake(world.shelf, lambda: links, StillClock(), world.metrics)
+    intake.accept("j1", "", body("j1", 1, windows(["j1>j2@backbone", "j1>g1@backbone", "j1>x@backbone"])))
+    kept = decode(unpack(world.shelf.kept["j1", "boot1", 1], MOST)).frames["window"]
+    assert kept.text("link").tolist() == ["j1>j2@backbone", "j1>g1@backbone"]
 
 
 def test_every_truncation_is_refused() -> None:
