@@ -55,7 +55,12 @@ class InfluxSink:
         return self._tables
 
     def write(self, entries: Sequence[Delivery]) -> None:
-        self._write(self._lines(entries))
+        left_out = self.revisions.left_out
+        try:
+            self._write(self._lines(entries))
+        except (SinkBusy, SinkHeld):
+            self.revisions.left_out = left_out  # the same comes again
+            raise
 
     def write_lines(self, lines: Iterable[str]) -> None:
         """Write lines that were refused before; raises as `write` does."""

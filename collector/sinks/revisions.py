@@ -33,7 +33,7 @@ class Revisions:
         revisions, starts = frame.count("revision"), frame.count("start_ns")
         chosen = np.flatnonzero(revisions)
         for key, start_ns, revision in zip(
-            _keys(frame.take(chosen)), starts[chosen].tolist(), revisions[chosen].tolist(), strict=True
+            _keys(frame, chosen), starts[chosen].tolist(), revisions[chosen].tolist(), strict=True
         ):
             told = self._told.setdefault((frame.table.name, start_ns), {})
             self._rows += key not in told
@@ -58,7 +58,7 @@ class Revisions:
     def _kept(self, frame: Frame, starts: NDArray[np.int64], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Mask of the rows that stay; `rows`: those that may have to go."""
         keep, revisions = np.ones(frame.rows, np.bool_), frame.count("revision")
-        for row, key in zip(rows.tolist(), _keys(frame.take(rows)), strict=True):
+        for row, key in zip(rows.tolist(), _keys(frame, rows), strict=True):
             told = self._told[frame.table.name, int(starts[row])]
             keep[row] = revisions[row] >= told.get(key, 0)
         return keep
@@ -69,5 +69,5 @@ def _revised(frame: Frame) -> bool:
     return any(field.name == "revision" for field in frame.table.fields)
 
 
-def _keys(frame: Frame) -> Iterator[_Row]:
-    return zip(*(frame.text(key).tolist() for key in frame.table.keys), strict=True)
+def _keys(frame: Frame, rows: NDArray[np.intp]) -> Iterator[_Row]:
+    return zip(*(frame.words(key).take(rows).texts().tolist() for key in frame.table.keys), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import pytest
@@ -11,6 +12,7 @@ from collector.sinks.influx import InfluxSink
 from collector.sinks.line_protocol import LineMaker
 from collector.sinks.revisions import Revisions
 from collector.sinks.sink import Delivery
+from linkgauge.errors import SinkBusy
 from linkgauge.schema import WINDOW
 from tests.collector.archive.world import LINKS, delivery, revised, tags
 from tests.collector.world import health
@@ -21,8 +23,11 @@ class Points:
 
     def __init__(self) -> None:
         self.revisions: dict[str, int] = {}
+        self.away = False
 
     def write(self, body: bytes) -> None:
+        if self.away:
+            raise SinkBusy("away")
         for line in body.decode().split("\n"):
             head, fields, time = line.rsplit(" ", 2)
             for name, _, value in (field.partition("=") for field in fields.split(",")):
@@ -59,6 +64,17 @@ def test_what_is_left_out_is_counted() -> None:
     assert sink.revisions.left_out == len(LINKS)
     sink.write([delivery(7, revised(1, 1))])  # the same again
     assert sink.revisions.left_out == len(LINKS)
+
+
+def test_what_is_left_out_of_a_delivery_that_comes_again_counts_once() -> None:
+    points = Points()
+    sink = sink_of(points)
+    entries = [delivery(5, revised(1, 1)), delivery(6, revised(1, 0))]
+    for points.away in (True, True, False):
+        with contextlib.suppress(SinkBusy):
+            sink.write(entries)
+    assert sink.revisions.left_out == len(LINKS)
+    assert list(points.revisions.values()) == [1] * len(LINKS)
 
 
 def test_a_dead_letter_of_another_sink_is_not_written_again() -> None:
