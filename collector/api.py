@@ -37,6 +37,7 @@ from collector.live import LiveState
 from collector.metrics import Metrics
 from collector.page import page
 from collector.plan_book import PlanBook
+from collector.refusals import Refusals
 from collector.timed import Timed
 from linkgauge.clock import Clock
 from linkgauge.errors import ConfigError, StoreError
@@ -52,6 +53,7 @@ MOST_LINKS = 10_000
 _BODIES = 8
 """Largest bodies that may be in memory at once; of the usual size there is room for many more."""
 _NEW, _DUPLICATE = b'{"duplicate":false}', b'{"duplicate":true}'
+_OF_AGENTS = ("/v1/batches", "/v1/plan")
 _TOLD_ELSEWHERE = ("store", "busy", "unknown_link")
 
 
@@ -72,6 +74,7 @@ class Parts:
     status: Callable[[], dict[str, Any]]
     fault: Callable[[], str | None]
     agent_metrics: AgentMetrics
+    refusals: Refusals
     body_timeout_s: float = 30
 
 
@@ -231,6 +234,8 @@ def _refused(parts: Parts) -> Callable[[Request, Exception], Awaitable[Response]
             parts.metrics.refused(err.reason)
         if err.reason not in _TOLD_ELSEWHERE:
             who = getattr(request.state, "holder", None) or (request.client and request.client.host)
+            if request.url.path in _OF_AGENTS:
+                parts.refusals.note(str(who), err.reason, str(err))
             log.warning(
                 event_line("refused", reason=err.reason, who=who, path=request.url.path[:80], error=err)
             )

@@ -28,6 +28,7 @@ from collector.own_report import OwnReport
 from collector.plan_book import PlanBook
 from collector.possible_links import PossibleLinks
 from collector.recent import Past
+from collector.refusals import Refusals
 from collector.replay import replay
 from collector.rollup.assembly import make_maker, open_notes
 from collector.rollup.maker import Maker
@@ -147,18 +148,19 @@ def build(
         settings, inventory, notes, intake.keep_own, lambda: journal.cursor("archive"), clock, metrics,
         catching_up,
     )  # fmt: skip
+    refusals = Refusals(clock)
     many = series_watch(settings, book)
     state = Standing(
         settings, book, tokens, journal, intake, metrics, pumps, judging, rollups, clock, drops, tls,
         next(pump.sink for pump in pumps if isinstance(pump.sink, Archive)),
-        many.raw, duty.on, journal.dropped, many.warnings, clock.now().mono_ns,
+        many.raw, duty.on, journal.dropped, many.warnings, clock.now().mono_ns, refusals.lately,
     )  # fmt: skip
     state.watch()
     rate = Rate(settings.limits.requests_per_s, settings.limits.burst, clock)
     access = Access(tokens, settings.reads_are_open, lambda: book.inventory().nodes, rate)
     parts = Parts(
         access, book, intake, live, clock, metrics, alerts, state.status, state.fault,
-        AgentMetrics(lambda: live.agents(clock.now().wall_ns)), settings.limits.body_timeout_s,
+        AgentMetrics(lambda: live.agents(clock.now().wall_ns)), refusals, settings.limits.body_timeout_s,
     )  # fmt: skip
     app = create_app(parts)
     add_duty_route(app, access, settings.standby, duty, state.fault)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from collector.agent_drops import AgentDrops
@@ -13,6 +13,7 @@ from collector.journal import Journal
 from collector.judging import JudgingLoop
 from collector.metrics import Metrics
 from collector.plan_book import PlanBook
+from collector.refusals import Refused
 from collector.rollup.maker import Maker
 from collector.server_tls import ServerTls
 from collector.settings import Settings
@@ -51,7 +52,7 @@ class Standing:
 
     series: series that the inventory leads to in InfluxDB. on_duty: whether this collector's verdicts count.
     dropped_before: batches that the journal had dropped when this process began. store_warnings: sentences.
-    began_mono_ns: when this process began, by `clock`.
+    began_mono_ns: when this process began, by `clock`. refused: whom it refused lately.
     """
 
     settings: Settings
@@ -72,6 +73,7 @@ class Standing:
     dropped_before: int = 0
     store_warnings: Callable[[], list[str]] = list
     began_mono_ns: int = 0
+    refused: Callable[[], list[Refused]] = list
 
     def status(self) -> dict[str, Any]:
         """The JSON of /v1/status. Raises StoreError."""
@@ -109,6 +111,7 @@ class Standing:
             "archive": {"head": self._head(), "trouble": self._upkeep_trouble()},
             "store": {"warnings": self.store_warnings()},
             "agents": {"dropped": self.drops.since_start()},
+            "refused": self._refused(),
             "counters": self.metrics.values(),
         }
 
@@ -165,6 +168,12 @@ class Standing:
         one("series", "Series that the inventory leads to in InfluxDB's raw database.", self.series)
         one("on_duty", "1: this collector's verdicts are journalled and alerted.", lambda: self.on_duty())
         one("certificate_expiry_seconds", "Time until the certificate expires.", self._expiry_s)
+
+    def _refused(self) -> list[dict[str, Any]]:
+        """Who was refused lately; of an address the node whose it is, when it is one's."""
+        nodes = self.book.inventory().nodes.values()
+        owner = {address: node.name for node in nodes for address in node.addresses.values()}
+        return [{**asdict(each), "node": owner.get(each.who)} for each in self.refused()]
 
     def _head(self) -> str:
         return self.archive.head if self.archive else ""

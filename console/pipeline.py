@@ -14,6 +14,8 @@ ROLLUPS_LATE_S = 3600.0
 WAITING_S = 60.0
 PLAN_AGE_S = 600.0
 CERTIFICATE_DAYS = 14.0
+REFUSALS = 5
+"""Lines of those who were refused."""
 Told = Mapping[str, Any]
 
 
@@ -27,6 +29,7 @@ def troubles(status: Told, agents: Sequence[Told]) -> list[str]:
         *status.get("store", {}).get("warnings", ()),
         *_rollups(status),
         *_own(status),
+        *_refusals(status),
         *_agents(status, agents),
     ]
 
@@ -109,6 +112,15 @@ def _own(status: Told) -> Iterator[str]:
     counters = status.get("counters", {})
     if faults := sum(value for key, value in counters.items() if key.startswith("faults_total")):
         yield f"{faults:.0f} unexpected faults since the collector began; its log has them"
+
+
+def _refusals(status: Told) -> Iterator[str]:
+    found = status.get("refused", ())
+    for one in found[:REFUSALS]:
+        who = f"{one['who']} (an address of {one['node']})" if one.get("node") else one["who"]
+        yield f"{who} was refused {one['times']} times, {one['age_s']:.0f} s ago: {one['sentence']}"
+    if len(found) > REFUSALS:
+        yield f"{len(found) - REFUSALS} more were refused lately; see --json"
 
 
 def _agents(status: Told, agents: Sequence[Told]) -> Iterator[str]:

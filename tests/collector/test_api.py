@@ -231,6 +231,19 @@ def test_a_token_is_rotated_without_a_gap_and_a_removed_node_is_told(running: Ru
     assert "x1 is not in the inventory" in reply.json()["error"]
 
 
+def test_who_was_refused_is_told_in_the_status(running: Running) -> None:
+    other = issue(running.settings.tokens, "g1")
+    for _ in range(2):
+        assert running.post(report(1), token=other).status_code == 403
+    assert running.post(report(1), token="wrong").status_code == 401
+    told = running.client.get("/v1/status").json()["refused"]
+    assert [(each["who"], each["reason"], each["times"]) for each in told] == [
+        ("127.0.0.1", "token", 1),
+        ("agent:g1", "wrong_agent", 2),
+    ]
+    assert "its token is that of g1" in told[1]["sentence"]
+
+
 def test_a_token_is_checked_before_the_body_and_a_slow_body_ends(tmp_path: Path) -> None:
     with Running(tmp_path, "limits: {body_timeout_s: 0.3, requests_per_s: 0.01, burst: 3}\n") as running:
         head = "POST /v1/batches HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"

@@ -156,6 +156,23 @@ def test_a_sick_pipeline_is_told_in_sentences() -> None:
     )
 
 
+def test_whom_the_collector_refused_is_told_with_the_mend() -> None:
+    one = {
+        "who": "192.0.2.15",
+        "node": "n05",
+        "times": 3,
+        "age_s": 2.0,
+        "sentence": "issue it",
+        "reason": "token",
+    }
+    others = [{**one, "who": f"agent:n{at}", "node": None} for at in range(6)]
+    status = {**told()["status"], "refused": [one, *others]}
+    troubles = find_troubles(told(status=status))
+    assert troubles[0] == "192.0.2.15 (an address of n05) was refused 3 times, 2 s ago: issue it"
+    assert troubles[1].startswith("agent:n0 was refused")
+    assert troubles[-1] == "2 more were refused lately; see --json"
+
+
 def test_it_shows_its_token_and_says_how_to_get_one(tmp_path: Path) -> None:
     def ask(*words: str, env: dict[str, str] | None = None) -> Result:
         return CliRunner().invoke(
