@@ -3,7 +3,8 @@
 Batches that the peer brought (via PEER) and those of a collector itself are not sent on, so nothing circles.
 Those of one agent go one after the other: a corrected window must not come before the window.
 The peer knows second copies by (agent, boot, number): the same batch may reach it from the agent as well.
-One that the peer will never take, or whose agent its inventory does not have, becomes a dead letter here.
+One that the peer will never take, or whose agent its inventory does not have, becomes a dead letter here;
+so does one at which the peer fails.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ THREADS = 3
 four of a holder."""
 LATER_S = 30.0
 """The peer's clock is behind: the same batch is taken once it is not."""
+FAILED_ALONE = 3
+"""A batch that failed so often in a row, while the peer takes others, becomes a dead letter."""
+_FULL = ("busy", "rate", "store")
+"""The peer takes nothing of anybody just now."""
 _NEVER = ("wrong_agent", "wrong_table", "unknown_agent")
 
 
@@ -41,30 +46,50 @@ class Relay:
         self._client = client
         self._senders = ThreadPoolExecutor(THREADS, thread_name_prefix="relay")
         self._taken: set[int] = set()
+        self._given_up: dict[int, str] = {}
+        self._last: Delivery | None = None  # that the peer took
+        self._failing = (0, 0)  # the first of those that wait, and how often in a row it failed
 
     def write(self, entries: Sequence[Delivery]) -> None:
         """Raises SinkBusy, SinkHeld, or BatchesRejected (the others are there)."""
         ours = [
             each for each in entries if each.via != PEER and each.agent != AGENT and each.is_for(self.name)
         ]
-        left = [each for each in ours if each.seq not in self._taken]
-        if not left:
-            self._taken.clear()
-            return
-        first = self._send(left[0])  # is there anybody at all?
-        self._refuse(first)
-        by_agent: dict[str, list[Delivery]] = {}
-        for each in left[1:]:
-            by_agent.setdefault(each.agent, []).append(each)
-        told = self._senders.map(self._send_in_order, by_agent.values())
-        refused = self._settle([(left[0], first), *chain.from_iterable(told)])
+        left = [each for each in ours if each.seq not in self._taken and each.seq not in self._given_up]
+        refused = self._send_all(left) if left else []
+        refused += [(each, self._given_up[each.seq]) for each in ours if each.seq in self._given_up]
         self._taken.clear()
+        self._given_up.clear()
         if refused:
             raise BatchesRejected(refused)
 
     def close(self) -> None:
         self._senders.shutdown(wait=False, cancel_futures=True)
         self._client.close()
+
+    def _send_all(self, left: Sequence[Delivery]) -> list[tuple[Delivery, str]]:
+        """Send them; returns what the peer will never take."""
+        first = self._send(left[0])  # is there anybody at all?
+        if self._is_at_fault(left[0], first):
+            self._given_up[left[0].seq] = first.sentence
+            return self._send_all(left[1:]) if left[1:] else []
+        self._refuse(first)
+        by_agent: dict[str, list[Delivery]] = {}
+        for each in left[1:]:
+            by_agent.setdefault(each.agent, []).append(each)
+        told = self._senders.map(self._send_in_order, by_agent.values())
+        return self._settle([(left[0], first), *chain.from_iterable(told)])
+
+    def _is_at_fault(self, batch: Delivery, answer: Answer) -> bool:
+        """Whether it is this batch that makes the peer fail: again and again, while the peer works."""
+        if answer.outcome is not Outcome.AGAIN or answer.reason in _FULL:
+            self._failing = (0, 0)
+            return False
+        seq, times = self._failing
+        self._failing = batch.seq, times + 1 if seq == batch.seq else 1
+        if self._failing[1] < FAILED_ALONE or self._last is None:
+            return False
+        return self._send(self._last).outcome is Outcome.TAKEN  # a second copy
 
     def _send_in_order(self, batches: Sequence[Delivery]) -> list[tuple[Delivery, Answer]]:
         """Send batches of one agent until one must wait."""
@@ -77,7 +102,9 @@ class Relay:
 
     def _settle(self, told: Sequence[tuple[Delivery, Answer]]) -> list[tuple[Delivery, str]]:
         """Remember what the peer has, in case the rest must go again; returns what it will never take."""
-        self._taken.update(each.seq for each, answer in told if answer.outcome is Outcome.TAKEN)
+        taken = [each for each, answer in told if answer.outcome is Outcome.TAKEN]
+        self._taken.update(each.seq for each in taken)
+        self._last = taken[-1] if taken else self._last
         for _, answer in told:
             self._refuse(answer)
         return [(each, answer.sentence) for each, answer in told if _never(answer)]

@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError, ProtocolError
 from collector.batch_log import PEER, again_for
 from collector.peer_client import PeerClient
 from collector.settings import Peer
-from collector.sinks.relay import LATER_S, Relay
+from collector.sinks.relay import FAILED_ALONE, LATER_S, Relay
 from collector.sinks.sink import BatchesRejected, Delivery
 from linkgauge.errors import ConfigError, SinkBusy, SinkHeld
 from linkgauge.packing import pack
@@ -176,3 +176,36 @@ def test_a_dead_letter_of_another_sink_does_not_go_on(peer: Peer) -> None:
 def test_a_peer_without_a_token_is_said_at_the_start() -> None:
     with pytest.raises(ConfigError, match="linkgauge token --peer"):
         PeerClient(Peer(url="http://127.0.0.1:1"))
+
+
+FAILS: Said = (500, {}, b'{"reason": "fault", "error": "the collector failed"}')
+
+
+def test_a_batch_at_which_the_peer_fails_stops_no_other(peer: Peer) -> None:
+    sink, _ = relay(peer, lambda body: FAILS if body in (pack(b"batch 2"), pack(b"batch 9")) else TAKES)
+    entries = [delivery(seq) for seq in (1, 2, 3)]
+    for _ in range(FAILED_ALONE):
+        with pytest.raises(SinkBusy):
+            sink.write(entries)
+    with pytest.raises(BatchesRejected) as caught:
+        sink.write(entries)
+    assert [each.seq for each, _ in caught.value.refused] == [2]
+    for _ in range(FAILED_ALONE - 1):  # one that is alone in its delivery
+        with pytest.raises(SinkBusy):
+            sink.write([delivery(9)])
+    with pytest.raises(BatchesRejected):
+        sink.write([delivery(9)])
+    sink.write([delivery(10)])
+
+
+@pytest.mark.parametrize("said", [FAILS, ours(503, "busy"), ProtocolError("refused")])
+def test_a_peer_that_takes_nothing_makes_no_dead_letter(peer: Peer, said: Said | Exception) -> None:
+    fails = False
+    sink, _ = relay(peer, lambda _: said if fails else TAKES)
+    sink.write([delivery(1)])
+    fails = True
+    for _ in range(3 * FAILED_ALONE):
+        with pytest.raises(SinkBusy):
+            sink.write([delivery(2), delivery(3)])
+    fails = False
+    sink.write([delivery(2), delivery(3)])
