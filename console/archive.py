@@ -56,6 +56,8 @@ def verify(
         report = verified(
             folder, head or (), lambda done, whole: bar.update(task, completed=done, total=whole)
         )
+    if not report.chains and not head:
+        raise StoreError(f"{folder}: there is no archive (no manifest); name its folder, or give --config")
     if as_json:
         print(json.dumps(_as_json(report)))
     else:

@@ -49,7 +49,7 @@ def glance(status: Told) -> str:
     if days is not None:
         parts.append(f"certificate {days:.0f} days")
     if head := status.get("archive", {}).get("head"):
-        parts.append(f"archive {head}")
+        parts.append(f"archive {head[:12]}…")
     return "; ".join(parts)
 
 

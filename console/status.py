@@ -97,7 +97,10 @@ def _silence(told: dict[str, Any], beginning: Beginning) -> Iterator[str]:
         )
     refused = sorted({link["tags"]["dst"] for link in told["links"] if _refused(link)})
     if refused:
-        yield f"{len(refused)} nodes refuse STAMP, their agents do not run: {some(refused)}"
+        yield (
+            f"{len(refused)} nodes refuse STAMP, their agents do not run or cannot bind the port (see their"
+            f" logs): {some(refused)}"
+        )
     dark = [
         link["link"]
         for link in told["links"]
@@ -165,6 +168,8 @@ def _no_answer(err: Exception) -> str:
         )
     if "CERTIFICATE_REQUIRED" in words:
         return "it asks for a certificate of ours; give one by --certificate and --key"
+    if isinstance(err, httpx.RemoteProtocolError | httpx.ReadError):
+        return f"what listens there ended the connection ({err}); is it https:// there?"
     return f"no collector answers there ({err}); start it or name it with --collector"
 
 

@@ -139,7 +139,10 @@ class CollectorClient:
 def why(err: HTTPError) -> str:
     """Why there was no answer: what the system said where it said something."""
     cause = err.__cause__ or err.__context__
-    return str(cause if isinstance(cause, OSError) else err) or type(err).__name__
+    words = str(cause if isinstance(cause, OSError) else err) or type(err).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in words:
+        return f"{words}; name its authority in ca_file, and it as its certificate does in collectors"
+    return words
 
 
 def readable_on_the_way(url: str) -> bool:

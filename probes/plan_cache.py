@@ -116,7 +116,7 @@ class PlanFetcher:
             kind = kind or got.kind
             faults.append(f"{self._client.urls[at]}: {got.sentence}")
         if faults:
-            self._notice.trouble(kind, f"{'; '.join(faults)}; the last plan stays in force")
+            self._notice.trouble(kind, f"{'; '.join(faults)}; the last plan, if there is one, stays in force")
         return None
 
     def close(self) -> None:

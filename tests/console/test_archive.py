@@ -83,6 +83,13 @@ def test_no_archive_is_a_sentence(tmp_path: Path) -> None:
         _run("verify", tmp_path / "none")
 
 
+def test_a_folder_without_any_manifest_is_not_called_whole(tmp_path: Path) -> None:
+    for words in (("verify", tmp_path), ("verify", tmp_path, "--json")):
+        with pytest.raises(StoreError, match="there is no archive"):
+            _run(*words)
+    assert _run("verify", tmp_path, "--head", "1" * 64)[0] == 1
+
+
 def test_the_archive_of_another_user_is_not_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 12345)
     with pytest.raises(StoreError, match="run this as that user"):

@@ -64,7 +64,7 @@ def test_each_trouble_is_one_sentence() -> None:
         "link-loss on a>z@n: 20 % lost",
         "5 links miss their objectives: a>z@n, b>z@n, c>z@n and 2 more",
         f"2 agents are silent: a, b; {LOOK}",
-        "1 nodes refuse STAMP, their agents do not run: z",
+        "1 nodes refuse STAMP, their agents do not run or cannot bind the port (see their logs): z",
         "1 links are not measured though their agents report: d>z@n",
         "sink influxdb takes nothing, 7 batches wait: wrong password",
         "the disk is full",
@@ -152,7 +152,7 @@ def test_a_sick_pipeline_is_told_in_sentences() -> None:
     ]
     assert glance(status) == (
         "journal 3.0 MB, 8 dropped in its life; dead letters 2; roll-ups due 30; batches 0 taken, 6 refused; "
-        "standby: the peer's verdicts count; certificate 3 days; archive ab12"
+        "standby: the peer's verdicts count; certificate 3 days; archive ab12…"
     )
 
 
@@ -201,6 +201,14 @@ def test_it_shows_its_token_and_says_how_to_get_one(tmp_path: Path) -> None:
 def test_nobody_answers() -> None:
     with pytest.raises(LinkgaugeError, match=r"http://127\.0\.0\.1:9: no collector answers there"):
         CliRunner().invoke(app, ["status", "--collector", "http://127.0.0.1:9"], catch_exceptions=False)
+
+
+def test_plain_http_to_a_port_with_tls_is_told_as_such(tmp_path: Path) -> None:
+    issued = Authority(tmp_path).issue("collector", "/CN=collector")
+    with TlsServer(issued) as server, pytest.raises(LinkgaugeError, match="is it https:// there"):
+        CliRunner().invoke(
+            app, ["status", "--collector", f"http://127.0.0.1:{server.port}"], catch_exceptions=False
+        )
 
 
 def test_a_certificate_that_is_not_trusted_is_told_as_such(tmp_path: Path) -> None:

@@ -112,8 +112,8 @@ def test_trouble_is_said_once_and_its_end_too(caplog: pytest.LogCaptureFixture) 
     assert [asking.fetch(), asking.fetch(), asking.fetch()] == [None, None, None]
     assert asking.fetch() == plan()
     assert [record.message for record in caplog.records] == [
-        "http://a: collector unreachable (refused); the last plan stays in force",
-        "http://a: gives no plan (status 401: wrong token); the last plan stays in force",
+        "http://a: collector unreachable (refused); the last plan, if there is one, stays in force",
+        "http://a: gives no plan (status 401: wrong token); the last plan, if there is one, stays in force",
         "http://a: the collector gives plans again",
     ]
 
@@ -124,7 +124,7 @@ def test_a_plan_for_another_agent_is_refused(caplog: pytest.LogCaptureFixture) -
     (record,) = caplog.records
     assert record.message == (
         "http://a: plan is for agent 'n2', this is 'n1'; check the token or `node`; "
-        "the last plan stays in force"
+        "the last plan, if there is one, stays in force"
     )
 
 
