@@ -2,9 +2,10 @@
 
     status                              outcome    what the bringer does
     200 with ``{"duplicate": …}``       TAKEN      forgets the batch: it is in the collector's journal
-    401; 403 of the token's scope       HELD       keeps all; somebody must act on the token
-    409; 403 wrong_agent, wrong_table   DEFERRED   keeps this batch, goes on with others; a clock, a name,
-                                                   an inventory or a version is to be mended
+    401; 403 of the token's scope;      HELD       keeps all; somebody must act on the token, or upgrade
+    409 version                                    the older side
+    409; 403 wrong_agent, wrong_table   DEFERRED   keeps this batch, goes on with others; a clock, a name
+                                                   or an inventory is to be mended
     400, 413, 415, 422                  REFUSED    keeps this batch as a dead letter; it will never be taken
     429, 5xx, 404, 3xx, other, none     AGAIN      sends the same again, later (Retry-After) or elsewhere
 
@@ -73,7 +74,7 @@ def _refusal(status: int, reason: str) -> Outcome | None:
     if status == 403:
         return Outcome.DEFERRED if reason in _NOT_THIS_BATCH else Outcome.HELD
     if status == 409:
-        return Outcome.DEFERRED
+        return Outcome.HELD if reason == "version" else Outcome.DEFERRED
     return Outcome.REFUSED if status in _REFUSED else None
 
 

@@ -12,7 +12,7 @@ _FORGOTTEN_NS = 2 * LONGEST_NS
 
 
 class PutOff:
-    """Which batches wait for a clock, a name or a version to be mended, and until when."""
+    """Which batches wait for a clock or a name to be mended, and until when."""
 
     def __init__(self) -> None:
         self._until: dict[int, tuple[int, int]] = {}

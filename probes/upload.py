@@ -2,7 +2,7 @@
 
 The order: batches of the last LIVE_S first, oldest of them first; then the backlog, oldest first, one batch
 at a time and at most `catch_up_per_s` in a second, so that what is live never waits for what is old. A batch
-that only a clock, a name or a version keeps from being taken (DEFERRED) is put off and others go on; so is
+that only a clock or a name keeps from being taken (DEFERRED) is put off and others go on; so is
 one that failed again and again while others were taken. One that will never be taken becomes a dead letter.
 When nobody takes anything, everything waits 0.5 to 30 s, jittered, or what the transport says, and the agent
 keeps measuring.
@@ -204,7 +204,7 @@ class Uploader:
         self._batch.trouble(
             "deferred",
             f"batch {row.boot}/{row.number} is not taken now by {sentence}; it is kept and tried again "
-            "within 10 min, others go on; mend what it says (a clock, the node's name, a version)",
+            "within 10 min, others go on; mend what it says (a clock, the node's name)",
         )
         return Pause()
 

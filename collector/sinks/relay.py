@@ -114,10 +114,10 @@ class Relay:
         if _settled(answer):
             return
         sentence = f"{self._client.url}: {answer.sentence}"
-        if answer.outcome is Outcome.HELD:
-            raise SinkHeld(f"{sentence}; mend the token with `linkgauge token --peer` on that collector")
         if answer.reason == "version":
             raise SinkHeld(f"{sentence}; give both collectors the same version")
+        if answer.outcome is Outcome.HELD:
+            raise SinkHeld(f"{sentence}; mend the token with `linkgauge token --peer` on that collector")
         later_s = LATER_S if answer.outcome is Outcome.DEFERRED else answer.retry_after_s
         raise SinkBusy(sentence, later_s or None)
 

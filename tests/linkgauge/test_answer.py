@@ -27,7 +27,7 @@ def ours(reason: str, error: str = "a sentence") -> bytes:
         (403, ours("scope"), Outcome.HELD),
         (403, ours("unknown_agent"), Outcome.HELD),
         (409, ours("future"), Outcome.DEFERRED),
-        (409, ours("version"), Outcome.DEFERRED),
+        (409, ours("version"), Outcome.HELD),
         (400, ours("malformed"), Outcome.REFUSED),
         (413, ours("too_large"), Outcome.REFUSED),
         (415, ours("encoding"), Outcome.REFUSED),
