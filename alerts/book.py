@@ -47,7 +47,9 @@ class Book:
 
     def __init__(self, path: Path, max_waiting: int = 10_000) -> None:
         self._max_waiting = max_waiting
-        self._file = SqliteFile(path, _SCHEMA, "the book of alerts")
+        self._file = SqliteFile(
+            path, _SCHEMA, "the book of alerts", begin=lambda db: self._file.number_anew(db, "notice")
+        )
         self._file.transact(lambda db: None)
 
     def record(

@@ -36,7 +36,7 @@ from typing import TypeVar
 import msgspec
 
 from linkgauge.aside import move_aside
-from linkgauge.clock import Clock, SystemClock
+from linkgauge.clock import NS_PER_US, Clock, SystemClock
 from linkgauge.errors import StoreError
 from linkgauge.opened_file import BUSY_S, ENDINGS, OpenedFile, code_of, place_of
 from linkgauge.opened_file import Damage as Damage
@@ -128,6 +128,14 @@ class SqliteFile:
                 f"{self.path}: the disk has {free >> 20} MB left, {self.keep_free_bytes >> 20} MB are kept "
                 "free; make room on its disk"
             )
+
+    def number_anew(self, db: sqlite3.Connection, table: str) -> None:
+        """For `begin`: a file that takes the place of a lost one numbers `table` above all that was given, so
+        what is said of a row of the lost one is not taken for one of the new."""
+        known = db.execute("SELECT 1 FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+        if self.damaged and not known:
+            last = self._clock.now().wall_ns // NS_PER_US
+            db.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, last))
 
     def close(self) -> None:
         """Close the file for good."""

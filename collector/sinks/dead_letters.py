@@ -82,7 +82,9 @@ class DeadLetters:
         max_letters: int = MAX_LETTERS,
         clock: Clock | None = None,
     ) -> None:
-        self._file = SqliteFile(path, _SCHEMA, "the dead letters", clock)
+        self._file = SqliteFile(
+            path, _SCHEMA, "the dead letters", clock, begin=lambda db: self._file.number_anew(db, "letters")
+        )
         self._max_octets, self._max_letters = max_octets, max_letters
 
     @property

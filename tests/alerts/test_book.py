@@ -137,3 +137,15 @@ def test_all_its_files_are_for_its_owner_only(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert modes == dict.fromkeys(("book.db", "book.db-wal", "book.db-shm"), 0o600)
+
+
+def test_an_answer_to_a_notice_of_a_lost_file_settles_none_of_the_new_one(tmp_path: Path) -> None:
+    book = Book(tmp_path / "book.db")
+    book.record(b"one", [("a", b"1")], ["hook"], 5)
+    (told,) = book.heads("hook", 9)
+    (tmp_path / "book.db").unlink()
+    book.record(b"two", [("b", b"2")], ["hook"], 6)
+    book.delivered(told.seq, 7)
+    assert [head.body for head in book.heads("hook", 9)] == [b"2"]
+    assert book.totals()["delivered"] == 0
+    book.close()

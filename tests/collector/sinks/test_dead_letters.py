@@ -158,6 +158,16 @@ def test_a_batch_that_is_taken_up_is_for_the_sink_that_refused_it(tmp_path: Path
     journal.close()
 
 
+def test_a_letter_of_a_lost_file_settles_none_of_the_new_one(tmp_path: Path) -> None:
+    dead = DeadLetters(tmp_path / "dead.sqlite")
+    _keep(dead, 2)
+    (tmp_path / "dead.sqlite").unlink()
+    _keep(dead, 1)
+    dead.settle([1, 2], 5, "s", [])
+    assert len(dead.letters()) == 1
+    dead.close()
+
+
 def test_marked_letters_are_taken_up_and_those_refused_again_come_back(
     tmp_path: Path, dead: DeadLetters
 ) -> None:
