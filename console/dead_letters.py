@@ -23,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 Config = Annotated[Path, typer.Option(help="The collector's settings.")]
+SETTINGS = Path("/etc/linkgauge/collector.yaml")
 _MOST = 1 << 62
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Numbers = Annotated[
@@ -35,7 +36,7 @@ _SHOWN = 160
 
 @app.command("list")
 def list_(
-    config: Config,
+    config: Config = SETTINGS,
     sink: OfSink = None,
     after: Annotated[int, typer.Option(min=0, max=_MOST, help="Only letters with a higher number.")] = 0,
     limit: Annotated[int, typer.Option(min=1, max=_MOST, help="At most so many, the oldest first.")] = 100,
@@ -63,7 +64,11 @@ def list_(
 
 @app.command()
 def replay(
-    config: Config, numbers: Numbers = None, all_: All = False, sink: OfSink = None, as_json: AsJson = False
+    config: Config = SETTINGS,
+    numbers: Numbers = None,
+    all_: All = False,
+    sink: OfSink = None,
+    as_json: AsJson = False,
 ) -> None:
     """Have letters written again: a running collector takes them up within seconds.
 
@@ -75,7 +80,11 @@ def replay(
 
 @app.command()
 def forget(
-    config: Config, numbers: Numbers = None, all_: All = False, sink: OfSink = None, as_json: AsJson = False
+    config: Config = SETTINGS,
+    numbers: Numbers = None,
+    all_: All = False,
+    sink: OfSink = None,
+    as_json: AsJson = False,
 ) -> None:
     """Throw letters away for good. Exit 1 when numbers were given and none of these letters is there."""
     _do(config, numbers, all_, sink, as_json, "forgotten", "are forgotten")

@@ -29,11 +29,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 Config = Annotated[Path, typer.Option(help="The collector's settings.")]
+SETTINGS = Path("/etc/linkgauge/collector.yaml")
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 
 @app.command()
-def setup(config: Config, as_json: AsJson = False) -> None:
+def setup(config: Config = SETTINGS, as_json: AsJson = False) -> None:
     """Make the databases (2.x: buckets), and give them the retention of the settings. May be run again."""
     settings = _influxdb(config)[1]
     try:
@@ -58,7 +59,7 @@ def setup(config: Config, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def check(config: Config, as_json: AsJson = False) -> None:
+def check(config: Config = SETTINGS, as_json: AsJson = False) -> None:
     """Say what is wrong, one sentence each. Exit 0: nothing, 1: something, 2: it could not be looked at."""
     whole, settings = _influxdb(config)
     endings = dict(zip(DATABASES, settings.databases, strict=True))

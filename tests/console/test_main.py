@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from console.main import COMMANDS, app, made
+from linkgauge.errors import LinkgaugeError
 
 HEAVY = {
     "duckdb",
@@ -71,3 +73,14 @@ def test_a_command_that_is_not_there_is_told_with_what_is_near() -> None:
     result = CliRunner().invoke(app, ["statsu"])
     assert result.exit_code == 2
     assert "No such command 'statsu'" in result.output
+
+
+@pytest.mark.parametrize(
+    "words", [["store", "check"], ["dead-letters", "list"], ["rollup", "status"], ["journal"]]
+)
+def test_the_collectors_settings_are_looked_for_in_their_usual_place(words: list[str]) -> None:
+    usual = Path("/etc/linkgauge/collector.yaml")
+    if usual.exists():
+        pytest.skip(f"this host has a collector: {usual}")
+    with pytest.raises(LinkgaugeError, match=str(usual)):
+        CliRunner().invoke(app, words, catch_exceptions=False)
