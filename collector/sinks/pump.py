@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 class Rhythm:
     """flush_s: how long batches may be gathered before they are delivered; 0 = at once.
 
-    max_rows, max_batches, max_bytes (encoded): deliver when that much is gathered, and never much more.
+    max_rows, max_batches, max_bytes (unpacked): deliver when that much is gathered, and never more than a
+    batch above it: equal rows pack a thousand to one.
     """
 
     flush_s: float = 0
@@ -65,7 +66,7 @@ class Pump:
         self._thread = threading.Thread(target=self._run, name=f"pump-{sink.name}", daemon=True)
         self._gathered: list[Delivery] = []
         self._letters: list[Letter] = []
-        self._upto, self._octets, self._since_ns = 0, 0, 0
+        self._upto, self._rows, self._octets, self._since_ns = 0, 0, 0, 0
         self._attempted = False  # what is gathered was handed over once, and must be again just as it is
         self._backoff = Backoff()
         self._replay = Replay(sink, journal, dead, clock)
@@ -146,18 +147,23 @@ class Pump:
         batches = self._rhythm.max_batches - len(self._gathered)
         if not self._upto:
             self._upto = self._journal.cursor(self.name)
-        if room <= 0 or batches <= 0 or self._rows >= self._rhythm.max_rows:
+        if self._full():
             return False
         entries = self._journal.read(self._upto, min(batches, 64), room)
         if entries and not (self._gathered or self._letters):
             self._since_ns = self._clock.now().mono_ns
         for entry in entries:
+            if self._full():
+                break  # what was read and not taken is read again
             self._take(entry)
         return bool(entries)
 
     def _take(self, entry: Entry) -> None:
+        octets = len(entry.body)
         try:
-            frames = decode(unpack(entry.body, MAX_BODY_BYTES), self._sink.tables).frames
+            body = unpack(entry.body, MAX_BODY_BYTES)
+            octets = max(octets, len(body))
+            frames = decode(body, self._sink.tables).frames
         except WireError as err:
             self._letters.append(_batch_letter(entry, f"journal entry {entry.seq}: {err}"))
         else:
@@ -165,24 +171,22 @@ class Pump:
                 entry.seq, entry.agent, entry.boot, entry.number, frames, entry.body, entry.via
             )  # fmt: skip
             self._gathered.append(made)
-        self._upto, self._octets = entry.seq, self._octets + len(entry.body)
+            self._rows += made.rows
+        self._upto, self._octets = entry.seq, self._octets + octets
 
-    @property
-    def _rows(self) -> int:
-        return sum(delivery.rows for delivery in self._gathered)
+    def _full(self) -> bool:
+        rhythm = self._rhythm
+        return (
+            self._rows >= rhythm.max_rows
+            or len(self._gathered) >= rhythm.max_batches
+            or self._octets >= rhythm.max_bytes
+        )
 
     def _due(self, flush: bool) -> bool:
         if not (self._gathered or self._letters):
             return False
-        rhythm = self._rhythm
         waited_ns = self._clock.now().mono_ns - self._since_ns
-        return (
-            flush
-            or waited_ns >= rhythm.flush_s * NS_PER_S
-            or self._rows >= rhythm.max_rows
-            or len(self._gathered) >= rhythm.max_batches
-            or self._octets >= rhythm.max_bytes
-        )
+        return flush or waited_ns >= self._rhythm.flush_s * NS_PER_S or self._full()
 
     def _deliver(self) -> None:
         letters = list(self._letters)
@@ -208,7 +212,7 @@ class Pump:
             )
         self._journal.advance(self.name, self._upto)
         self._metrics.written(self.name, written)
-        self._gathered, self._letters, self._octets = [], [], 0
+        self._gathered, self._letters, self._rows, self._octets = [], [], 0, 0
         self._attempted = False
         self._works()
         self._trim()

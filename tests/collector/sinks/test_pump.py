@@ -17,6 +17,9 @@ from collector.sinks.pump import Pump, Rhythm
 from collector.sinks.sink import Delivery, RowsRejected
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import SinkBusy, SinkHeld, SinkRejected, StoreError
+from linkgauge.frame import concat
+from linkgauge.packing import pack
+from linkgauge.wire import Batch, encode
 from tests.collector.journals import FROM_ONE
 from tests.collector.world import StillClock, body, health, until
 
@@ -116,6 +119,29 @@ def test_any_mix_of_faults_loses_and_reorders_nothing(
     assert world.sink.taken == list(range(1, number + 1))
     assert world.journal.cursor("scripted") == number
     assert world.dead.letters() == []
+    world.journal.close()
+
+
+@pytest.mark.parametrize("bound", [{"max_rows": 3}, {"max_bytes": 50_000}])
+def test_batches_that_unpack_to_much_are_taken_one_by_one(tmp_path: Path, bound: dict[str, float]) -> None:
+    world = World(tmp_path, (), **bound)
+    written: list[int] = []
+    take = world.sink.write
+
+    def write(entries: Sequence[Delivery]) -> None:
+        written.append(len(entries))
+        take(entries)
+
+    world.sink.write = write  # type: ignore[method-assign]  # only looks on
+    row = health("j1")
+    whole = encode(Batch("j1", "b", 1, 1, {"health": concat(row.table, [row] * 300)}))
+    packed = pack(whole)
+    assert 5 * len(packed) < 50_000 < len(whole)
+    world.put(*range(1, 6), data=packed)
+    world.run(10)
+    assert written == [1] * 5
+    assert len(world.sink.taken) == 5
+    assert world.journal.cursor("scripted") == 5
     world.journal.close()
 
 
