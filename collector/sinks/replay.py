@@ -11,9 +11,11 @@ from collector.event_line import event_line
 from collector.sinks.dead_letters import DeadLetters, Kept, Kind, Letter
 from collector.sinks.sink import RowsRejected, Sink
 from linkgauge.clock import NS_PER_S, Clock
+from linkgauge.errors import SinkBusy, SinkHeld
 
 log = logging.getLogger(__name__)
 EVERY_NS = 2 * NS_PER_S
+LATER_NS = 60 * NS_PER_S
 AT_ONCE = 200
 
 
@@ -33,7 +35,8 @@ class Replay:
         self._next_ns = 0
 
     def step(self) -> bool:
-        """Take up some letters when it is time to look; True when there were any. Raises as the sink does."""
+        """Take up some letters when it is time to look; True when there were any. What the store does not
+        take now waits a minute, and holds up nothing that is new. Raises StoreError."""
         now = self._clock.now()
         if now.mono_ns < self._next_ns:
             return False
@@ -41,7 +44,12 @@ class Replay:
         marked = self._dead.letters(limit=AT_ONCE, sink=self._sink.name, marked=True)
         if not marked:
             return False
-        refused = [*self._batches(marked), *self._lines(marked)]
+        try:
+            refused = [*self._lines(marked), *self._batches(marked)]  # lines may raise
+        except (SinkBusy, SinkHeld) as err:  # of these alone, or of all: what is new will tell
+            self._next_ns = now.mono_ns + LATER_NS
+            log.warning(event_line("dead_letters_wait", sink=self._sink.name, count=len(marked), error=err))
+            return False
         self._dead.settle([kept.id for kept in marked], now.wall_ns, self._sink.name, refused)
         log.info(
             event_line("dead_letters_again", sink=self._sink.name, count=len(marked), refused=len(refused))
