@@ -12,7 +12,6 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, model_validator
 
@@ -20,6 +19,7 @@ from collector.secret import read_secret
 from linkgauge.inventory_file import Name
 from linkgauge.plan import MAX_TAKE_OVER_S
 from linkgauge.probing import Model
+from linkgauge.url import Url
 from linkgauge.wire import MAX_BODY_BYTES
 from linkgauge.yaml_file import read_yaml
 
@@ -45,18 +45,6 @@ def host_and_port(text: str) -> tuple[str, int]:
 def _listen(text: str) -> str:
     host_and_port(text)
     return text
-
-
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http:// or https:// address")
-    if parts.username or parts.password:
-        raise ValueError("must not hold a user or password; name a file for the secret")
-    return text.rstrip("/")
-
-
-Url = Annotated[str, AfterValidator(_url)]
 
 
 class Tls(Model):

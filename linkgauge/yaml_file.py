@@ -16,6 +16,10 @@ _DEEPEST = 64
 """Levels of mappings and lists in a file of ours, with plenty to spare."""
 
 
+class HoldsSecret(ValueError):
+    """Of a validator: the value is wrong and must not be shown."""
+
+
 class _NoRepeat(yaml.CSafeLoader):
     """A key that stands twice in one mapping is a fault; YAML readers silently take the last."""
 
@@ -94,7 +98,9 @@ def _sentence(fault: object) -> str:
     if kind in ("model_type", "dict_type") and not fault["loc"]:
         return "must be a mapping of keys to values at the top"
     message = str(fault["ctx"]["error"] if kind == "value_error" else fault["msg"])
-    return f"{where}: {message[0].lower()}{message[1:]}, got {_short(fault['input'])}"
+    sentence = f"{where}: {message[0].lower()}{message[1:]}"
+    secret = kind == "value_error" and isinstance(fault["ctx"]["error"], HoldsSecret)
+    return sentence if secret else f"{sentence}, got {_short(fault['input'])}"
 
 
 def _path(parts: tuple[int | str, ...]) -> str:

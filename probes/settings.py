@@ -15,6 +15,7 @@ from linkgauge.errors import ConfigError
 from linkgauge.model import NAME
 from linkgauge.owner import give
 from linkgauge.probing import Model, Port
+from linkgauge.url import Url
 from linkgauge.yaml_file import read_yaml
 from probes.keys import read_keys
 
@@ -53,7 +54,7 @@ class AgentSettings(Model):
     """
 
     node: Name
-    collectors: list[Annotated[str, Field(pattern=r"^https?://[^\s]+$")]] = Field(min_length=1)
+    collectors: list[Url] = Field(min_length=1)
     token_file: Path | None = None
     ca_file: Path | None = None
     certificate: Path | None = None

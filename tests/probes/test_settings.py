@@ -88,3 +88,19 @@ def test_bind_ports_are_by_address(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"bind_ports\.localhost: must be an IPv4 or IPv6 address"):
         load(path)
     assert load(write(tmp_path, GOOD + "bind_ports: {'::01': 900}\n")).bind_ports == {"::1": 900}
+
+
+@pytest.mark.parametrize(
+    ("address", "fault"),
+    [
+        ("http://agent:very-secret@c.example:8440", "must not hold a user or password"),
+        ("ftp://c.example", "must be an http:// or https:// address"),
+        ("https://", "must be an http:// or https:// address"),
+        ("https://c.example:8440 ", "must be an http:// or https:// address"),
+    ],
+)
+def test_an_address_holds_no_secret_for_it_is_logged(tmp_path: Path, address: str, fault: str) -> None:
+    path = write(tmp_path, GOOD.replace("https://c.example:8440", address))
+    with pytest.raises(ConfigError, match=fault) as caught:
+        load(path)
+    assert "very-secret" not in str(caught.value)
