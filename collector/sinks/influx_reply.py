@@ -48,7 +48,9 @@ def check_reply(url: str, status: int, text: str, retry_after: str | None = None
     told = _told(text)
     words = _words(told, text)
     said = f"InfluxDB at {url} answered {status}: {_short(words)}"
-    if status in (400, 422) and not any(fault in text for fault in _NO_LINES_FAULT):
+    # what stands behind _UNREAD, or as original_line, was sent: those may be anybody's words
+    own = "\n".join([words.partition(_UNREAD)[0], *(why for _, why in _numbered(told))])
+    if status in (400, 422) and not any(fault in own for fault in _NO_LINES_FAULT):
         found = _DROPPED.search(words)
         raise LinesRefused(
             words, "partial write" in words, int(found[1]) if found else 0, dict(_numbered(told))

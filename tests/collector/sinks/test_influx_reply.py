@@ -134,3 +134,18 @@ def test_a_missing_route_and_a_missing_organisation_have_their_own_mends() -> No
     ):
         with pytest.raises(SinkHeld, match=f"correct {mend}|correct influxdb.{mend}"):
             check_reply(URL, 404, text)
+
+
+def test_words_of_a_line_that_is_quoted_are_not_the_server_s() -> None:
+    line = 'certificate,link=a>b@n subject="CN=is deleted, would exceed" 1'
+    fault = {"original_line": line, "line_number": 1, "error_message": "invalid column type"}
+    three = json.dumps({"error": "partial write of line protocol occurred", "data": [fault]})
+    two = json.dumps({"code": "invalid", "message": f"unable to parse '{line}': invalid boolean"})
+    for text in (three, two):
+        with pytest.raises(LinesRefused):
+            check_reply("http://x", 400, text)
+    full = json.dumps(
+        {"error": "partial write", "data": [{**fault, "error_message": "would exceed columns"}]}
+    )
+    with pytest.raises(SinkHeld):
+        check_reply("http://x", 400, full)
