@@ -37,6 +37,10 @@ class Unreadable:
         """How many are known that still lie there as they were."""
         return sum(_mark(path) == mark for path, mark in list(self._known.items()))
 
+    def among(self, files: Sequence[str]) -> list[str]:
+        """Those of `files` that are known and still lie there as they were."""
+        return [path for path in files if path in self._known and _mark(path) == self._known[path]]
+
     def ask(self, listed: Callable[[], Sequence[str]], question: Callable[[list[str]], T]) -> T | None:
         """The answer to `question` by the readable ones of the files `listed`; None when there are none.
 

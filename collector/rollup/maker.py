@@ -3,7 +3,8 @@
 A slot is made when it is over, late rows have had their time, and the archive has every batch that touched
 it. Killed between journalling and forgetting, it is made again, with the same rows; of two copies of a row
 the later counts. The newest slots come first, so that boards fill from now backwards; every fourth is the
-oldest, so that none waits for ever. A slot that cannot be read is left for a while, and others go on. While
+oldest, so that none waits for ever. A slot that cannot be read is left for a while, and others go on; so is
+what would be made of fewer windows than before, because a file cannot be read: what stands, stays. While
 agents catch up after an outage their batches go before: slots are made, but few.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterator
+from datetime import UTC, datetime
 from typing import Protocol
 
 from collector.admission import Refusal
@@ -19,7 +21,7 @@ from collector.event_line import event_line
 from collector.metrics import Metrics
 from collector.rollup.merge import roll_up
 from collector.rollup.notes import Due, Grace, Notes
-from collector.rollup.slot import Slot
+from collector.rollup.slot import Slot, agent_of
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame, concat
@@ -39,6 +41,8 @@ class Source(Protocol):
     """Rows of the archive; raises StoreError."""
 
     def pieces(self, slot: Slot, agents: Collection[str]) -> Iterator[Iterator[Frame]]: ...
+
+    def shrunk(self, slot: Slot, made: Frame) -> frozenset[str]: ...
 
     def close(self) -> None: ...
 
@@ -129,22 +133,35 @@ class Maker:
             return False
         slot, agents = found
         self._aside[slot] = now.mono_ns + ASIDE_S * NS_PER_S
-        if self._make(slot, agents):
-            self._notes.forget(slot, agents)
-            self._made += 1
-            del self._aside[slot]
+        held = self._make(slot, agents)
+        if held is None:
+            return True
+        self._notes.forget(slot, {agent: seq for agent, seq in agents.items() if agent not in held})
+        if held:
+            raise _shrunk(slot, held)
+        self._made += 1
+        del self._aside[slot]
         return True
 
-    def _make(self, slot: Slot, agents: Collection[str]) -> bool:
-        """Journal the slot's rows of these agents; False when told to stop before the end."""
+    def _make(self, slot: Slot, agents: Collection[str]) -> set[str] | None:
+        """Journal the slot's rows of these agents; None when told to stop before the end.
+
+        Returns agents of which better rows stand than can be made now.
+        """
+        held: set[str] = set()
         for pieces in self._source.pieces(slot, agents):
             parts = []
             for piece in pieces:
                 if self._stopping.is_set():
-                    return False
+                    return None
                 parts.append(roll_up(piece, slot.table, slot.length_ns))
-            self._put(roll_up(concat(slot.table, parts), slot.table, slot.length_ns))
-        return True
+            made = roll_up(concat(slot.table, parts), slot.table, slot.length_ns)
+            if worse := self._source.shrunk(slot, made):
+                held |= worse
+                made = made.take(made.words("link").mask(lambda link: agent_of(link) not in worse))
+            if made.rows:
+                self._put(made)
+        return held
 
     def _look(self, now_ns: int) -> None:
         """Learn what is due; say once when it is much, and once when it no longer is."""
@@ -175,3 +192,12 @@ class Maker:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._stopping.wait(self.rest_s(self.step()))
+
+
+def _shrunk(slot: Slot, agents: Collection[str]) -> StoreError:
+    some, at = ", ".join(sorted(agents)[:5]), datetime.fromtimestamp(slot.start_ns // NS_PER_S, UTC)
+    return StoreError(
+        f"{slot.table.name} of {at:%Y-%m-%d %H:%M} UTC: files of the archive that cannot be read (see"
+        f" archive_file_unreadable in the log) leave fewer windows of {some} than what stands was made of;"
+        " put those files back from a copy, or remove them for good"
+    )

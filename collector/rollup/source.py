@@ -2,7 +2,7 @@
 
 The archive is read for some links and a part of the slot at a time. A key holds link and start, so each
 piece has every key of its own once, in the copy that counts, and no key is in two pieces. Files that cannot
-be read are left out.
+be read are left out; `shrunk` tells whose roll-ups would lose by that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 
 from collector.archive.unreadable import Unreadable
-from collector.rollup.slot import HOUR_NS, SHORT_NS, Slot, Touch
+from collector.rollup.slot import HOUR_NS, SHORT_NS, Slot, Touch, agent_of
 from collector.sinks.archive_reader import ArchiveReader, files_of
 from linkgauge.clock import NS_PER_S
 from linkgauge.frame import Frame
@@ -59,6 +59,19 @@ class ArchiveSource:
                 first_ns, end_ns = max(day_ns, from_ns), min(day_ns + DAY_NS, to_ns)
                 if first_ns < end_ns:
                     yield self._touched(table, length_ns, first_ns, end_ns, agents)
+
+    def shrunk(self, slot: Slot, made: Frame) -> frozenset[str]:
+        """Agents with a roll-up of the slot that stands and has more windows than that in `made`.
+
+        Nobody while every file of the slot's days can be read: then there are fewer rows for a reason.
+        """
+        days = (_date(slot.start_ns), _date(slot.end_ns - 1))
+        if not made.rows or not self.unreadable.among(files_of(self._root, slot.source, days)):
+            return frozenset()
+        links = sorted(set(made.text("link").tolist()))
+        stands = _windows(self._reader.read(slot.table, slot.start_ns, slot.start_ns + 1, links))
+        now = _windows(made)
+        return frozenset(agent_of(key[0]) for key, windows in stands.items() if windows > now.get(key, 0))
 
     def close(self) -> None:
         self._db.close()
@@ -110,6 +123,13 @@ class ArchiveSource:
             lambda files: self._db.execute(query, [files, from_ns, to_ns, *values]).fetchall(),
         )
         return found or []
+
+
+def _windows(frame: Frame) -> dict[tuple[str, ...], int]:
+    """Of how many windows each row was made, by its keys; the link is the first."""
+    windows = frame.count("windows") + frame.count("windows_unfit")
+    keys = zip(*(frame.text(key).tolist() for key in frame.table.keys), strict=True)
+    return dict(zip(keys, windows.tolist(), strict=True))
 
 
 def _date(time_ns: int) -> str:

@@ -30,6 +30,10 @@ class FakeSource:
         self.broken: set[Slot] = set()
         self.asked: list[Slot] = []
         self.closed = False
+        self.worse: frozenset[str] = frozenset()
+
+    def shrunk(self, slot: Slot, made: Frame) -> frozenset[str]:
+        return self.worse
 
     def pieces(self, slot: Slot, agents: Collection[str]) -> Iterator[Iterator[Frame]]:
         self.asked.append(slot)
@@ -116,6 +120,23 @@ def test_a_slot_that_cannot_be_read_holds_up_no_other_and_is_tried_again(bench: 
     assert not bench.maker.step()
     assert bench.maker.trouble is None
     assert bench.journal.rows[-1] == ("a>x@n", SLOTS[2].start_ns)
+
+
+def test_what_would_be_made_of_fewer_windows_stays_noted_and_as_it_was(bench: Bench) -> None:
+    for agent in ("a", "b"):
+        bench.note(SLOTS[0], agent=agent)
+    bench.source.worse = frozenset({"a"})
+    assert not bench.maker.step()
+    assert bench.journal.rows == [("b>x@n", T0_NS)]
+    assert "fewer windows of a than" in (bench.maker.trouble or "")
+    assert not bench.maker.step()
+    assert bench.maker.trouble is not None
+    bench.source.worse = frozenset()
+    bench.clock.wall_ns += (ASIDE_S + 1) * NS_PER_S
+    assert bench.maker.step()
+    assert not bench.maker.step()
+    assert bench.maker.trouble is None
+    assert bench.journal.rows == [("b>x@n", T0_NS), ("a>x@n", T0_NS)]
 
 
 def test_what_the_journal_does_not_take_stays_noted(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from collector.rollup import source as source_file
+from collector.rollup.maker import ASIDE_S
 from collector.rollup.merge import roll_up
 from collector.rollup.slot import HOUR_NS, SHORT_NS
 from linkgauge.clock import NS_PER_S
@@ -103,6 +104,33 @@ def test_late_rows_and_revisions_make_their_slots_again(world: World) -> None:
     assert world.make() == 1
     assert _as_rolled(world, concat(WINDOW, [sent.take(stays), again, late]))
     assert world.read(WINDOW_5M, [LINKS[0]]).count("reorder_extent_max").tolist().count(3) == 1
+
+
+def test_what_stands_is_not_made_again_of_fewer_windows_because_a_file_is_damaged(world: World) -> None:
+    world.at(100)
+    for first in (0, 3):
+        _send(world, _windows(first, 3))
+        world.pump()
+    world.at(331)
+    assert world.make() == 1
+    before = world.read(WINDOW_5M).count("windows").tolist()
+    assert before == [6] * len(LINKS)
+    file = max((world.folder / "archive").glob("window/*/*/*.parquet"))
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-20])
+    _send(world, _windows(6, 1))
+    world.pump()
+    assert not world.maker.step()
+    assert "fewer windows" in (world.maker.trouble or "")
+    world.pump()
+    assert min(world.read(WINDOW_5M).count("windows").tolist()) == 6
+    file.write_bytes(whole)
+    world.at(331 + ASIDE_S + 1)
+    while world.maker.step():
+        pass
+    assert world.maker.trouble is None
+    world.pump()
+    assert world.read(WINDOW_5M).count("windows").tolist() == [7] * len(LINKS)
 
 
 def test_killed_between_journalling_and_forgetting_gives_the_same_rows(
