@@ -53,10 +53,12 @@ class Report:
     faults: tuple[str, ...]
 
 
-def read_chain(path: Path) -> Chain:
-    """A manifest and what is wrong with it. Raises OSError."""
+def read_chain(path: Path, most: int | None = None) -> Chain:
+    """A manifest and what is wrong with it; most: octets of it to read. Raises OSError."""
     chain, size = Chain(path.stem), 0
     for at, link in enumerate(links(path), 1):
+        if most is not None and size + link.octets > most:
+            break
         size += link.octets
         line = link.line
         if line is None:
@@ -70,7 +72,8 @@ def read_chain(path: Path) -> Chain:
             chain.doubles += line.doubles
             chain.adopted += len(line.files) if line.what == "begun" else 0
         chain.hashes.append(link.hash)
-    if path.stat().st_size > size:
+    whole = path.stat().st_size
+    if (whole if most is None else min(most, whole)) > size:
         chain.faults.append(f"{path}: its last line is cut short; if a crash did it, the next start mends it")
     return chain
 
@@ -98,10 +101,14 @@ def verify(root: Path, heads: Sequence[str] = (), progress: Progress = lambda *_
 
 
 def _snapshot(layout: Layout) -> tuple[list[Chain], set[str]]:
-    """The chains and the files in their places, at one instant."""
+    """The chains and the files in their places, at one instant.
+
+    Chains only grow: they are read afterwards, as far as they went then, while writers go on.
+    """
     with _still(layout):
-        chains = [read_chain(path) for path in sorted(layout.manifests.glob("*.jsonl"))]
-        return chains, set(_entries(layout.root))
+        sizes = {path: path.stat().st_size for path in sorted(layout.manifests.glob("*.jsonl"))}
+        in_place = set(_entries(layout.root))
+    return [read_chain(path, size) for path, size in sizes.items()], in_place
 
 
 @contextlib.contextmanager

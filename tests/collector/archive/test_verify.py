@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from collector.archive import compaction
-from collector.archive.verify import verify
+from collector.archive import verify as verify_module
+from collector.archive.verify import Chain, read_chain, verify
 from collector.sinks.archive import Archive
 from linkgauge.errors import StoreError
 from tests.collector.archive.world import SOON, clock, holdings, names, tags, write
@@ -48,6 +49,19 @@ def test_what_was_not_altered_is_whole(root: Path) -> None:
     assert (len(chain.files), chain.rows, chain.adopted) == (4, 12, 0)
     assert seen[-1][0] == seen[-1][1] == chain.octets
     assert verify(root, chain.hashes).faults == ()
+
+
+def test_writers_are_not_held_up_while_chains_are_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chains = verify(root).chains
+    seqs = iter((7, 8))
+
+    def read(path: Path, most: int | None = None) -> Chain:
+        write(root, [next(seqs)])  # waits for ever where the lock is held
+        return read_chain(path, most)
+
+    monkeypatch.setattr(verify_module, "read_chain", read)
+    report = verify(root)
+    assert (report.faults, report.chains[0].hashes) == ((), chains[0].hashes)
 
 
 def test_a_flipped_octet(root: Path) -> None:
