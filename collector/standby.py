@@ -2,7 +2,8 @@
 
 Both take batches all the time and keep live state. A collector without `standby` is always on duty. A standby
 asks its peer a few times in a window; after SILENT_WINDOWS without an answer from a healthy peer it is on
-duty, and off again with the first answer. Two standbys are both on duty, and say so: alerts told twice are
+duty, and off again once it has answered for as many windows without a gap: a peer that answers now and then
+makes no duty that comes and goes. Two standbys are both on duty, and say so: alerts told twice are
 better than alerts that nobody tells. Off duty, verdicts are neither journalled nor told. Those of the last
 windows are kept, because the peer was perhaps gone already, and journalled when duty begins: the stores hold
 one verdict of a link and window, the one written last.
@@ -61,8 +62,8 @@ class Duty:
     def __init__(self, clock: Clock, window_ns: int, asker: Asker | None = None) -> None:
         self._clock, self._window_ns, self._asker = clock, window_ns, asker
         self._there_ns = clock.now().mono_ns  # a standby that starts gives its peer the time to answer
-        self._answer = PeerAnswer()
-        self._was_on = self.on()
+        self._answer, self._well_ns = PeerAnswer(), self._there_ns  # since when each answer was a good one
+        self._was_on = asker is None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="duty", daemon=True)
 
@@ -70,7 +71,10 @@ class Duty:
         """Whether verdicts are journalled and told now."""
         if self._asker is None or self._answer.standby:
             return True
-        return self._clock.now().mono_ns - self._there_ns > SILENT_WINDOWS * self._window_ns
+        now_ns, patience_ns = self._clock.now().mono_ns, SILENT_WINDOWS * self._window_ns
+        if now_ns - self._there_ns > patience_ns:
+            return True
+        return self._was_on and (self._answer.fault is not None or now_ns - self._well_ns < patience_ns)
 
     def start(self) -> None:
         if self._asker is not None:
@@ -89,6 +93,8 @@ class Duty:
         answer = self._asker.ask()
         if answer.fault is None:
             self._there_ns = self._clock.now().mono_ns
+            if self._answer.fault is not None:
+                self._well_ns = self._there_ns
             self._answer = answer
         elif answer.fault != self._answer.fault:
             log.warning(event_line("peer_away", why=answer.fault))
@@ -99,7 +105,7 @@ class Duty:
 
     def _why(self, on: bool) -> str:
         if not on:
-            return "the peer answers again"
+            return f"the peer has answered for {SILENT_WINDOWS} windows"
         if self._answer.standby:
             return "the peer is a standby too; take `standby` from the settings of one of the two"
         return f"no answer of a healthy peer for {SILENT_WINDOWS} windows: {self._answer.fault}"

@@ -51,7 +51,7 @@ def test_without_a_standby_it_is_always_on_duty() -> None:
     duty.stop()
 
 
-def test_on_duty_three_windows_after_the_peer_is_gone_and_off_with_its_first_answer(
+def test_on_duty_three_windows_after_the_peer_is_gone_and_off_when_it_answered_as_long(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "collector.standby")
@@ -63,6 +63,7 @@ def test_on_duty_three_windows_after_the_peer_is_gone_and_off_with_its_first_ans
     assert pair.after(1)
     assert pair.after(100)
     pair.peer.answer = PeerAnswer()
+    assert pair.after(SILENT_WINDOWS * 10)
     assert not pair.after(1)
     assert [record.message.split()[0] for record in caplog.records] == ["peer_away", "on_duty", "off_duty"]
 
@@ -82,6 +83,18 @@ def test_a_short_absence_changes_nothing(caplog: pytest.LogCaptureFixture) -> No
         pair.peer.answer = PeerAnswer()
         assert not pair.after(5)
     assert {record.message.split()[0] for record in caplog.records} == {"peer_away"}
+
+
+def test_a_peer_that_answers_now_and_then_changes_duty_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "collector.standby")
+    pair = Pair()
+    for _ in range(20):
+        pair.peer.answer = PeerAnswer(fault="slow")
+        pair.after(34)
+        pair.peer.answer = PeerAnswer()
+        assert pair.after(1)
+    assert [record.message.split()[0] for record in caplog.records].count("on_duty") == 1
+    assert "off_duty" not in caplog.text
 
 
 def test_two_standbys_are_both_on_duty_and_say_so(caplog: pytest.LogCaptureFixture) -> None:

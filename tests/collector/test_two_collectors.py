@@ -42,7 +42,7 @@ def go_over_and_back(pair: Pair) -> None:
     until(back, 40)
     pair.put(10)
     until(pair.sent, 30)
-    until(lambda: not pair.b.on_duty(), 20)
+    until(lambda: not pair.b.on_duty(), 40)  # after three windows of answers without a gap
 
 
 def points(server: Influxd, database: str, measurement: str, field: str) -> Counter[Key]:
