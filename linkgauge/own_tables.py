@@ -56,7 +56,7 @@ HEALTH = Table(
         count("outbox_rejected", _AGENT, "Of these: refused for good, kept as dead letters."),
         count("outbox_dropped", _AGENT, "Of these: dropped unsent, by age, size, or a disk that was full."),
         count("upload_failed", _AGENT, "Requests that no collector took, since the agent's start."),
-        count("upload_deferred", _AGENT, "Batches that wait for a clock, a name or a version to be mended."),
+        count("upload_deferred", _AGENT, "Batches that wait for a clock or a name to be mended."),
         count("upload_address", _AGENT, "Which collector address is in use; 0 is the preferred one."),
         real("plan_age_s", _AGENT, "Time since the collector last confirmed the plan."),
         real("cpu_s", _AGENT, "Processor time of the agent in this window."),
