@@ -26,8 +26,8 @@ from benchmarks.machine import Goal, at_most, note, quick, ratio, show
 from benchmarks.rivals import NOT_INSTALLED
 from benchmarks.world import World, running, world
 from lab import namespace
-from probes.raw_name import raw_name
-from probes.sockets import BatchSocket
+from probes.sockets.raw_name import raw_name
+from probes.sockets.sockets import BatchSocket
 
 PACKETS = 50 if quick() else 310
 INTERVAL_NS = 100_000_000

@@ -27,8 +27,8 @@ import yaml
 from benchmarks.machine import Goal, at_most, note, quick, show
 from benchmarks.mesh import WINDOW_NS, Mesh
 from benchmarks.process import cpu_s, peak_mb
+from collector.http.tokens import issue
 from collector.sinks.archive_reader import files_of
-from collector.tokens import issue
 from console.demo.kept import ledger
 from console.demo.processes import Child, check, end, free_port, linkgauge, start
 from console.token import write_secret
@@ -37,7 +37,7 @@ from linkgauge.packing import pack
 from linkgauge.schema import AGENT_TABLES, TABLES
 from linkgauge.sqlite_file import SqliteFile
 from linkgauge.wire import encode
-from probes import outbox_file
+from probes.upload import outbox_file
 
 LINKS = 1_000
 BACKLOG_S = 3_600 if quick() else 86_400

@@ -22,13 +22,13 @@ from linkgauge.clock import NS_PER_S, Clock, SystemClock, seconds
 from linkgauge.frame import Frame
 from linkgauge.packing import unpack
 from linkgauge.wire import MAX_BODY_BYTES, Batch, decode, encode
-from probes.collector_client import CollectorClient
-from probes.http_transport import HttpTransport
-from probes.outbox import Outbox, Row
 from probes.settings import AgentSettings, load, read_token
-from probes.token import Token
-from probes.transport import Transport
-from probes.upload import Uploader
+from probes.upload.collector_client import CollectorClient
+from probes.upload.http_transport import HttpTransport
+from probes.upload.outbox import Outbox, Row
+from probes.upload.token import Token
+from probes.upload.transport import Transport
+from probes.upload.upload import Uploader
 
 LIVE = "live"
 """The boot of the windows reported while the backlog drains."""

@@ -23,10 +23,10 @@ import httpx
 import numpy as np
 
 from benchmarks.machine import Goal, at_most, note, quick, show
+from collector.health.metrics import Metrics
 from collector.intake import Intake
-from collector.journal import Journal
-from collector.live import LiveState
-from collector.metrics import Metrics
+from collector.journal.journal import Journal
+from collector.live.live import LiveState
 from collector.sinks.archive import Archive
 from collector.sinks.dead_letters import DeadLetters
 from collector.sinks.influx import InfluxSink

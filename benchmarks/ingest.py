@@ -19,10 +19,10 @@ import numpy as np
 
 from collector.archive import compaction
 from collector.archive.rules import Rules
+from collector.health.metrics import Metrics
 from collector.intake import Intake
-from collector.journal import Journal
-from collector.live import LiveState
-from collector.metrics import Metrics
+from collector.journal.journal import Journal
+from collector.live.live import LiveState
 from collector.sinks.archive import Archive
 from collector.sinks.archive_reader import ArchiveReader
 from collector.sinks.dead_letters import DeadLetters

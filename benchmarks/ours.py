@@ -24,8 +24,8 @@ from linkgauge.clock import NS_PER_S, SystemClock, read_clock_quality
 from linkgauge.frame import Frame
 from linkgauge.plan import PLAN_VERSION, Plan, PlanLink
 from linkgauge.table import Kind
-from probes.engine import Engine
-from probes.noted import Fitness
+from probes.engine.engine import Engine
+from probes.engine.noted import Fitness
 
 REAL_COLUMNS = ("rtt_min_us", "rtt_p50_us")
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import at_most, median, note, quick, show
-from collector.plan import Planner
-from collector.plan_book import PlanBook
+from collector.plans.plan import Planner
+from collector.plans.plan_book import PlanBook
 from linkgauge.inventory import load
 from linkgauge.plan import encode_plan
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import machine
-from collector.metrics import Metrics
+from collector.health.metrics import Metrics
 from collector.rollup.journalling import Journalling
 from collector.rollup.maker import Maker
 from collector.rollup.merge import roll_up

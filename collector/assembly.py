@@ -12,35 +12,35 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from collector.access import Access
-from collector.agent_drops import AgentDrops
-from collector.agent_metrics import AgentMetrics
-from collector.allowance import Rate
-from collector.api import Parts, create_app
 from collector.catching_up import CatchingUp
 from collector.event_line import event_line
+from collector.health.agent_drops import AgentDrops
+from collector.health.agent_metrics import AgentMetrics
+from collector.health.metrics import Metrics
+from collector.health.own_report import OwnReport
+from collector.health.standing import Standing
+from collector.http.access import Access
+from collector.http.allowance import Rate
+from collector.http.api import Parts, create_app
+from collector.http.server_tls import ServerTls
+from collector.http.tokens import Tokens
 from collector.intake import Intake
-from collector.journal import Journal
-from collector.judging import Judge, JudgingLoop
-from collector.live import LiveState
-from collector.metrics import Metrics
-from collector.own_report import OwnReport
-from collector.plan_book import PlanBook
+from collector.journal.journal import Journal
+from collector.live.judging import Judge, JudgingLoop
+from collector.live.live import LiveState
+from collector.live.recent import Past
+from collector.live.replay import replay
+from collector.peer.standby import Duty, Handover, add_duty_route, duty_of
+from collector.plans.plan_book import PlanBook
 from collector.possible_links import PossibleLinks
-from collector.recent import Past
 from collector.refusals import Refusals
-from collector.replay import replay
 from collector.rollup.assembly import make_maker, open_notes
 from collector.rollup.maker import Maker
-from collector.server_tls import ServerTls
 from collector.settings import Settings
 from collector.sinks.archive import Archive
 from collector.sinks.archive_reader import ArchiveReader
 from collector.sinks.pump import Pump
-from collector.standby import Duty, Handover, add_duty_route, duty_of
-from collector.standing import Standing
 from collector.stores import open_journal, pumps_of, series_watch
-from collector.tokens import Tokens
 from linkgauge.clock import Clock, SystemClock, seconds
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame

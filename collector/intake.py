@@ -7,9 +7,9 @@ from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
 from collector.admission import Admitted, Refusal, admit
-from collector.batch_log import PEER
 from collector.event_line import event_line
-from collector.metrics import Metrics
+from collector.health.metrics import Metrics
+from collector.journal.batch_log import PEER
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.errors import StoreError, WireError
 from linkgauge.packing import pack, unpack

@@ -18,9 +18,9 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from collector.assembly import Collector, build
-from collector.door import KEEP_S
 from collector.event_line import event_line
-from collector.server import Server
+from collector.http.door import KEEP_S
+from collector.http.server import Server
 from collector.settings import Settings, host_and_port
 from linkgauge.errors import ConfigError
 

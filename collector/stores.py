@@ -9,10 +9,10 @@ from functools import partial
 from collector.archive.holdings import JournalBehind
 from collector.archive.rules import Rules
 from collector.event_line import event_line
-from collector.journal import Journal
-from collector.metrics import Metrics
-from collector.peer_client import PeerClient
-from collector.plan_book import PlanBook
+from collector.health.metrics import Metrics
+from collector.journal.journal import Journal
+from collector.peer.peer_client import PeerClient
+from collector.plans.plan_book import PlanBook
 from collector.reconnect import reconnect
 from collector.rollup.assembly import NOTING_S
 from collector.rollup.notes import Notes

@@ -17,22 +17,22 @@ from linkgauge.clock import Clock, SystemClock, read_clock_quality, seconds
 from linkgauge.model import Probe
 from linkgauge.plan import Plan
 from probes.agent import Agent, Kit
-from probes.collector_client import CollectorClient, readable_on_the_way
+from probes.connect.tcp import TcpProber
+from probes.connect.tcp_responder import TcpResponder
+from probes.connect.tls import TlsProber
 from probes.execution import Probers, Station
 from probes.fitness import HostFitness, SystemHost
-from probes.http_transport import HttpTransport
 from probes.icmp.probe import IcmpProber
-from probes.outbox import Outbox
 from probes.path.probe import PathProber
 from probes.plan_cache import PlanCache, PlanFetcher
 from probes.reporter import Reporter
 from probes.settings import AgentSettings, keys, load, read_token
-from probes.tcp import TcpProber
-from probes.tcp_responder import TcpResponder
 from probes.throughput.probe import ProcessRunner, ThroughputProbe
-from probes.tls import TlsProber
-from probes.token import Token
-from probes.upload import Uploader
+from probes.upload.collector_client import CollectorClient, readable_on_the_way
+from probes.upload.http_transport import HttpTransport
+from probes.upload.outbox import Outbox
+from probes.upload.token import Token
+from probes.upload.upload import Uploader
 
 FLUSH_S = 10.0
 """How long an ending agent tries to hand over what waits; the rest stays in its outbox."""

@@ -15,15 +15,15 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from collector.http.tokens import Tokens
 from collector.settings import Settings as CollectorSettings
 from collector.settings import Tls
-from collector.tokens import Tokens
 from console import inventory_notes
 from linkgauge import inventory
 from linkgauge.client_tls import ClientTls
 from linkgauge.errors import ConfigError
 from probes import settings as agent_settings
-from probes.collector_client import CollectorClient
+from probes.upload.collector_client import CollectorClient
 
 
 def run(

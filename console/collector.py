@@ -13,8 +13,8 @@ from alerts.engine import AlertEngine
 from alerts.rule import load_rules
 from alerts.webhook import Webhook
 from collector.assembly import Collector, build
-from collector.plan_book import PlanBook
-from collector.recent import Past
+from collector.live.recent import Past
+from collector.plans.plan_book import PlanBook
 from collector.service import as_listened, serve, sockets_from_environment
 from collector.settings import Settings
 from collector.stores import JOURNAL

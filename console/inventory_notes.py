@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from collector.plan import flows_for
-from collector.timetable import timetable
+from collector.plans.plan import flows_for
+from collector.plans.timetable import timetable
 from linkgauge.clock import NS_PER_S
 from linkgauge.inventory import Inventory
+from probes.engine.plan_sessions import CHEAP_STAMPS_PPS, MOST_SESSIONS
 from probes.path.probe import FULL, MOST_PPS
-from probes.plan_sessions import CHEAP_STAMPS_PPS, MOST_SESSIONS
 from probes.stamp.tlv import layout
 
 MANY_NODES = 200

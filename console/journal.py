@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from collector import journal_file as tables
-from collector.journal_file import Whole
+from collector.journal import journal_file as tables
+from collector.journal.journal_file import Whole
 from collector.settings import Settings
 from console.lying import OLD_S, age_s, age_text, damage_words, damaged_files, octets_text, tell
 from linkgauge.sqlite_file import checked, look_into

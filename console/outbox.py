@@ -13,10 +13,10 @@ from console.lying import OLD_S, age_s, age_text, damage_words, damaged_files, o
 from console.moment import as_text
 from linkgauge.errors import StoreError
 from linkgauge.sqlite_file import checked, look_into
-from probes import outbox_file as tables
-from probes.outbox import KEEP_FREE_BYTES
-from probes.outbox_file import Whole
 from probes.settings import AgentSettings, load
+from probes.upload import outbox_file as tables
+from probes.upload.outbox import KEEP_FREE_BYTES
+from probes.upload.outbox_file import Whole
 
 _SHOWN = 20
 """Dead letters that are shown without --json, the newest."""

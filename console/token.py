@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from collector.tokens import Scope, end, end_former, holders, issue
+from collector.http.tokens import Scope, end, end_former, holders, issue
 from linkgauge.errors import ConfigError
 from linkgauge.model import NAME
 

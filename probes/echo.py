@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from linkgauge.frame import Frame
 from linkgauge.schema import WINDOW
-from probes.delays import Delays, grouped, histograms
+from probes.engine.delays import Delays, grouped, histograms
 
 
 class Fate(IntEnum):

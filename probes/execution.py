@@ -20,13 +20,13 @@ from linkgauge.model import Probe
 from linkgauge.plan import Plan
 from linkgauge.schema import WINDOW
 from probes import presence
-from probes.engine import Engine
+from probes.engine.engine import Engine
+from probes.engine.flight import Caught
+from probes.engine.keyless import keyless_frame, sentence
+from probes.engine.noted import Fitness
+from probes.engine.reach import Reach
 from probes.fitness import HostFitness
-from probes.flight import Caught
-from probes.keyless import keyless_frame, sentence
 from probes.launcher import Launcher
-from probes.noted import Fitness
-from probes.reach import Reach
 from probes.reporter import Reporter
 from probes.rounds import EchoProber, PathProber, Rounds, TlsProber
 from probes.schedule import Schedule

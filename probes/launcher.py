@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from probes.flight import Flight
+from probes.engine.flight import Flight
 
 
 class Sweeping(Protocol):

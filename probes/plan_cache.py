@@ -19,9 +19,9 @@ from linkgauge.aside import move_aside
 from linkgauge.clock import Clock
 from linkgauge.errors import StoreError, WireError
 from linkgauge.plan import Plan, decode_plan, encode_plan
-from probes.collector_client import CollectorClient, Reply, why
 from probes.notice import Notice
-from probes.route import Route
+from probes.upload.collector_client import CollectorClient, Reply, why
+from probes.upload.route import Route
 
 LONGEST_WAIT_S = 5.0
 """An address that failed is asked for a plan again after this, or with the next refresh."""

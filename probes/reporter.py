@@ -26,11 +26,11 @@ from linkgauge.wire import Batch, encode
 from probes.discards import Discards
 from probes.echo import EchoRound
 from probes.echo_windows import Conditions, EchoWindows
+from probes.engine.noted import Fitness
 from probes.fitness import HostSpan
-from probes.noted import Fitness
 from probes.notice import Notice
-from probes.outbox import Outbox
-from probes.upload import Uploads
+from probes.upload.outbox import Outbox
+from probes.upload.upload import Uploads
 
 _log = logging.getLogger(__name__)
 _SILENT_WINDOWS = 3

@@ -14,7 +14,7 @@ from linkgauge.model import Probe
 from linkgauge.plan import Plan, PlanLink
 from probes.discards import Count
 from probes.echo import EchoRound
-from probes.flight import Caught
+from probes.engine.flight import Caught
 from probes.path.probe import Counts
 from probes.reporter import Reporter
 from probes.schedule import Schedule

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from linkgauge.clock import DRIFT, Clock, ClockQuality
 from linkgauge.errors import ConfigError
-from probes.answering import Answering
-from probes.raw_name import address_of
+from probes.engine.answering import Answering
+from probes.engine.waiting import Waiting
+from probes.sockets.raw_name import address_of
 from probes.stamp.packet import error_estimate
 from probes.stamp.policy import Policy, Refusal
 from probes.stamp.reflector import Reflector
-from probes.waiting import Waiting
 
 _QUALITY_EVERY_NS = 10_000_000_000
 _LOOK_EVERY_NS = 200_000_000

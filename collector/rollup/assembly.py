@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from collector.metrics import Metrics
+from collector.health.metrics import Metrics
 from collector.rollup.journalling import Journalling
 from collector.rollup.maker import Maker
 from collector.rollup.notes import FILE_NAME, Grace, Notes

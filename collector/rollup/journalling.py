@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable
 
 from collector.cut import cut
-from collector.own_report import AGENT
+from collector.health.own_report import AGENT
 from linkgauge.clock import Clock
 from linkgauge.frame import Frame
 from linkgauge.wire import Batch

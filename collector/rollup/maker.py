@@ -18,7 +18,7 @@ from typing import Protocol
 
 from collector.admission import Refusal
 from collector.event_line import event_line
-from collector.metrics import Metrics
+from collector.health.metrics import Metrics
 from collector.rollup.merge import roll_up
 from collector.rollup.notes import Due, Grace, Notes
 from collector.rollup.slot import Slot, agent_of

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from collector.plan import flows_for
+from collector.plans.plan import flows_for
 from linkgauge.code import EventKind
 from linkgauge.inventory import Inventory
 from linkgauge.schema import (

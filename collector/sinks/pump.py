@@ -12,9 +12,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from collector.batch_log import BatchLog, Entry
 from collector.event_line import event_line
-from collector.metrics import Metrics
+from collector.health.metrics import Metrics
+from collector.journal.batch_log import BatchLog, Entry
 from collector.sinks.backoff import Backoff
 from collector.sinks.dead_letters import DeadLetters, Kind, Letter
 from collector.sinks.replay import Replay

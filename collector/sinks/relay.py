@@ -15,9 +15,9 @@ from itertools import chain
 
 from urllib3.exceptions import HTTPError
 
-from collector.batch_log import PEER
-from collector.own_report import AGENT
-from collector.peer_client import PeerClient
+from collector.health.own_report import AGENT
+from collector.journal.batch_log import PEER
+from collector.peer.peer_client import PeerClient
 from collector.sinks.sink import BatchesRejected, Delivery
 from linkgauge.answer import Answer, Outcome, judge
 from linkgauge.errors import ConfigError, SinkBusy, SinkHeld

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
-from collector.batch_log import BatchLog
 from collector.event_line import event_line
+from collector.journal.batch_log import BatchLog
 from collector.sinks.dead_letters import DeadLetters, Kept, Kind, Letter
 from collector.sinks.sink import RowsRejected, Sink
 from linkgauge.clock import NS_PER_S, Clock

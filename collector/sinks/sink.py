@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from collector.batch_log import is_for
+from collector.journal.batch_log import is_for
 from linkgauge.errors import SinkRejected
 from linkgauge.frame import Frame
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from collector.tokens import issue
+from collector.http.tokens import issue
 from console.token import write_secret
 from lab.topology import Topology
 from lab.world import World

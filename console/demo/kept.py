@@ -20,7 +20,7 @@ from linkgauge.clock import seconds
 from linkgauge.errors import LinkgaugeError
 from linkgauge.frame import Frame
 from linkgauge.schema import AGENT_TABLES, WINDOW
-from probes.outbox import Outbox
+from probes.upload.outbox import Outbox
 
 _FOREVER_NS = 2**62
 PointKey = tuple[str, str, str, int]

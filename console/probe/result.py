@@ -12,7 +12,7 @@ import numpy as np
 from linkgauge.frame import Frame
 from linkgauge.histogram import merge
 from linkgauge.schema import WINDOW
-from probes.delays import P99_SAMPLES
+from probes.engine.delays import P99_SAMPLES
 
 _NAN = math.nan
 

@@ -18,15 +18,15 @@ from linkgauge.clock import NS_PER_S, Clock, read_clock_quality, seconds, window
 from linkgauge.frame import Frame, concat
 from linkgauge.schema import FLOW, PATH, WINDOW
 from linkgauge.table import Table
+from probes.connect.tcp import TcpProber
 from probes.echo import EchoRound, Fate, window_frame
-from probes.engine import WARM_UP_NS, Engine
+from probes.engine.engine import WARM_UP_NS, Engine
+from probes.engine.noted import Fitness
 from probes.fitness import HostFitness, SystemHost
 from probes.icmp.probe import IcmpProber
 from probes.launcher import Launcher
-from probes.noted import Fitness
 from probes.path.probe import PathProber
 from probes.stamp.tlv import layout
-from probes.tcp import TcpProber
 
 ECHO_ROUNDS = 20
 _ECHO_EVERY_S = 0.1

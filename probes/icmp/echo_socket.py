@@ -18,10 +18,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from probes import ancillary, socket_option
 from probes.icmp import error_queue, packet, reply_filter
 from probes.icmp.arrivals import Arrivals, Replies, Returns, joined
-from probes.message import Inbox, Outgoing
+from probes.sockets import ancillary, socket_option
+from probes.sockets.message import Inbox, Outgoing
 
 BATCH = 256
 """Most messages that one call moves."""

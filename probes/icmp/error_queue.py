@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 
-from probes import ancillary
+from probes.sockets import ancillary
 
 _RECVERR = {
     socket.AF_INET: (socket.IPPROTO_IP, ancillary.IP_RECVERR),

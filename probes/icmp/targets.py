@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkgauge.plan import PlanLink
-from probes.raw_name import NAME_SIZE, raw_name
+from probes.sockets.raw_name import NAME_SIZE, raw_name
 
 _ADDRESS = slice(4, 24)
 """Where the address stands in a raw name of either family; the octets before it hold family and port."""

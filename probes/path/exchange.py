@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkgauge.clock import NS_PER_S, Clock
-from probes.flight import Caught, Flight
+from probes.engine.flight import Caught, Flight
 from probes.path.hops import Packets
 
 FLIGHT = 4

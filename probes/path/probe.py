@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.frame import Frame
 from linkgauge.plan import Plan
-from probes.flight import Caught
+from probes.engine.flight import Caught
 from probes.path.book import Book, Flow
 from probes.path.event import Events, event_frame
 from probes.path.exchange import Exchange, Launcher, Target

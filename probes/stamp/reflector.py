@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.raw_name import raw_name
+from probes.sockets.raw_name import raw_name
 from probes.stamp.authentication import is_signed
 from probes.stamp.packet import (
     AUTHENTICATED_SIZE,

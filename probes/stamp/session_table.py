@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.raw_name import NAME_SIZE
+from probes.sockets.raw_name import NAME_SIZE
 
 MAX_SESSIONS = 65_536
 IDLE_NS = 600 * 1_000_000_000

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkgauge.clock import NS_PER_US
-from probes import delays
+from probes.engine import delays
 from probes.stamp.fate import Fates
 from probes.stamp.packet import error_ns, is_ptp, unix_ns
 from probes.stamp.reply_record import T3_KERNEL, UNTIMED

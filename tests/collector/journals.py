@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from collector.journal import Journal
+from collector.journal.journal import Journal
 from linkgauge.clock import NS_PER_US
 from linkgauge.opened_file import OpenedFile
 from tests.collector.world import StillClock

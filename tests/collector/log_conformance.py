@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.batch_log import PEER, BatchLog, again_for
+from collector.journal.batch_log import PEER, BatchLog, again_for
 from tests.collector.memory_log import MemoryLog
 
 Opened = Callable[[], BatchLog]

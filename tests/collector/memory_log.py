@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from collector.batch_log import Entry, again_for
+from collector.journal.batch_log import Entry, again_for
 
 
 class MemoryLog:

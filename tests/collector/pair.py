@@ -15,18 +15,18 @@ from pathlib import Path
 import httpx
 
 from collector.assembly import build
-from collector.plan_book import PlanBook
+from collector.http.tokens import issue
+from collector.plans.plan_book import PlanBook
 from collector.service import Collector, listen, make_server
 from collector.settings import Settings
 from collector.sinks.archive_reader import ArchiveReader
-from collector.tokens import issue
 from linkgauge.answer import Answer, Outcome
 from linkgauge.clock import SystemClock, window_start
 from linkgauge.schema import TABLES
-from probes.collector_client import CollectorClient
-from probes.http_transport import HttpTransport
-from probes.outbox import Outbox, Row
-from probes.upload import Uploader
+from probes.upload.collector_client import CollectorClient
+from probes.upload.http_transport import HttpTransport
+from probes.upload.outbox import Outbox, Row
+from probes.upload.upload import Uploader
 from tests.collector.running import judge
 from tests.collector.world import INVENTORY, WINDOW_NS, body, flows, health, throughput, until, windows
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from collector.plan_book import PATIENCE_S, PlanBook
-from collector.recent import Past
+from collector.http.tokens import issue
+from collector.live.recent import Past
+from collector.plans.plan_book import PATIENCE_S, PlanBook
 from collector.service import build, listen, make_server
 from collector.settings import Settings
-from collector.tokens import issue
 from linkgauge.clock import SystemClock, window_start
 from linkgauge.frame import Frame
 from linkgauge.model import LinkSpec

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from collector.admission import Refusal
-from collector.batch_log import PEER
+from collector.health.metrics import REASONS, Metrics
 from collector.intake import PATIENCE_NS, Intake
-from collector.metrics import REASONS, Metrics
+from collector.journal.batch_log import PEER
 from collector.possible_links import PossibleLinks
 from linkgauge.errors import StoreError
 from linkgauge.model import Node

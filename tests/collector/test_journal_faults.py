@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.journal import Journal
-from collector.metrics import Metrics
+from collector.health.metrics import Metrics
+from collector.journal.journal import Journal
 from collector.sinks.dead_letters import DeadLetters
 from collector.sinks.pump import Pump
 from collector.sinks.sink import Delivery
@@ -208,8 +208,8 @@ def test_damaged_at_start_it_gets_a_new_name_and_higher_seqs(tmp_path: Path) -> 
 CHILD = """
 import sys, threading
 from pathlib import Path
-from collector.journal import Journal
-from collector.metrics import Metrics
+from collector.journal.journal import Journal
+from collector.health.metrics import Metrics
 from collector.sinks.dead_letters import DeadLetters
 from collector.sinks.pump import Pump
 from collector.sinks.sink import Delivery

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from collector.archive.verify import verify
-from collector.batch_log import Entry
+from collector.journal.batch_log import Entry
 from collector.sinks.archive_reader import ArchiveReader
 from linkgauge.clock import window_start
 from tests.collector.journals import append, numbers, open_journal

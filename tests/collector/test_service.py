@@ -15,11 +15,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from collector.plan_book import PlanBook
+from collector.http.tokens import issue
+from collector.plans.plan_book import PlanBook
 from collector.service import as_listened, build, listen, sockets_from_environment
 from collector.settings import Settings
 from collector.sinks.archive_reader import ArchiveReader
-from collector.tokens import issue
 from linkgauge.clock import window_start
 from linkgauge.errors import ConfigError
 from tests.collector.running import LINKS, Running, judge, now_ns, report, settings_in
@@ -142,7 +142,7 @@ def test_a_handed_over_socket(listening: bool) -> None:
 _CHILD = """
 import sys
 from pathlib import Path
-from collector.plan_book import PlanBook
+from collector.plans.plan_book import PlanBook
 from collector.service import build, listen, serve
 from collector.settings import Settings
 from tests.collector.running import judge

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from collector.tokens import issue
+from collector.http.tokens import issue
 from console.check_config import check
 from console.main import app
 from console.token import write_secret

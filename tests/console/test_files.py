@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from collector.journal import Journal
+from collector.journal.journal import Journal
 from console.lying import age_text
 from console.main import app
 from linkgauge.clock import SystemClock
 from linkgauge.errors import StoreError
 from linkgauge.packing import pack
-from probes.outbox import Outbox
+from probes.upload.outbox import Outbox
 from tests.collector.journals import FROM_ONE
 
 DAY_NS = 86_400 * 10**9

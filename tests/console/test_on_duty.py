@@ -11,7 +11,7 @@ import pytest
 from alerts.book import Book
 from alerts.engine import AlertEngine
 from alerts.event import Event, Fired, Resolved
-from collector.plan_book import PlanBook
+from collector.plans.plan_book import PlanBook
 from console.on_duty import HANDED_OVER, DutyObserver
 from linkgauge.clock import SystemClock
 from linkgauge.frame import Frame

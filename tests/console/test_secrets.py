@@ -20,7 +20,7 @@ import httpx
 import pytest
 import yaml
 
-from collector.tokens import issue
+from collector.http.tokens import issue
 from console.token import write_secret
 from tests.collector.world import until
 

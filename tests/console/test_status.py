@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from collector.tokens import issue
+from collector.http.tokens import issue
 from console.main import app
 from console.pipeline import glance
 from console.status import find_troubles, reasons

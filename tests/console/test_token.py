@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from collector.tokens import Holder, Tokens, issue
+from collector.http.tokens import Holder, Tokens, issue
 from console.main import app
 from linkgauge.errors import ConfigError
 

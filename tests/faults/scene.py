@@ -20,7 +20,7 @@ from typing import Any, Self
 import httpx
 import yaml
 
-from collector.tokens import issue
+from collector.http.tokens import issue
 from console.demo.kept import Kept, count_kept
 from console.demo.processes import Child, end, free_port, linkgauge, start
 from console.token import write_secret

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from collector.journal import Journal
-from collector.metrics import Metrics
+from collector.health.metrics import Metrics
+from collector.journal.journal import Journal
 from collector.sinks.archive import Archive
 from collector.sinks.archive_reader import ArchiveReader
 from collector.sinks.dead_letters import DeadLetters

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from collector.plan_book import PlanBook
+from collector.http.tokens import issue
+from collector.plans.plan_book import PlanBook
 from collector.service import build, listen, make_server
 from collector.sinks.archive_reader import ArchiveReader
-from collector.tokens import issue
 from console.agent import sending
 from linkgauge.clock import NS_PER_S, Instant, SystemClock
 from linkgauge.wire import Batch, encode
-from probes import put_off
-from probes.outbox import Outbox
 from probes.settings import AgentSettings
-from probes.upload import Uploader
+from probes.upload import put_off
+from probes.upload.outbox import Outbox
+from probes.upload.upload import Uploader
 from tests.collector.running import LINKS, judge, settings_in
 from tests.collector.world import WINDOW_NS, until, windows
 

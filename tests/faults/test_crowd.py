@@ -18,7 +18,7 @@ from collector.sinks.archive_reader import ArchiveReader
 from console.demo.processes import Child, end, free_port, linkgauge, start
 from linkgauge.clock import NS_PER_S, SystemClock, window_start
 from linkgauge.packing import pack
-from probes.route import backoff_s
+from probes.upload.route import backoff_s
 from tests.collector.world import body, until, windows
 
 AGENTS = 10_000

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from collector.journal import Journal
+from collector.journal.journal import Journal
 from linkgauge.errors import StoreError
-from probes.outbox import Outbox
+from probes.upload.outbox import Outbox
 from tests.collector.world import NOW_NS, WINDOW_NS
 from tests.faults.scene import Scene, all_kept
 from tests.faults.stores import Stores, once

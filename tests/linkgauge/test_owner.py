@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from collector.http.server_tls import ServerTls
 from collector.secret import read_secret
-from collector.server_tls import ServerTls
 from collector.settings import Tls
 from collector.watched_file import WatchedFile
 from linkgauge.errors import ConfigError
@@ -47,7 +47,7 @@ def test_tokens_secrets_and_settings_say_it(tmp_path: Path, monkeypatch: pytest.
 
 def test_of_a_certificate_the_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     certificate, key = tmp_path / "c.pem", tmp_path / "c.key"
-    monkeypatch.setattr("collector.server_tls._context", _denied)
+    monkeypatch.setattr("collector.http.server_tls._context", _denied)
     monkeypatch.setattr(os, "access", lambda path, _: path != key)
     with pytest.raises(ConfigError) as caught:
         ServerTls(Tls(certificate=certificate, key=key), tmp_path / "collector.yaml")

@@ -10,9 +10,9 @@ from linkgauge.clock import SystemClock, read_clock_quality
 from linkgauge.frame import Frame, concat
 from linkgauge.plan import Plan
 from linkgauge.schema import WINDOW
-from probes.engine import Engine
-from probes.flight import Caught
-from probes.noted import Fitness
+from probes.engine.engine import Engine
+from probes.engine.flight import Caught
+from probes.engine.noted import Fitness
 from tests.probes.loopback import until
 
 A, B = "127.64.200.1", "127.64.200.2"

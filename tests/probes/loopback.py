@@ -12,10 +12,10 @@ import numpy as np
 
 from linkgauge.clock import NS_PER_S, SystemClock
 from linkgauge.plan import PLAN_VERSION, Plan, PlanLink
-from probes.answering import Answering
-from probes.arrival import Received
-from probes.raw_name import raw_name
-from probes.sockets import BatchSocket
+from probes.engine.answering import Answering
+from probes.sockets.arrival import Received
+from probes.sockets.raw_name import raw_name
+from probes.sockets.sockets import BatchSocket
 from probes.stamp.packet import error_estimate
 from probes.stamp.policy import Policy
 from probes.stamp.reflector import Reflector

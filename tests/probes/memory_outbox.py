@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from linkgauge.answer import Answer, Outcome
-from probes.outbox import Counts, Row
+from probes.upload.outbox import Counts, Row
 
 
 class MemoryOutbox:

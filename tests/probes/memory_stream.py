@@ -8,7 +8,7 @@ from linkgauge.clock import SystemClock
 from linkgauge.errors import WireError
 from linkgauge.packing import unpack
 from linkgauge.wire import MAX_BODY_BYTES, decode
-from probes.outbox import Row
+from probes.upload.outbox import Row
 
 
 class MemoryStream:

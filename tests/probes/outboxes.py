@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from linkgauge.packing import unpack
-from probes.outbox import Outbox, Row, State
+from probes.upload.outbox import Outbox, Row, State
 from tests.probes.fake_clock import T0_NS, FakeClock
 
 DAY_NS = 86_400 * 10**9

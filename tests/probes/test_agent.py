@@ -23,17 +23,17 @@ from linkgauge.plan import Plan, PlanLink, Turn, encode_plan
 from linkgauge.schema import CERTIFICATE, EVENT, PATH
 from linkgauge.wire import decode
 from probes.agent import Agent, Kit
-from probes.collector_client import CollectorClient
 from probes.echo import EchoRound, Fate
-from probes.engine import Engine
+from probes.engine.engine import Engine
+from probes.engine.flight import Caught
 from probes.execution import Probers, Station
 from probes.fitness import HostFitness, SystemHost
-from probes.flight import Caught
-from probes.outbox import Outbox
 from probes.path.probe import Counts
 from probes.plan_cache import PlanCache, PlanFetcher
 from probes.reporter import Reporter
 from probes.throughput.report import Report
+from probes.upload.collector_client import CollectorClient
+from probes.upload.outbox import Outbox
 from tests.probes.fake_pool import Asked, FakePool, response
 from tests.probes.plans import plan
 

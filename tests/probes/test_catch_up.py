@@ -6,8 +6,8 @@ import pytest
 
 from linkgauge.answer import Answer, Outcome
 from linkgauge.clock import NS_PER_S
-from probes.outbox import Row
-from probes.upload import Uploader
+from probes.upload.outbox import Row
+from probes.upload.upload import Uploader
 from tests.probes.fake_clock import FakeClock
 from tests.probes.memory_outbox import MemoryOutbox, ToldTransport
 

@@ -15,8 +15,8 @@ from linkgauge.errors import ConfigError
 from linkgauge.frame import Frame, concat
 from linkgauge.plan import Plan, PlanLink
 from linkgauge.schema import WINDOW
-from probes.crew import MOST_CREWS
-from probes.engine import Engine
+from probes.engine.crew import MOST_CREWS
+from probes.engine.engine import Engine
 from tests.probes.engines import Sink, engine
 from tests.probes.loopback import MS, free_port, stamp_plan, until
 

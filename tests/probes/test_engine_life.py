@@ -17,7 +17,7 @@ from linkgauge.errors import ConfigError
 from linkgauge.frame import concat
 from linkgauge.plan import Plan, PlanLink
 from linkgauge.schema import WINDOW
-from probes.flight import Flight
+from probes.engine.flight import Flight
 from tests.probes.engines import A, B, Sink, engine, reports
 from tests.probes.loopback import MS, free_port, stamp_plan, until
 

@@ -11,8 +11,8 @@ import pytest
 from linkgauge.clock import NS_PER_S, Instant, SystemClock
 from linkgauge.frame import Frame
 from linkgauge.plan import PlanLink
-from probes.flights import Flights
-from probes.plan_sessions import Staffed, staff
+from probes.engine.flights import Flights
+from probes.engine.plan_sessions import Staffed, staff
 from probes.stamp.policy import Policy
 from probes.stamp.window import Span, report
 from tests.probes.loopback import FAR4, HOME4, SYNCED, FarEnd, await_stamps, stamp_plan, until

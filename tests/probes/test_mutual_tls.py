@@ -11,8 +11,8 @@ import pytest
 from linkgauge.answer import Outcome
 from linkgauge.client_tls import ClientTls
 from linkgauge.clock import SystemClock
-from probes.collector_client import CollectorClient
-from probes.http_transport import HttpTransport
+from probes.upload.collector_client import CollectorClient
+from probes.upload.http_transport import HttpTransport
 from tests.collector.running import Running
 from tests.collector.world import until
 from tests.probes.transport_conformance import row

@@ -16,7 +16,7 @@ import pytest
 
 from linkgauge.errors import StoreError
 from linkgauge.sqlite_file import Work
-from probes.outbox import Counts, Outbox, State
+from probes.upload.outbox import Counts, Outbox, State
 from tests.probes.fake_clock import T0_NS, FakeClock
 from tests.probes.outboxes import DAY_NS, oldest, outbox, put
 
@@ -121,7 +121,7 @@ def test_a_file_begun_anew_gives_no_number_twice(tmp_path: Path) -> None:
 CHILD = """
 import os, sys
 from pathlib import Path
-from probes.outbox import Outbox
+from probes.upload.outbox import Outbox
 box = Outbox(Path(sys.argv[1]), 10**8, 10**18, keep_free_bytes=0)
 boot = "b" + str(os.getpid())
 while True:

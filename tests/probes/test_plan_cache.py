@@ -12,8 +12,8 @@ from urllib3.exceptions import ProtocolError
 from linkgauge.clock import NS_PER_S, Instant
 from linkgauge.errors import StoreError
 from linkgauge.plan import PLAN_VERSION, encode_plan
-from probes.collector_client import CollectorClient
 from probes.plan_cache import Answer, PlanCache, PlanFetcher
+from probes.upload.collector_client import CollectorClient
 from tests.probes.fake_clock import T0_NS, FakeClock
 from tests.probes.fake_pool import Asked, FakePool, response
 from tests.probes.plans import plan

@@ -18,11 +18,11 @@ from linkgauge.packing import unpack
 from linkgauge.schema import CERTIFICATE, FLOW, HEALTH, THROUGHPUT, WINDOW
 from linkgauge.wire import Batch, decode
 from probes.echo import EchoRound, Fate
+from probes.engine.noted import Fitness
 from probes.fitness import HostSpan
-from probes.noted import Fitness
-from probes.outbox import Outbox
 from probes.reporter import Reporter
-from probes.upload import Uploads
+from probes.upload.outbox import Outbox
+from probes.upload.upload import Uploads
 
 WINDOW_NS = 10 * NS_PER_S
 T0 = 1_800_000_000 * NS_PER_S

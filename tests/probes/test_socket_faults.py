@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.raw_name import raw_name
-from probes.sockets import BatchSocket
+from probes.sockets.raw_name import raw_name
+from probes.sockets.sockets import BatchSocket
 
 
 class Kernel:
@@ -40,7 +40,7 @@ def test_whatever_the_kernel_takes_every_datagram_has_a_number_or_has_failed(
 ) -> None:
     sock, kernel = BatchSocket("127.0.0.1", 0), Kernel(list(answers))
     names = np.tile(raw_name("127.0.0.1", sock.port), (count, 1))
-    with unittest.mock.patch("probes.sockets._sendmmsg", kernel):
+    with unittest.mock.patch("probes.sockets.sockets._sendmmsg", kernel):
         numbers = sock.send(np.zeros((count, 44), np.uint8), names)
     assert numbers[numbers >= 0].tolist() == list(range(kernel.taken))
     assert int((numbers < 0).sum()) == sock.send_failed == count - kernel.taken
@@ -66,7 +66,7 @@ def test_what_the_kernel_would_not_take_is_tried_again_or_counted(
 ) -> None:
     sock = BatchSocket("127.0.0.1", 0)
     names = np.tile(raw_name("127.0.0.1", sock.port), (6, 1))
-    with unittest.mock.patch("probes.sockets._sendmmsg", Kernel(list(answers))):
+    with unittest.mock.patch("probes.sockets.sockets._sendmmsg", Kernel(list(answers))):
         sock.send(np.zeros((6, 44), np.uint8), names)
     assert (sock.send_failed, sock.send_retried) == (failed, retried)
     sock.close()

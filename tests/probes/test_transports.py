@@ -11,9 +11,9 @@ import pytest
 from collector.sinks.archive_reader import ArchiveReader
 from linkgauge.clock import SystemClock
 from linkgauge.errors import StoreError
-from probes.collector_client import CollectorClient
-from probes.http_transport import HttpTransport
-from probes.token import Token
+from probes.upload.collector_client import CollectorClient
+from probes.upload.http_transport import HttpTransport
+from probes.upload.token import Token
 from tests.collector.running import Running
 from tests.collector.world import until
 from tests.probes.memory_stream import MemoryStream

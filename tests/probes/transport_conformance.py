@@ -10,8 +10,8 @@ from typing import Protocol
 from linkgauge.answer import Answer, Outcome
 from linkgauge.clock import NS_PER_S, SystemClock, window_start
 from linkgauge.packing import pack
-from probes.outbox import Row
-from probes.transport import Transport
+from probes.upload.outbox import Row
+from probes.upload.transport import Transport
 from tests.collector.world import WINDOW_NS, body, health, until
 
 AGENT = "j1"

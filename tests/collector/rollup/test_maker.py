@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from collector.admission import Refusal
-from collector.metrics import Metrics
+from collector.health.metrics import Metrics
 from collector.rollup.maker import ASIDE_S, GIVE_WAY_S, POLL_S, Maker
 from collector.rollup.notes import Grace, Notes
 from collector.rollup.slot import HOUR_NS, SHORT_NS, Slot, Touch

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from collector.health.metrics import Metrics
 from collector.intake import Intake
-from collector.journal import Journal
-from collector.metrics import Metrics
+from collector.journal.journal import Journal
 from collector.rollup.journalling import Journalling
 from collector.rollup.maker import Maker
 from collector.rollup.notes import Grace, Notes

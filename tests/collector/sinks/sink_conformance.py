@@ -13,8 +13,8 @@ from typing import Protocol
 
 import pytest
 
-from collector.journal import Journal
-from collector.metrics import Metrics
+from collector.health.metrics import Metrics
+from collector.journal.journal import Journal
 from collector.sinks.dead_letters import DeadLetters, Kind
 from collector.sinks.pump import Pump, Rhythm
 from collector.sinks.sink import Delivery, RowsRejected, Sink

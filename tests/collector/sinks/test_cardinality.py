@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from collector.plan import flows_for
+from collector.plans.plan import flows_for
 from collector.sinks.cardinality import series, tag_sets, warnings
 from collector.sinks.line_protocol import lines
 from collector.sinks.link_tags import link_tags

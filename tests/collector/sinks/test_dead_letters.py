@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.batch_log import again_for, is_for
-from collector.journal import Journal
+from collector.journal.batch_log import again_for, is_for
+from collector.journal.journal import Journal
 from collector.sinks.dead_letters import DeadLetters, Kind, Letter
 from collector.sinks.former_letters import take_in
 from collector.sinks.replay import EVERY_NS, LATER_NS, Replay

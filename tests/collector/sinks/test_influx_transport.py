@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from collector.journal import Journal
-from collector.metrics import Metrics
+from collector.health.metrics import Metrics
+from collector.journal.journal import Journal
 from collector.sinks.dead_letters import DeadLetters
 from collector.sinks.influx import InfluxSink
 from collector.sinks.influx_address import InfluxAddress

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.journal import Journal
-from collector.metrics import Metrics
+from collector.health.metrics import Metrics
+from collector.journal.journal import Journal
 from collector.sinks.backoff import Backoff
 from collector.sinks.dead_letters import DeadLetters, Kind, Letter
 from collector.sinks.pump import Pump, Rhythm

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from urllib3.exceptions import HTTPError, ProtocolError
 
-from collector.batch_log import PEER, again_for
-from collector.peer_client import PeerClient
+from collector.journal.batch_log import PEER, again_for
+from collector.peer.peer_client import PeerClient
 from collector.settings import Peer
 from collector.sinks.relay import FAILED_ALONE, LATER_S, Relay
 from collector.sinks.sink import BatchesRejected, Delivery

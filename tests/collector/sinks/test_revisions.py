@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from collector.batch_log import again_for
+from collector.journal.batch_log import again_for
 from collector.sinks.influx import InfluxSink
 from collector.sinks.line_protocol import LineMaker
 from collector.sinks.revisions import Revisions

@@ -17,7 +17,7 @@ from linkgauge.plan import PlanLink
 from probes.echo import Fate
 from probes.icmp.echo_socket import EchoSocket, NoPermission
 from probes.icmp.probe import IcmpProber
-from probes.raw_name import raw_name
+from probes.sockets.raw_name import raw_name
 from tests.probes.router import ICMP, Router, inside, routed, run
 
 MS = 1_000_000
@@ -195,7 +195,7 @@ _CROWDED = """
 import sys, time
 import numpy as np
 from probes.icmp.echo_socket import EchoSocket
-from probes.raw_name import raw_name
+from probes.sockets.raw_name import raw_name
 home, peer = sys.argv[1:]
 sock = EchoSocket(home, b"a token.", 7)
 numbers = sock.send(np.tile(raw_name(peer, 0), (800, 1)), np.arange(800))

@@ -19,7 +19,7 @@ from probes.icmp.arrivals import Arrivals, Replies, Returns
 from probes.icmp.echo_socket import NoPermission
 from probes.icmp.probe import IcmpProber
 from probes.icmp.round import PART, PART_NS
-from probes.raw_name import address_of, raw_name
+from probes.sockets.raw_name import address_of, raw_name
 
 US, MS = 1_000, 1_000_000
 

@@ -18,8 +18,8 @@ from linkgauge.clock import SystemClock, read_clock_quality
 from linkgauge.frame import Frame
 from linkgauge.plan import decode_plan
 from linkgauge.table import Kind
-from probes.engine import Engine
-from probes.noted import Fitness
+from probes.engine.engine import Engine
+from probes.engine.noted import Fitness
 
 
 def deliver(frames: dict[str, Frame], fitness: Fitness) -> None:

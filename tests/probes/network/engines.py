@@ -14,8 +14,8 @@ from linkgauge.clock import SystemClock, read_clock_quality
 from linkgauge.frame import Frame, concat
 from linkgauge.plan import Plan, PlanLink
 from linkgauge.schema import WINDOW
-from probes.engine import Engine
-from probes.noted import Fitness
+from probes.engine.engine import Engine
+from probes.engine.noted import Fitness
 from tests.probes.network.cable import FAMILIES, PORT, Cable, address, link
 from tests.probes.plans import plan
 

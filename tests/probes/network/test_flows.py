@@ -10,7 +10,7 @@ import pytest
 
 from linkgauge.frame import Frame, concat
 from linkgauge.schema import FLOW
-from probes.engine import Engine
+from probes.engine.engine import Engine
 from quality.flows import FlowCounts, unequal
 from tests.probes.network.cable import FAMILIES, Cable, joined, link, reply, request
 from tests.probes.network.engines import Sink, plan_of, running

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from linkgauge.code import Unfit
-from probes.engine import Engine
+from probes.engine.engine import Engine
 from tests.probes.network.cable import FAMILIES, joined, link
 from tests.probes.network.engines import plan_of, running
 

@@ -16,8 +16,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.flight import SWEEP_SSID, Answers, Caught, Departures, Errors, Flight
-from probes.raw_name import NAME_SIZE
+from probes.engine.flight import SWEEP_SSID, Answers, Caught, Departures, Errors, Flight
+from probes.sockets.raw_name import NAME_SIZE
 
 _DATA = 1024
 _IP = {"level": 0, "recverr": 11, "rfc4884": 26, "hops": 2, "tos": 1, "discover": 10}

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkgauge.plan import Plan, PlanLink
-from probes.flight import Answers, Caught, Departures, Errors, Flight
+from probes.engine.flight import Answers, Caught, Departures, Errors, Flight
 from probes.path.way import SILENT
-from probes.raw_name import NAME_SIZE, raw_name
+from probes.sockets.raw_name import NAME_SIZE, raw_name
 from tests.probes.plans import plan
 
 S = 1_000_000_000

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from probes.flight import Answers, Caught, Departures, Errors
+from probes.engine.flight import Answers, Caught, Departures, Errors
 from probes.path.extension import Extensions
 from probes.path.hops import Fate, Packets, fates_of
 from probes.path.way import Way
-from probes.raw_name import NAME_SIZE, raw_name
+from probes.sockets.raw_name import NAME_SIZE, raw_name
 
 FAR, FAR_V6 = "10.9.1.1", "fd00::9"
 EXCEEDED, EXCEEDED_V6 = 11 << 8, 3 << 8

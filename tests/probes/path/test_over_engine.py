@@ -13,8 +13,8 @@ from linkgauge.clock import SystemClock, read_clock_quality
 from linkgauge.frame import Frame
 from linkgauge.plan import Plan, PlanLink
 from linkgauge.schema import WINDOW
-from probes.engine import Engine
-from probes.flight import Flight
+from probes.engine.engine import Engine
+from probes.engine.flight import Flight
 from probes.path.probe import PathProber
 from tests.probes.path.net import S, path_plan
 from tests.probes.path.world import V4, V6, World, built, v4, v6

@@ -10,7 +10,7 @@ import pytest
 
 from linkgauge.clock import SystemClock
 from linkgauge.wire import Batch, decode, encode
-from probes.flight import Flight
+from probes.engine.flight import Flight
 from probes.path.probe import MOST_PPS, THOROUGH_ROUNDS
 from probes.path.sweep import ATTEMPTS
 from tests.probes.path.net import Net, S, path_plan

@@ -17,7 +17,7 @@ from linkgauge.clock import SystemClock
 from linkgauge.frame import Frame
 from linkgauge.plan import PlanLink
 from linkgauge.schema import WINDOW
-from probes.flight import Flight
+from probes.engine.flight import Flight
 from probes.path import exchange
 from probes.path.probe import PathProber
 from tests.probes.path.label_router import MARK, LabelRouter

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.raw_name import raw_name
+from probes.sockets.raw_name import raw_name
 from probes.stamp import tlv
 from probes.stamp.sessions import Ends, Sessions, Timing
 from probes.stamp.window import Groups

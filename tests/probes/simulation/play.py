@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.arrival import Received
-from probes.raw_name import address_of
+from probes.sockets.arrival import Received
+from probes.sockets.raw_name import address_of
 from probes.stamp.reflector import SOMEWHERE, Reflector
 from probes.stamp.requests import Requests
 from probes.stamp.session_table import identities

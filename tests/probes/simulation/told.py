@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkgauge.frame import Frame, Histograms
-from probes.arrival import Received
-from probes.closing import Closings
+from probes.engine.closing import Closings
+from probes.sockets.arrival import Received
 from probes.stamp.sessions import Sessions
 from probes.stamp.window import Report, Span
 from tests.probes.simulation.course import (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.raw_name import raw_name
+from probes.sockets.raw_name import raw_name
 from probes.stamp import authentication, tlv
 from probes.stamp.packet import octets, requests
 from probes.stamp.reflector import Reflector

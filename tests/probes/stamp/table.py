@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.raw_name import raw_name
+from probes.sockets.raw_name import raw_name
 from probes.stamp import tlv
 from probes.stamp.packet import REFLECTOR, REFLECTOR_AUTHENTICATED, SIZE, error_estimate, ntp, octets
 from probes.stamp.sessions import Ends, Sessions, Timing

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from probes.raw_name import raw_name
+from probes.sockets.raw_name import raw_name
 from probes.stamp import authentication, packet, tlv
 from probes.stamp.policy import Policy
 from probes.stamp.reflector import Reflector

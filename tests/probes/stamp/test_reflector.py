@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.raw_name import address_of
+from probes.sockets.raw_name import address_of
 from probes.stamp.packet import AUTHENTICATED_SIZE, SIZE, ntp, ptp, reflector_columns
 from probes.stamp.policy import Policy, Refusal
 from probes.stamp.reflector import Reflector

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.raw_name import raw_name
+from probes.sockets.raw_name import raw_name
 from probes.stamp.session_table import IDLE_NS, SessionTable, Words, identities
 
 ADDRESSES = ["10.0.0.1", "10.0.0.2", "::", "::1", "2001:db8::1", "2001:db8:0:1::1"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from probes.raw_name import raw_name
+from probes.sockets.raw_name import raw_name
 from probes.stamp.packet import SENDER, SENDER_AUTHENTICATED, ntp, octets, unix_ns
 from probes.stamp.reply_record import MARKED, OTHER_CLASS, UNTIMED
 from probes.stamp.sessions import FAILED, REFUSED, UNREACHABLE, Discard, Sessions, Timing
