@@ -6,10 +6,10 @@ out again, for its rows come again.
 
 Order of putting files together: the new file on disk in the work folder; the line, on disk; a new folder with
 the new file and all others that stay takes the place of the old one in one step (renameat2 RENAME_EXCHANGE),
-so a listing has either the old files or the new one; the old folder goes. A start that finds the line but not
-the file in its place goes on from there. Where the file system cannot exchange folders, the new file is
-renamed into its place and then the old ones go: meanwhile rows are there twice, which the rule for copies
-settles.
+so a listing has either the old files or the new one; the old folder goes a minute later, for one that shrinks
+while it is listed would show some of its files only. A start that finds the line but not the file in its
+place goes on from there. Where the file system cannot exchange folders, the new file is renamed into its
+place and then the old ones go: meanwhile rows are there twice, which the rule for copies settles.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,7 +29,7 @@ from collector.archive import disk
 from collector.archive.layout import Layout, parsed
 from collector.archive.manifest import Held, Listed, Manifest, links
 from collector.event_line import event_line
-from linkgauge.clock import Clock
+from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,10 @@ class Staged:
 
     path: Path
     file: Listed
+
+
+LISTED_NS = 60 * NS_PER_S
+"""How long a folder that was swapped out stays: nobody lists one for so long."""
 
 
 class JournalBehind(StoreError):
@@ -63,6 +68,8 @@ class Holdings:
         self._manifest = Manifest(self.layout.manifest(identity))
         self._work = self.layout.work(identity)
         self._changing = threading.RLock()
+        self._left: list[tuple[int, Path]] = []
+        self._leaving = count()
         try:
             with self._change():
                 self._mend(cursor)
@@ -156,12 +163,28 @@ class Holdings:
             for other in fresh.iterdir():  # by somebody who knows no lock
                 if other.name not in leave and not (folder / other.name).exists():
                     disk.link(other, folder / other.name)
+            self._leave(fresh)
         else:
             disk.move(fresh / place.name, place)
             disk.sync_folder(folder)
             self._remove(gone)
-        disk.remove_folder(fresh)
+            disk.remove_folder(fresh)
         disk.remove(made)
+
+    def _leave(self, former: Path) -> None:
+        """Set a folder that was swapped out aside: who is listing it just now must not see it shrink."""
+        now_ns = self._clock.now().mono_ns
+        aside = self._work / f"former-{next(self._leaving)}"
+        disk.move(former, aside)
+        self._left.append((now_ns, aside))
+
+    def sweep(self) -> None:
+        """Remove the folders that were swapped out long enough ago."""
+        with self._change():
+            due_ns = self._clock.now().mono_ns - LISTED_NS
+            for at_ns, folder in [each for each in self._left if each[0] <= due_ns]:
+                disk.remove_folder(folder)
+                self._left.remove((at_ns, folder))
 
     def _remove(self, paths: Iterable[str]) -> None:
         for path in paths:

@@ -60,6 +60,7 @@ class Upkeep:
         self.trouble = next(filter(None, (*faults, *self._aside.values())), None)
 
     def _tend(self, stopping: Callable[[], bool]) -> None:
+        self._holdings.sweep()
         retention.expire(self._holdings, self._rules, self._clock)
         more = True
         while more and not stopping():

@@ -64,7 +64,7 @@ def test_sizes_classes_and_flows_at_once(port: int) -> None:
         (72, 0), (72, 46), (512, 0), (512, 46),
     ]  # fmt: skip
     for one in answer["packets"]:
-        assert 45 <= one["sent"] == one["replied"] <= 100  # a busy machine misses slots and ends late
+        assert 10 <= one["sent"] == one["replied"] <= 100  # a busy machine misses slots and ends late
         assert one["dscp_forward"] == one["dscp_backward"] == one["dscp"]
         assert 0 < one["rtt_min_us"] <= one["rtt_p50_us"] * 1.02
     assert len(answer["flows"]) == 16
