@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Generic, TypeVar
 
 from collector.event_line import event_line
 from linkgauge.errors import ConfigError
+from linkgauge.file_mark import file_mark
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -26,17 +26,17 @@ class WatchedFile(Generic[T]):
     def __init__(self, path: Path, read: Callable[[Path], T]) -> None:
         self._path, self._read = path, read
         self._lock = threading.Lock()
-        self._stamp = self._stamp_now()
+        self._stamp = file_mark(self._path)
         self._value = read(path)
         self.failures = 0
         self.fault: str | None = None
 
     def value(self) -> T:
         """The newest value that could be read."""
-        if self._stamp_now() == self._stamp:
+        if file_mark(self._path) == self._stamp:
             return self._value
         with self._lock:
-            stamp = self._stamp_now()
+            stamp = file_mark(self._path)
             if stamp != self._stamp:
                 self._stamp = stamp
                 self._reread()
@@ -45,7 +45,7 @@ class WatchedFile(Generic[T]):
     @property
     def stale(self) -> bool:
         """The next `value` reads the file, and whoever calls it waits so long."""
-        return self._stamp_now() != self._stamp
+        return file_mark(self._path) != self._stamp
 
     def _reread(self) -> None:
         try:
@@ -57,10 +57,3 @@ class WatchedFile(Generic[T]):
         else:
             self.fault = None
             log.info(event_line("file_reread", file=self._path))
-
-    def _stamp_now(self) -> tuple[int, int, int] | None:
-        try:
-            found = os.stat(self._path)
-        except OSError:
-            return None
-        return found.st_ctime_ns, found.st_size, found.st_ino

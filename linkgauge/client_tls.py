@@ -7,15 +7,15 @@ faulty one is said once and the former stays in force.
 from __future__ import annotations
 
 import logging
-import os
 import ssl
 import stat
 from pathlib import Path
 
 from linkgauge.errors import ConfigError
+from linkgauge.file_mark import FileMark, file_mark
 
 _log = logging.getLogger(__name__)
-_Stamp = tuple[tuple[int, int, int] | None, ...]
+_Stamp = tuple[FileMark | None, ...]
 
 
 class ClientTls:
@@ -65,7 +65,7 @@ class ClientTls:
         return context
 
     def _now(self) -> _Stamp:
-        return tuple(_stamp(path) for path in self._files)
+        return tuple(map(file_mark, self._files))
 
 
 def _refuse_open(key: Path) -> None:
@@ -75,11 +75,3 @@ def _refuse_open(key: Path) -> None:
         raise ConfigError(f"{key}: the key cannot be read ({err.strerror}); correct its name") from None
     if mode & 0o007:
         raise ConfigError(f"{key}: everybody can read this key; run `chmod o= {key}`")
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ctime_ns, found.st_size, found.st_ino

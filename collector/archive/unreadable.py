@@ -17,11 +17,11 @@ import pyarrow as pa
 
 from collector.event_line import event_line
 from linkgauge.errors import StoreError
+from linkgauge.file_mark import FileMark, file_mark
 
 log = logging.getLogger(__name__)
 _ATTEMPTS = 3
 _BATCH_ROWS = 16_384
-_Mark = tuple[int, int, int]
 T = TypeVar("T")
 
 
@@ -30,16 +30,16 @@ class Unreadable:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._known: dict[str, _Mark | None] = {}
+        self._known: dict[str, FileMark | None] = {}
 
     @property
     def count(self) -> int:
         """How many are known that still lie there as they were."""
-        return sum(_mark(path) == mark for path, mark in list(self._known.items()))
+        return sum(file_mark(path) == mark for path, mark in list(self._known.items()))
 
     def among(self, files: Sequence[str]) -> list[str]:
         """Those of `files` that are known and still lie there as they were."""
-        return [path for path in files if path in self._known and _mark(path) == self._known[path]]
+        return [path for path in files if path in self._known and file_mark(path) == self._known[path]]
 
     def ask(self, listed: Callable[[], Sequence[str]], question: Callable[[list[str]], T]) -> T | None:
         """The answer to `question` by the readable ones of the files `listed`; None when there are none.
@@ -60,7 +60,7 @@ class Unreadable:
 
     def _readable(self, files: Sequence[str]) -> list[str]:
         for path in files:
-            if path in self._known and _mark(path) != self._known[path]:
+            if path in self._known and file_mark(path) != self._known[path]:
                 del self._known[path]
         return [path for path in files if path not in self._known]
 
@@ -68,7 +68,7 @@ class Unreadable:
         """Read each file by itself; True when some cannot be read."""
         before = len(self._known)
         for path in files:
-            mark, fault = _mark(path), _fault(path)
+            mark, fault = file_mark(path), _fault(path)
             if fault is not None and os.path.exists(path):
                 self._known[path] = mark
                 log.error(
@@ -95,15 +95,6 @@ def _fault(path: str) -> str | None:
     except (OSError, duckdb.Error, pa.ArrowException) as err:
         return _words(err)
     return None
-
-
-def _mark(path: str) -> _Mark | None:
-    """Changes when the file does; None: it is gone."""
-    try:
-        told = os.stat(path)
-    except OSError:
-        return None
-    return told.st_ino, told.st_size, told.st_ctime_ns
 
 
 def _words(err: Exception) -> str:

@@ -17,6 +17,7 @@ from collector.settings import Tls
 from linkgauge.certificate import Certificate
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import ConfigError, ProtocolError
+from linkgauge.file_mark import FileMark, file_mark
 from linkgauge.owner import give
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ LOOK_S = 2.0
 """How often the files are looked at. Those that changed are read at the next look: both are in place then."""
 _DAY_S = 86_400
 _PEM_END = "-----END CERTIFICATE-----"
-Stamp = tuple[tuple[int, int, int] | None, ...]
+Stamp = tuple[FileMark | None, ...]
 
 
 class ServerTls:
@@ -85,7 +86,7 @@ class ServerTls:
         return [tls.certificate, tls.key, *([tls.client_ca] if tls.client_ca else [])]
 
     def _stamp_now(self) -> Stamp:
-        return tuple(map(_stamp, self._files))
+        return tuple(map(file_mark, self._files))
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
@@ -108,11 +109,3 @@ def _not_after_ns(path: Path) -> int:
     begin = text.find("-----BEGIN CERTIFICATE-----")
     der = ssl.PEM_cert_to_DER_cert(text[begin : text.find(_PEM_END, begin) + len(_PEM_END)])
     return Certificate.parse(der).not_after_ns
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ctime_ns, found.st_size, found.st_ino

@@ -9,7 +9,6 @@ asked for, so a clock that is set meanwhile moves it little.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from collector.event_line import event_line
 from collector.plans.plan import Planner, etag
 from linkgauge.clock import NS_PER_S, Clock, SystemClock, seconds
 from linkgauge.errors import ConfigError
+from linkgauge.file_mark import file_mark
 from linkgauge.inventory import Inventory, load
 from linkgauge.model import LinkSpec
 from linkgauge.plan import encode_plan
@@ -32,7 +32,6 @@ _MOST_FORMER = 3
 """Links of former editions are known until there are so many times as many as expected ones."""
 _MOVED_NS = NS_PER_S
 """A plan is encoded again when the wall clock was moved by more: clocks that are steered move less."""
-_Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class PlanBook:
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._reader: threading.Thread | None = None
-        self._stamp = _stamp(path)
+        self._stamp = file_mark(path)
         self._edition = self._read(None)
         self._take_over_s = take_over_s
         self.failures = 0
@@ -88,7 +87,7 @@ class PlanBook:
     @property
     def stale(self) -> bool:
         """The file is another one than was read: who asks next may wait `patience_s` for the new edition."""
-        return _stamp(self._path) != self._stamp
+        return file_mark(self._path) != self._stamp
 
     def refresh(self) -> None:
         """Begin to read it now when it is stale, and wait so long."""
@@ -132,10 +131,10 @@ class PlanBook:
 
     def _newest(self) -> _Edition:
         """The newest edition that could be read; begins to read the file when it is another one."""
-        if _stamp(self._path) == self._stamp:
+        if file_mark(self._path) == self._stamp:
             return self._edition
         with self._lock:
-            stamp = _stamp(self._path)
+            stamp = file_mark(self._path)
             if stamp == self._stamp or (self._reader is not None and self._reader.is_alive()):
                 return self._edition
             self._stamp = stamp
@@ -172,15 +171,6 @@ class PlanBook:
         planner = Planner(inventory)
         at_ns = self._clock.now().mono_ns + seconds(self._take_over_s)
         return _Edition(planner, specs, links, at_ns, former is not None)
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    """Another one when the file is another one."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ctime_ns, found.st_size, found.st_ino
 
 
 def _lengths_s(inventory: Inventory) -> dict[str, float]:

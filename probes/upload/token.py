@@ -6,13 +6,13 @@ It is in no log line, error text or representation.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from linkgauge.errors import ConfigError
+from linkgauge.file_mark import FileMark, file_mark
 
 _log = logging.getLogger(__name__)
 
@@ -48,12 +48,8 @@ class Token:
         _log.info("%s: the token was changed, the new one is in use", self._path)
         return True
 
-    def _now(self) -> tuple[int, int, int] | None:
-        try:
-            found = os.stat(self._path) if self._path else None
-        except OSError:
-            return None
-        return (found.st_ctime_ns, found.st_size, found.st_ino) if found else None
+    def _now(self) -> FileMark | None:
+        return file_mark(self._path) if self._path else None
 
 
 def _checked(token: str) -> str:
