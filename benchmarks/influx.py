@@ -23,6 +23,7 @@ import httpx
 import numpy as np
 
 from benchmarks.machine import Goal, at_most, note, quick, show
+from benchmarks.star import star
 from collector.health.metrics import Metrics
 from collector.intake import Intake
 from collector.journal.journal import Journal
@@ -35,11 +36,11 @@ from collector.sinks.influx_transport import connect
 from collector.sinks.line_protocol import LineMaker
 from collector.sinks.link_tags import link_tags
 from collector.sinks.pump import Pump, Rhythm
+from console.demo.influxd import configuration
 from linkgauge.clock import NS_PER_S, SystemClock, window_start
 from linkgauge.frame import Frame, Histograms
 from linkgauge.histogram import Histogram
-from linkgauge.inventory import Inventory, build
-from linkgauge.inventory_file import InventoryFile
+from linkgauge.inventory import Inventory
 from linkgauge.packing import pack
 from linkgauge.schema import WINDOW
 from linkgauge.table import Kind
@@ -48,20 +49,6 @@ from linkgauge.wire import Batch, encode
 ROWS, SAMPLES = 1000, 100
 WINDOW_NS = 10 * NS_PER_S
 UNKNOWN = ("rtt_p999_us", "forward_min_us", "forward_p50_us", "backward_min_us", "backward_p50_us")
-_CONFIG = """
-reporting-disabled = true
-bind-address = "127.0.0.1:{rpc}"
-[meta]
-  dir = "{folder}/meta"
-[data]
-  dir = "{folder}/data"
-  wal-dir = "{folder}/wal"
-[monitor]
-  store-enabled = false
-[http]
-  bind-address = "127.0.0.1:{http}"
-  log-enabled = false
-"""
 
 
 def main() -> None:
@@ -83,7 +70,7 @@ def main() -> None:
 
 
 def _measure(folder: Path, batches: int) -> dict[str, float]:
-    inventory = _inventory()
+    inventory = star(ROWS)
     links = [str(link) for link in inventory.links]
     first_ns = window_start(SystemClock().now().wall_ns, WINDOW_NS) - batches * WINDOW_NS
     bodies = [
@@ -159,7 +146,7 @@ def _influxd(folder: Path) -> Iterator[tuple[str, int]]:
     for made in sockets:
         made.close()
     config = folder / "influxd.conf"
-    config.write_text(_CONFIG.format(folder=folder, http=http, rpc=rpc))
+    config.write_text(configuration(folder, http, rpc))
     with (folder / "influxd.log").open("wb") as log:
         process = subprocess.Popen(["influxd", "-config", str(config)], stdout=log, stderr=log)
     try:
@@ -191,22 +178,6 @@ def _cpu_s(work: Callable[[], object]) -> float:
     began_s = time.process_time()
     work()
     return time.process_time() - began_s
-
-
-def _inventory() -> Inventory:
-    """A star of ROWS links out of one node."""
-    nodes = [
-        {"name": f"h{at}", "site": "s", "addresses": {"n": f"10.0.{at // 250}.{at % 250 + 1}"}}
-        for at in range(ROWS + 1)
-    ]
-    file = {
-        "version": 1,
-        "sites": [{"name": "s", "region": "r", "operator": "o"}],
-        "networks": [{"name": "n", "kind": "backbone", "mesh": "listed"}],
-        "nodes": nodes,
-        "links": [{"link": f"h0>h{at}@n"} for at in range(1, ROWS + 1)],
-    }
-    return build(InventoryFile.model_validate(file), "benchmark")
 
 
 def _windows(links: list[str], start_ns: int) -> Frame:

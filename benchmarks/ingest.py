@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.star import star
 from collector.archive import compaction
 from collector.archive.rules import Rules
 from collector.health.metrics import Metrics
@@ -33,8 +34,7 @@ from collector.sinks.sink import Delivery
 from linkgauge.clock import NS_PER_S, SystemClock, window_start
 from linkgauge.frame import Frame, Histograms
 from linkgauge.histogram import Histogram
-from linkgauge.inventory import Inventory, build
-from linkgauge.inventory_file import InventoryFile
+from linkgauge.inventory import Inventory
 from linkgauge.packing import pack
 from linkgauge.schema import WINDOW
 from linkgauge.table import Kind
@@ -47,7 +47,7 @@ WINDOW_NS = 10 * NS_PER_S
 def main() -> None:
     """Run everything once, in a temporary folder."""
     logging.disable(logging.WARNING)
-    inventory = _inventory()
+    inventory = star(ROWS)
     links = [str(link) for link in inventory.links if link.src == "h0"][:ROWS]
     now_ns = window_start(SystemClock().now().wall_ns, WINDOW_NS)
     frames = [_windows(links, now_ns - (BATCHES - at) * WINDOW_NS) for at in range(BATCHES)]
@@ -126,22 +126,6 @@ def _timed(work: object) -> tuple[float, float]:
 
 def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*.parquet"))
-
-
-def _inventory() -> Inventory:
-    """A star of ROWS links out of one node."""
-    nodes = [
-        {"name": f"h{at}", "site": "s", "addresses": {"n": f"10.0.{at // 250}.{at % 250 + 1}"}}
-        for at in range(ROWS + 1)
-    ]
-    file = {
-        "version": 1,
-        "sites": [{"name": "s", "region": "r", "operator": "o"}],
-        "networks": [{"name": "n", "kind": "backbone", "mesh": "listed"}],
-        "nodes": nodes,
-        "links": [{"link": f"h0>h{at}@n"} for at in range(1, ROWS + 1)],
-    }
-    return build(InventoryFile.model_validate(file), "benchmark")
 
 
 def _windows(links: list[str], start_ns: int) -> Frame:

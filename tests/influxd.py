@@ -18,23 +18,9 @@ from typing import Any
 import httpx
 import pytest
 
+from console.demo.influxd import configuration
+
 USER, PASSWORD = "linkgauge", "right-one"
-_CONFIG = """
-reporting-disabled = true
-bind-address = "127.0.0.1:{rpc}"
-[meta]
-  dir = "{folder}/meta"
-[data]
-  dir = "{folder}/data"
-  wal-dir = "{folder}/wal"
-  query-log-enabled = false
-[monitor]
-  store-enabled = false
-[http]
-  bind-address = "127.0.0.1:{http}"
-  auth-enabled = {auth}
-  log-enabled = false
-"""
 
 
 @dataclass(frozen=True)
@@ -72,7 +58,7 @@ class Server:
         http, rpc = _free_ports(2)
         self.url = f"http://127.0.0.1:{http}"
         self._config = folder / "influxd.conf"
-        self._config.write_text(_CONFIG.format(folder=folder, http=http, rpc=rpc, auth=str(auth).lower()))
+        self._config.write_text(configuration(folder, http, rpc, auth))
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

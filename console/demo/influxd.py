@@ -13,8 +13,11 @@ from console.demo.processes import Child, check, free_port, start
 _START_WITHIN_S = 30.0
 
 
-def configuration(folder: Path, port: int, rpc_port: int) -> str:
-    """influxdb.conf (TOML) of a 1.x server that writes below `folder` and listens on loopback only."""
+def configuration(folder: Path, port: int, rpc_port: int, auth: bool = False) -> str:
+    """influxdb.conf (TOML) of a 1.x server that writes below `folder` and listens on loopback only.
+
+    auth: it asks for a password.
+    """
     return f"""\
 reporting-disabled = true
 bind-address = "127.0.0.1:{rpc_port}"
@@ -26,6 +29,7 @@ bind-address = "127.0.0.1:{rpc_port}"
   query-log-enabled = false
 [http]
   bind-address = "127.0.0.1:{port}"
+  auth-enabled = {str(auth).lower()}
   log-enabled = false
 [monitor]
   store-enabled = false
