@@ -115,18 +115,23 @@ def build(file: InventoryFile, name: str) -> Inventory:
     faults = list(faults_of(file))
     if faults:
         raise ConfigError(*(f"{name}: {fault}" for fault in faults))
-    tiers = {key: Tier(key, t.delay_us, t.delay_quantile, t.loss_ratio) for key, t in file.tiers.items()}
+    tiers = {key: Tier(key, **entry.model_dump()) for key, entry in file.tiers.items()}
     return Inventory(
         window_s=file.window_s,
         period_s=file.period_s,
         tiers={**DEFAULT_TIERS, **tiers},
         sites={s.name: Site(**s.model_dump()) for s in file.sites},
-        networks={n.name: Network(n.name, NetworkKind(n.kind), n.promised_bps) for n in file.networks},
+        networks={n.name: _network(n) for n in file.networks},
         nodes={n.name: _node(n) for n in file.nodes},
         probing=file.probing,
         listed={Link.parse(entry.link): entry for entry in file.links},
         meshes={n.name: n for n in file.networks},
     )
+
+
+def _network(entry: NetworkEntry) -> Network:
+    kind = NetworkKind(entry.kind)
+    return Network(entry.name, kind, entry.promised_bps, tuple(entry.gateways), entry.team or "")
 
 
 def _node(entry: NodeEntry) -> Node:

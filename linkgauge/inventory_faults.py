@@ -30,6 +30,7 @@ def faults_of(file: InventoryFile) -> Iterator[str]:
     yield from _twice("nodes", (n.name for n in file.nodes), "node")
     yield from _twice("links", (entry.link for entry in file.links), "link")
     yield from _node_faults(file)
+    yield from _gateway_faults(file)
     yield from _address_faults(file.nodes)
     yield from _link_faults(file)
     yield from _size_faults(file)
@@ -56,6 +57,15 @@ def _node_faults(file: InventoryFile) -> Iterator[str]:
                 ComputeId.parse(node.compute_id)
             except ConfigError as err:
                 yield f"nodes[{at}].compute_id: {err}"
+
+
+def _gateway_faults(file: InventoryFile) -> Iterator[str]:
+    on = {node.name: node.addresses for node in file.nodes}
+    for at, network in enumerate(file.networks):
+        for number, name in enumerate(network.gateways):
+            if network.name not in on.get(name, ()):
+                where = f"networks[{at}].gateways[{number}]"
+                yield f"{where}: {name} is no node on network {network.name}; name one of its nodes"
 
 
 def _address_faults(nodes: Iterable[NodeEntry]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from linkgauge.model import DEFAULT_TEAM
 from linkgauge.probing import Model, Probing
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
@@ -35,6 +36,9 @@ class TierEntry(Model):
     delay_us: int = Field(gt=0)
     delay_quantile: float = Field(0.5, gt=0, lt=1)
     loss_ratio: float = Field(0.001, gt=0, lt=1)
+    pdv_us: int = Field(0, ge=0)
+    ce_ratio: float = Field(0.01, gt=0, lt=1)
+    good_ratio: float = Field(0.99, gt=0, lt=1)
 
 
 class SiteEntry(Model):
@@ -43,6 +47,7 @@ class SiteEntry(Model):
     operator: Name
     latitude_deg: float | None = Field(None, ge=-90, le=90)
     longitude_deg: float | None = Field(None, ge=-180, le=180)
+    team: Name = DEFAULT_TEAM
 
 
 class NetworkEntry(Model):
@@ -53,6 +58,9 @@ class NetworkEntry(Model):
     """Which pairs of nodes are links: all, those listed, or those of `linkgauge.mesh` and those listed."""
     representatives: int = Field(2, ge=2, le=8)
     """Nodes that stand for a site in each pair of sites, where the mesh is thinned."""
+    gateways: list[Name] = Field(default_factory=list)
+    """Nodes by which their site reaches others on this network."""
+    team: Name | None = None
 
 
 class NodeEntry(Model):

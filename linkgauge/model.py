@@ -14,6 +14,8 @@ from linkgauge.errors import ConfigError
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """Names of sites, nodes, networks and tiers: host-name rules, so that a link's text form is unambiguous."""
 
+DEFAULT_TEAM = "network"
+
 
 class NetworkKind(Enum):
     """What sort of plane a network is."""
@@ -63,13 +65,24 @@ class Tier:
     """The objectives of a class of links.
 
     delay_us: one-way delay that `delay_quantile` (0..1) of the packets must keep to.
-    loss_ratio: highest loss one way, 0..1.
+    loss_ratio: highest loss one way, 0..1. pdv_us: highest delay variation of the round trip. ce_ratio:
+    highest share of packets marked Congestion Experienced. good_ratio: share of windows that must keep to
+    loss and delay; what is left to 1 is the error budget.
     """
 
     name: str
     delay_us: int
     delay_quantile: float
     loss_ratio: float
+    pdv_us: int = 0
+    """0: as long as delay_us."""
+    ce_ratio: float = 0.01
+    good_ratio: float = 0.99
+
+    @property
+    def pdv_objective_us(self) -> int:
+        """pdv_us, or what stands for it."""
+        return self.pdv_us or self.delay_us
 
 
 DEFAULT_TIERS: Mapping[str, Tier] = MappingProxyType(
@@ -91,15 +104,23 @@ class Site:
     operator: str
     latitude_deg: float | None = None
     longitude_deg: float | None = None
+    team: str = DEFAULT_TEAM
+    """Who is called for its nodes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A plane that nodes share. promised_bps: what one link should carry, 0 when nothing was promised."""
+    """A plane that nodes share. promised_bps: what one link should carry, 0 when nothing was promised.
+
+    gateways: nodes by which their site reaches other sites on this network. team: who is called for its
+    links; empty: the team of the link's first site.
+    """
 
     name: str
     kind: NetworkKind
     promised_bps: int = 0
+    gateways: tuple[str, ...] = ()
+    team: str = ""
 
 
 @dataclass(frozen=True, slots=True)

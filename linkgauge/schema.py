@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from linkgauge.judged_tables import ALERT, NODE, SIGNALS, SINK
 from linkgauge.own_tables import COLLECTOR, HEALTH
 from linkgauge.rollup_tables import WINDOW_1H, WINDOW_5M
 from linkgauge.table import Table, count, real, text
 from linkgauge.window_table import WINDOW
 
 __all__ = [
-    "AGENT_TABLES", "CERTIFICATE", "COLLECTOR", "EVENT", "FLOW", "HEALTH", "LINK_TAGS", "PATH", "RAW_TABLES",
-    "ROLLUPS", "STATE", "TABLES", "THROUGHPUT", "WINDOW", "WINDOW_1H", "WINDOW_5M",
+    "AGENT_TABLES", "ALERT", "CERTIFICATE", "COLLECTOR", "EVENT", "FLOW", "HEALTH", "LINK_TAGS", "NODE",
+    "PATH", "RAW_TABLES", "ROLLUPS", "SINK", "STATE", "TABLES", "THROUGHPUT", "WINDOW", "WINDOW_1H", "WINDOW_5M",
 ]  # fmt: skip
 
 LINK_TAGS = (
@@ -143,13 +144,27 @@ STATE = Table(
         ),
         real("received_bps", _STATE, "Last throughput measured in the period."),
         real("promised_bps", _STATE, "Throughput promised; unknown when nothing was."),
+        *SIGNALS,
     ),
 )
 
 RAW_TABLES: Mapping[str, Table] = MappingProxyType(
     {
         table.name: table
-        for table in (WINDOW, FLOW, PATH, EVENT, CERTIFICATE, THROUGHPUT, HEALTH, STATE, COLLECTOR)
+        for table in (
+            WINDOW,
+            FLOW,
+            PATH,
+            EVENT,
+            CERTIFICATE,
+            THROUGHPUT,
+            HEALTH,
+            STATE,
+            COLLECTOR,
+            NODE,
+            SINK,
+            ALERT,
+        )
     }
 )
 """What is reported and judged; in InfluxDB it stands in the raw database."""

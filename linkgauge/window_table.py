@@ -29,6 +29,19 @@ WINDOW = Table(
         count("unreachable", _LOSS, "Of the lost: packets that somebody on the way said he cannot deliver."),
         count("send_failed", _LOSS, "Packets that the kernel would not send; not part of sent."),
         count("unresolved", _LOSS, "Packets to a name without an address; not part of sent."),
+        count(
+            "unanswered",
+            _LOSS,
+            "Packets at the window's end, in order of sending, after the last that was answered at all.",
+        ),
+        real(
+            "unanswered_s", _LOSS, "From the first of these to the window's end; NaN when nothing was sent."
+        ),
+        real(
+            "heard",
+            _LOSS,
+            "Packets of the far end's own probe that came here in this window; NaN: not known to send any.",
+        ),
         count("missed", _LOSS, "Slots in which the agent came too late to send; not part of sent."),
         count("unfit", _LOSS, "0: the agent was fit to measure; else the sum of the Unfit bits."),
         count("under_test", _LOSS, "1: a throughput test ran at this node in this window."),

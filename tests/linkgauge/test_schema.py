@@ -8,15 +8,27 @@ from collections import Counter
 import pytest
 
 from linkgauge.code import Outcome, Unfit
-from linkgauge.schema import AGENT_TABLES, LINK_TAGS, RAW_TABLES, ROLLUPS, TABLES, WINDOW
+from linkgauge.schema import AGENT_TABLES, ALERT, LINK_TAGS, NODE, RAW_TABLES, ROLLUPS, SINK, TABLES, WINDOW
 from linkgauge.table import Field, Kind, Table
 
 UNIT = re.compile(r".*_(ns|us|s|bps|ratio|bytes)")
 UNITLESS_REALS = {
-    "retransmits", "hops_forward", "hops_backward", "dscp_forward", "dscp_backward", "days_left",
+    "retransmits", "hops_forward", "hops_backward", "dscp_forward", "dscp_backward", "days_left", "heard",
+    "path_changes",
 }  # fmt: skip
 """Whole numbers that are REAL because they can be unknown, and times in other units than ours."""
-TAGS = {*LINK_TAGS, "probe", "class", "flow", "kind", "agent", "collector"}
+TAGS = {
+    *LINK_TAGS,
+    "probe",
+    "class",
+    "flow",
+    "kind",
+    "agent",
+    "collector",
+    *NODE.keys,
+    *SINK.keys,
+    *ALERT.keys,
+}
 
 EVERY_TABLE = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 FIELDS = [(table, field) for table in TABLES.values() for field in table.fields]

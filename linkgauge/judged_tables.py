@@ -1,0 +1,123 @@
+"""What the collector finds out beside the verdicts: signals of links, nodes, sinks, alerts.
+
+A signal is one number of one thing in one window, so that a rule is a bound on it, the same in the collector
+and in Grafana. Unknown is NaN, except where "absent" is said: there NaN means that nothing happened, which
+keeps the store small.
+"""
+
+from __future__ import annotations
+
+from linkgauge.table import Table, count, real, text
+
+_STATE = "link_state"
+
+SIGNALS = (
+    real(
+        "unanswered_s",
+        _STATE,
+        "How long the far end had not answered when the window ended, from ten packets on; 0: it answered. "
+        "Unknown where the far end says that packets of this direction reach it.",
+    ),
+    real("pdv_us", _STATE, "Packet delay variation of the window's round trips: high percentile - smallest."),
+    real("pdv_excess_us", _STATE, "pdv_us - the tier's."),
+    real(
+        "delay_step_us",
+        _STATE,
+        "By how much the smallest delay rose in the last step within the period; absent: none rose.",
+    ),
+    real(
+        "asymmetry_shift_us",
+        _STATE,
+        "Delay out - delay back, less what that was over the period before; from smallest one-way delays.",
+    ),
+    real(
+        "asymmetry_excess_us",
+        _STATE,
+        "abs(asymmetry_shift_us) less what clocks may have drifted and a tenth of the tier's delay.",
+    ),
+    real("ce_forward_ratio", _STATE, "Share of packets that arrived marked Congestion Experienced."),
+    real(
+        "ce_forward_excess_ratio", _STATE, "Its lower bound (99 % one-sided) - the tier's; absent: no mark."
+    ),
+    real("ce_backward_ratio", _STATE, "The same of replies."),
+    real("ce_backward_excess_ratio", _STATE, "Its lower bound - the tier's; absent: no mark."),
+    real("remarked_forward_ratio", _STATE, "Share of packets that arrived with another DSCP; absent: none."),
+    real("remarked_backward_ratio", _STATE, "The same of replies; absent: none."),
+    real("path_changes", _STATE, "Changes of the way within the period; absent: none."),
+    real(
+        "mtu_shrunk_bytes", _STATE, "By how much the path's MTU is below the period's largest; absent: not."
+    ),
+    real(
+        "throughput_shortfall_ratio", _STATE, "Share of what goodput was promised that is missing; < 0: none."
+    ),
+    real("certificate_left_s", _STATE, "Until the far end's certificate expires; < 0: it has."),
+    real(
+        "burn_fast_ratio", _STATE, "Error budget used against its pace: the lesser of 5 minutes and 1 hour."
+    ),
+    real("burn_slow_ratio", _STATE, "The same: the lesser of 30 minutes and 6 hours."),
+    real(
+        "budget_left_ratio",
+        _STATE,
+        "Share of the error budget of the last three days that is left; may be < 0.",
+    ),
+    count("good", _STATE, "1: loss and delay of this window keep to the tier, as far as can be told."),
+    count(
+        "bad", _STATE, "1: this window breaks the tier's loss or delay for sure. Neither: it cannot be told."
+    ),
+    count("maintenance", _STATE, "1: announced work touches this link; it does not count in scores."),
+)
+
+_NODE = "node_state"
+
+NODE = Table(
+    "node",
+    ("node", "site", "region", "operator"),
+    (
+        real("silent_s", _NODE, "Since when its agent was not heard."),
+        real(
+            "unfit_ratio", _NODE, "1: its agent was not fit in its last window; 0: it was; unknown: silent."
+        ),
+        real("clock_unsynchronised_ratio", _NODE, "1: nothing steers its clock; 0: something does."),
+        real("clock_error_us", _NODE, "Bound on its wall clock's error."),
+        real("plan_age_s", _NODE, "Since when its plan was not confirmed."),
+        real("outbox_oldest_s", _NODE, "Age of the oldest batch that it could not hand over."),
+        count("outbox_dropped", _NODE, "Batches that its outbox lost since it was made."),
+        count("links_in", _NODE, "Links to it that others measured in this window."),
+        count("links_in_down", _NODE, "Of these: unanswered."),
+        count("links_out", _NODE, "Links from it that it measured in this window."),
+        count("links_out_down", _NODE, "Of these: unanswered."),
+        real(
+            "down_ratio",
+            _NODE,
+            "1: no link to it is answered, of at least two measured by others; 0: one is; else unknown.",
+        ),
+        count("maintenance", _NODE, "1: announced work touches this node."),
+    ),
+)
+
+_SINK = "sink_state"
+
+SINK = Table(
+    "sink",
+    ("collector", "sink"),
+    (
+        count("backlog_batches", _SINK, "Batches that it has not taken."),
+        real("lag_s", _SINK, "Age of the oldest of them; 0 when none waits."),
+        real("held_ratio", _SINK, "1: it takes nothing just now; 0: it does."),
+    ),
+)
+
+_ALERT = "alert_state"
+
+ALERT = Table(
+    "alert",
+    ("rule", "severity", "about", "direction", "network", "site", "team"),
+    (
+        count("firing", _ALERT, "1: fires; 0: ended with this window."),
+        count("held_back", _ALERT, "1: told to nobody, because another alert explains it, or by a silence."),
+        real("since_s", _ALERT, "How long ago its first breached window began."),
+        text("cause", _ALERT, "Id of the alert that explains it."),
+        text("summary", _ALERT, "The sentence that was told."),
+    ),
+)
+"""about: the link, node, sink or collector. A row in every window while it fires, one when it ends."""
