@@ -19,7 +19,8 @@ from linkgauge.window_table import WINDOW
 
 __all__ = [
     "AGENT_TABLES", "ALERT", "CERTIFICATE", "COLLECTOR", "EVENT", "FLOW", "HEALTH", "LINK_TAGS", "NODE",
-    "PATH", "RAW_TABLES", "ROLLUPS", "SINK", "STATE", "TABLES", "THROUGHPUT", "WINDOW", "WINDOW_1H", "WINDOW_5M",
+    "PATH", "RAW_TABLES", "ROLLUPS", "SINK", "STATE", "TABLES", "THROUGHPUT", "WINDOW",
+    "WINDOW_1H", "WINDOW_5M",
 ]  # fmt: skip
 
 LINK_TAGS = (
