@@ -65,6 +65,9 @@ SIGNALS = (
         "bad", _STATE, "1: this window breaks the tier's loss or delay for sure. Neither: it cannot be told."
     ),
     count("maintenance", _STATE, "1: announced work touches this link; it does not count in scores."),
+    count(
+        "drill", _STATE, "1: a reflector plays a fault on this link on purpose; it does not count in scores."
+    ),
 )
 
 _NODE = "node_state"
@@ -92,6 +95,7 @@ NODE = Table(
             "1: no link to it is answered, of at least two measured by others; 0: one is; else unknown.",
         ),
         count("maintenance", _NODE, "1: announced work touches this node."),
+        count("drill", _NODE, "1: its reflector plays a fault on purpose."),
     ),
 )
 
@@ -106,6 +110,23 @@ SINK = Table(
         real("held_ratio", _SINK, "1: it takes nothing just now; 0: it does."),
     ),
 )
+
+_PLACE = "place_state"
+
+PLACE = Table(
+    "place",
+    ("place", "kind", "network", "direction", "site"),
+    (
+        count("links_bad", _PLACE, "Links in trouble that cross it in this direction."),
+        count(
+            "links_judged", _PLACE, "Links that cross it in this direction and of which something is known."
+        ),
+        real("explained_ratio", _PLACE, "Share of the network's links in trouble that it explains."),
+        real("sure_ratio", _PLACE, "1: no other place explains as much; 0.5: others do, they are named."),
+        text("others", _PLACE, "Places that explain the same."),
+    ),
+)
+"""Places that explain the trouble of several links: a row while one does. kind: node, site, gateway, hop."""
 
 _ALERT = "alert_state"
 

@@ -48,6 +48,7 @@ HEALTH = Table(
         count("refused_table", _AGENT, "Not answered: no room for another session."),
         count("clock_synchronised", _AGENT, "1: an outside source steers the wall clock."),
         real("clock_error_us", _AGENT, "Bound on the wall clock's error."),
+        count("drill", _AGENT, "1: its reflector plays a fault on purpose."),
         count("outbox_batches", _AGENT, "Batches that wait for the collector."),
         count("outbox_octets", _AGENT, "Their size."),
         real("outbox_oldest_s", _AGENT, "Age of the oldest of them; 0 when none waits."),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from linkgauge.judged_tables import ALERT, NODE, SIGNALS, SINK
+from linkgauge.judged_tables import ALERT, NODE, PLACE, SIGNALS, SINK
 from linkgauge.own_tables import COLLECTOR, HEALTH
 from linkgauge.rollup_tables import WINDOW_1H, WINDOW_5M
 from linkgauge.table import Table, count, real, text
@@ -19,7 +19,7 @@ from linkgauge.window_table import WINDOW
 
 __all__ = [
     "AGENT_TABLES", "ALERT", "CERTIFICATE", "COLLECTOR", "EVENT", "FLOW", "HEALTH", "LINK_TAGS", "NODE",
-    "PATH", "RAW_TABLES", "ROLLUPS", "SINK", "STATE", "TABLES", "THROUGHPUT", "WINDOW",
+    "PATH", "PLACE", "RAW_TABLES", "ROLLUPS", "SINK", "STATE", "TABLES", "THROUGHPUT", "WINDOW",
     "WINDOW_1H", "WINDOW_5M",
 ]  # fmt: skip
 
@@ -164,6 +164,7 @@ RAW_TABLES: Mapping[str, Table] = MappingProxyType(
             COLLECTOR,
             NODE,
             SINK,
+            PLACE,
             ALERT,
         )
     }

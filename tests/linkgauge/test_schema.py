@@ -8,7 +8,18 @@ from collections import Counter
 import pytest
 
 from linkgauge.code import Outcome, Unfit
-from linkgauge.schema import AGENT_TABLES, ALERT, LINK_TAGS, NODE, RAW_TABLES, ROLLUPS, SINK, TABLES, WINDOW
+from linkgauge.schema import (
+    AGENT_TABLES,
+    ALERT,
+    LINK_TAGS,
+    NODE,
+    PLACE,
+    RAW_TABLES,
+    ROLLUPS,
+    SINK,
+    TABLES,
+    WINDOW,
+)
 from linkgauge.table import Field, Kind, Table
 
 UNIT = re.compile(r".*_(ns|us|s|bps|ratio|bytes)")
@@ -27,6 +38,7 @@ TAGS = {
     "collector",
     *NODE.keys,
     *SINK.keys,
+    *PLACE.keys,
     *ALERT.keys,
 }
 
@@ -88,8 +100,8 @@ def test_measurements_are_those_of_the_fields(table: Table) -> None:
 
 def test_tables_by_name() -> None:
     assert all(name == table.name for name, table in TABLES.items())
-    assert set(RAW_TABLES) - set(AGENT_TABLES) == {"state", "collector", "node", "sink", "alert"}
-    assert len(set(AGENT_TABLES)) == len(AGENT_TABLES) == len(RAW_TABLES) - 5
+    assert set(RAW_TABLES) - set(AGENT_TABLES) == {"state", "collector", "node", "sink", "place", "alert"}
+    assert len(set(AGENT_TABLES)) == len(AGENT_TABLES) == len(RAW_TABLES) - 6
     assert set(TABLES) - set(RAW_TABLES) == {"window_5m", "window_1h"}
 
 
