@@ -132,9 +132,10 @@ def _check_shape(body: bytes) -> None:
     for table in msgspec.msgpack.decode(tables, type=dict[str, _TableShape]).values():
         _bound(table.columns, MAX_NAMES, "columns in a table")
         _bound(table.words, MAX_NAMES, "texts in a table")
-        left = min(left, len(memoryview(table.columns)) // _CODE_OCTETS)
+        here = min(left, len(memoryview(table.columns)) // _CODE_OCTETS)
         for words in msgspec.msgpack.decode(table.words, type=dict[str, msgspec.Raw]).values():
-            left -= _bound(words, min(max(table.rows, 0), left), "words in a column")
+            used = _bound(words, min(max(table.rows, 0), here), "words in a column")
+            here, left = here - used, left - used
 
 
 def _bound(packed: msgspec.Raw, most: int, what: str) -> int:

@@ -15,7 +15,7 @@ from linkgauge import wire
 from linkgauge.errors import WireError
 from linkgauge.frame import Frame
 from linkgauge.histogram import MAX_BUCKET, Histogram
-from linkgauge.schema import HEALTH, TABLES, WINDOW
+from linkgauge.schema import CERTIFICATE, EVENT, HEALTH, TABLES, WINDOW
 from linkgauge.wire import Batch, decode, encode
 from tests.linkgauge.frames import frames, same_frame
 
@@ -65,6 +65,16 @@ def test_round_trip(given_frames: list[Frame], number: int, created_ns: int) -> 
     assert got.rows == batch.rows
     assert list(got.frames) == list(batch.frames)
     assert all(same_frame(got.frames[name], frame) for name, frame in batch.frames.items())
+
+
+def test_a_small_table_leaves_room_for_the_texts_of_a_large_one() -> None:
+    times = {"start_ns": [5] * 60, "length_ns": [1] * 60}
+    links = {"link": [f"a{at}>b@n" for at in range(60)], "class": ["0"] * 60, "kind": ["path"] * 60}
+    texts = {name: [f"{name} {at}" for at in range(60)] for name in ("before", "after")}
+    small = Frame.of(CERTIFICATE, {"link": ["a>b@n"], "start_ns": [5], "length_ns": [1]})
+    large = Frame.of(EVENT, {**links, **texts, **times})
+    got = decode(encode(Batch("a", "b", 1, 1, {"certificate": small, "event": large})))
+    assert same_frame(got.frames["event"], large)
 
 
 def test_round_trip_of_every_table() -> None:
