@@ -24,7 +24,7 @@ from linkgauge.schema import TABLES
 from linkgauge.table import Field, Kind, Table
 from linkgauge.words import Words
 
-VERSION = 3
+VERSION = 4
 OLDEST = 1
 MAX_ROWS = 200_000
 """Rows in one table of one batch; a batch with more is refused before its columns are built."""
