@@ -237,6 +237,7 @@ class Engine:
         span = Span(
             start_ns, length_ns, _NO_NUMBERS, _NO_NUMBERS, _NO_NUMBERS, self._own_error_ns,
             self._tai_offset_s, self._unfit, self._under_test(start_ns, start_ns + length_ns),
+            self._welcome.heard(self.plan),
         )  # fmt: skip
         due_mono_ns = now.mono_ns + self.plan.stamp_timeout_ns + _GRACE_NS
         own = self._self.closings.end(span) if self._self else None

@@ -234,8 +234,10 @@ def _check(sessions: Sessions, ordered: Sequence[_Session], keys: Mapping[str, b
 def _groups(ordered: Sequence[_Session], names: Sequence[tuple[str, str]], ports: Sequence[Port]) -> Groups:
     first: dict[int, int] = {}
     by_link: dict[int, int] = {}
+    peers = [""] * len(names)
     for session in ordered:
         by_link[session.group] = id(session.link)
+        peers[session.group] = session.link.peer
     for group in range(len(names)):
         first.setdefault(by_link.get(group, -group), group)
     return Groups(
@@ -247,6 +249,7 @@ def _groups(ordered: Sequence[_Session], names: Sequence[tuple[str, str]], ports
         np.array([ports[s.port].socket.port for s in ordered], np.int64),
         np.array([s.dscp for s in ordered], np.int64),
         np.array([s.link.reflector == "stateful" for s in ordered], np.bool_),
+        peers,
     )
 
 

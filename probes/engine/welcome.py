@@ -56,6 +56,10 @@ class Welcome:
         """Answer this probe of our own."""
         self._self = probe
 
+    def heard(self, plan: Plan) -> Mapping[str, int]:
+        """Packets answered since the last call, of each address that the plan says may send some."""
+        return {**dict.fromkeys(plan.peers, 0), **self.reflector.heard()}
+
     def open(self, plan: Plan) -> list[Doorway]:
         """Bind what a coming plan needs beside what is bound; from any thread. Raises ConfigError."""
         return self.answering.open(self.answering.missing(self._places(plan)))

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 NAME_SIZE = 32
 """Octets of a raw address: sockaddr_in6 has 28, sockaddr_in 16; the rest is zero, so that words compare."""
+HOST = slice(4, 24)
+"""Octets of a raw name that tell the host, of either family."""
 _AF_INET, _AF_INET6 = 2, 10
 
 
@@ -31,3 +33,8 @@ def address_of(name: NDArray[np.uint8]) -> str:
     if family == _AF_INET:
         return str(ipaddress.IPv4Address(raw[4:8]))
     return str(ipaddress.IPv6Address(raw[8:24])) if family == _AF_INET6 else ""
+
+
+def host_of(octets: bytes) -> str:
+    """The address in the octets HOST of a raw name, as text."""
+    return str(ipaddress.IPv6Address(octets[4:]) if any(octets[4:]) else ipaddress.IPv4Address(octets[:4]))

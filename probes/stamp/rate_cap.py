@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,11 @@ class RateCap:
         """Another rate from now on, where there was a cap."""
         self._rate_pps = rate_pps
         self._burst = max(rate_pps * BURST_S, LEAST_BURST)
+
+    @property
+    def index(self) -> Mapping[bytes, int]:
+        """Address of each peer that entered, and its index."""
+        return self._index
 
     def enter(self, address: bytes, in_use: Callable[[], NDArray[np.intp]]) -> int:
         """Index of the peer with this address; in_use: tells the indexes that must not be given away."""

@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from probes.sockets.raw_name import raw_name
+from probes.sockets.raw_name import HOST, host_of, raw_name
 from probes.stamp.authentication import is_signed
 from probes.stamp.packet import (
     AUTHENTICATED_SIZE,
@@ -46,8 +46,6 @@ TWAMP_SIZE = 14
 SOMEWHERE = Door(0, b"", 0)
 _ERROR_LOW = {SIZE: 13, AUTHENTICATED_SIZE: 25}  # where the Multiplier of the Error Estimate stands
 _SSID_AT = {SIZE: 14, AUTHENTICATED_SIZE: 26}
-_ADDRESS = slice(4, 24)
-"""Octets of a raw name that tell the address, of either family."""
 _Z_BIT = 0x4000
 _ECHO_TOS = np.array([tos & 0xFC | (2 if tos & 3 else 0) for tos in range(256)], np.uint8)
 """TOS of a reply: the DSCP received, and ECT(0) where the request was ECN-capable."""
@@ -68,7 +66,7 @@ class Reflector:
         salt: int = 1,
     ) -> None:
         self._is_peer, self.policy = is_peer, policy or Policy()
-        self._keys = {raw_name(peer, 0)[_ADDRESS].tobytes(): key for peer, key in (keys or {}).items()}
+        self._keys = {raw_name(peer, 0)[HOST].tobytes(): key for peer, key in (keys or {}).items()}
         size = self.policy.max_sessions
         self._table = SessionTable(size, salt)
         self._is_reflector = np.zeros(1 << 16, np.bool_)
@@ -95,6 +93,12 @@ class Reflector:
     def follow_ups(self) -> int:
         """Requests so far that asked when an earlier reply really left."""
         return self._tlvs.follow_ups
+
+    def heard(self) -> Mapping[str, int]:
+        """Packets answered since the last call, by the peer's address; nothing where no rate is kept to."""
+        peer, came = self._table.came()
+        counts = np.bincount(peer, came, minlength=max(self._cap.index.values(), default=-1) + 1)
+        return {host_of(octets): int(counts[index]) for octets, index in self._cap.index.items()}
 
     def wire_stamp(self, unix_ns: NDArray[np.int64]) -> NDArray[np.uint64]:
         """Times (n,) as this reflector writes them."""
@@ -207,7 +211,7 @@ class Reflector:
 
     def _keys_of(self, name: NDArray[np.uint8]) -> list[bytes | None]:
         """Key of each datagram's source, None where it has none."""
-        octets = name[:, _ADDRESS].tobytes()
+        octets = name[:, HOST].tobytes()
         return [self._keys.get(octets[at : at + 20]) for at in range(0, len(octets), 20)]
 
     def _authentic(
@@ -251,7 +255,7 @@ class Reflector:
                 self._replay.forget(int(slot))
                 if slot >= 0:
                     self._table.peer[slot] = self._cap.enter(
-                        got.name[row, _ADDRESS].tobytes(), self._table.peers_in_use
+                        got.name[row, HOST].tobytes(), self._table.peers_in_use
                     )
             slots = self._table.find(identity)
         self.refused[Refusal.PEER_UNKNOWN] += strangers

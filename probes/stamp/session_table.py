@@ -36,13 +36,15 @@ def identities(name: NDArray[np.uint8], ssid: NDArray[np.uint16] | int, door: in
 class SessionTable:
     """At most `size` sessions; the columns have a row (slot) for each.
 
-    number: of the next reply; withheld: packets that came and got none; seen_ns: when the last came.
+    number: of the next reply; told: what it was when `came` was last asked; withheld: packets that came and
+    got none; seen_ns: when the last came.
     left_number, left_stamp: the last reply whose true departure is known, as on the wire, stamp 0 = none yet.
     peer: index for the peer's rate.
     """
 
     def __init__(self, size: int = MAX_SESSIONS, salt: int = 1) -> None:
         self.number = np.zeros(size, np.int64)
+        self.told = np.zeros(size, np.int64)
         self.withheld = np.zeros(size, np.int64)
         self.seen_ns = np.zeros(size, np.int64)
         self.peer = np.zeros(size, np.intp)
@@ -88,7 +90,7 @@ class SessionTable:
         self._slots = np.insert(self._slots, at, new[order])
         self._identity[new] = identity[rows]
         self.seen_ns[new], self.peer[new] = now_ns, -1
-        for column in (self.number, self.withheld, self.left_number, self.left_stamp):
+        for column in (self.number, self.told, self.withheld, self.left_number, self.left_stamp):
             column[new] = 0
         return slots
 
@@ -106,6 +108,13 @@ class SessionTable:
         places = np.empty(len(slots), np.int64)
         places[by_slot] = order - np.maximum.accumulate(np.where(first, order, 0))
         return places
+
+    def came(self) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+        """Of each session `peer`, and the packets answered since the last call."""
+        number = self.number[self._slots]
+        since = number - self.told[self._slots]
+        self.told[self._slots] = number
+        return self.peer[self._slots], np.where(since < 0, number, since)  # numbered anew
 
     def peers_in_use(self) -> NDArray[np.intp]:
         """`peer` of all sessions."""

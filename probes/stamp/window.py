@@ -7,8 +7,9 @@ and class: all its flows together; `Tally` has what each flow contributed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from linkgauge.frame import Frame
 from linkgauge.schema import WINDOW
-from probes.stamp import fate, mark, span_delay
+from probes.stamp import fate, mark, span_delay, tail
 from probes.stamp.fate import Fates
 from probes.stamp.sessions import Sessions
 
@@ -26,8 +27,9 @@ Ints = NDArray[np.int64]
 @dataclass(frozen=True, slots=True)
 class Groups:
     """Which sessions make one row. names, classes: link and class of each of g groups; first_class (g,): the
-    group of the same link's first class. of (n,): group of each session; port, flow (n,): its source port and
-    number among the link's flows; dscp (n,); stateful (n,): its far end counts its replies."""
+    group of the same link's first class; peers: address of each group's far end, none where not told. of
+    (n,): group of each session; port, flow (n,): its source port and number among the link's flows; dscp
+    (n,); stateful (n,): its far end counts its replies."""
 
     names: Sequence[str]
     classes: Sequence[str]
@@ -37,6 +39,7 @@ class Groups:
     port: Ints
     dscp: Ints
     stateful: NDArray[np.bool_]
+    peers: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -48,7 +51,8 @@ class Span:
 
     first, end (n,) int64: session i sent first[i] <= seq < end[i]. missed (n,): slots that passed unused.
     own_error_ns: bound on this host's clock error, NaN when it is not synchronised. tai_offset_s: TAI - UTC.
-    unfit: sum of Unfit bits. under_test: a throughput test ran here.
+    unfit: sum of Unfit bits. under_test: a throughput test ran here. heard: packets that came of the probes
+    of peers, by their address.
     """
 
     start_ns: int
@@ -60,6 +64,7 @@ class Span:
     tai_offset_s: int
     unfit: int
     under_test: bool
+    heard: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,8 @@ def report(
     columns |= _loss(columns)
     columns |= span_delay.columns(sessions, fates, groups.of, span.own_error_ns, span.tai_offset_s, g)
     columns |= mark.columns(fates, group, groups.dscp, g)
+    columns |= tail.columns(fates, group, columns["sent"], span.start_ns + span.length_ns)
+    columns["heard"] = [span.heard.get(peer, math.nan) for peer in groups.peers] or np.full(g, math.nan)
     gap_us = columns["rtt_p50_us"] - columns["rtt_p50_us"][groups.first_class]
     columns["class_gap_us"] = np.where(groups.first_class == np.arange(g), np.nan, gap_us)
     missed = np.bincount(groups.of, span.missed, g).astype(np.int64)

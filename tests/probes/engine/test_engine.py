@@ -113,6 +113,17 @@ def test_every_packet_was_sent_and_answered(runs: dict[str, list[Sink]], mode: s
         assert (rows.count("duplicate") == 0).all()
 
 
+def test_each_end_tells_what_came_of_the_other(runs: dict[str, list[Sink]], mode: str) -> None:
+    for here, there in (runs[mode], runs[mode][::-1]):
+        mine, other = here.rows(), there.rows()
+        both = sorted({*mine.count("start_ns").tolist()} & {*other.count("start_ns").tolist()})[1:-1]
+        for start_ns in both:
+            heard = mine.real("heard")[mine.count("start_ns") == start_ns]
+            sent = other.count("sent")[other.count("start_ns") == start_ns].sum()
+            assert heard.tolist() == pytest.approx([sent] * len(heard), abs=0.3 * sent + 8)
+        assert (mine.count("unanswered") == 0).all()
+
+
 def test_delays_of_loopback_can_be(runs: dict[str, list[Sink]], mode: str) -> None:
     for sink in runs[mode]:
         rows = sink.rows()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,6 +139,7 @@ def groups(
     stateful: bool = True,
     first_class: Sequence[int] | None = None,
     dscp: int = 0,
+    peers: Sequence[str] = (),
 ) -> Groups:
     """Each session a link of its own, or as told."""
     n = len(sessions)
@@ -153,6 +154,7 @@ def groups(
         np.arange(40_000, 40_000 + n),
         np.full(n, dscp, np.int64),
         np.full(n, stateful),
+        peers,
     )
 
 
@@ -165,6 +167,7 @@ def span(
     length_ns: int = WINDOW,
     own_error_ns: float = 10_000.0,
     unfit: int = 0,
+    heard: Mapping[str, int] | None = None,
 ) -> Span:
     """Packets first..end - 1 of each session, all that were sent by default."""
     n = len(sessions)
@@ -178,4 +181,5 @@ def span(
         0,
         unfit,
         False,
+        heard or {},
     )

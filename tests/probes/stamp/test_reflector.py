@@ -242,6 +242,25 @@ def test_twamp_light_counts_anew_when_the_sender_does() -> None:
         assert numbers(answered(with_ssid, got)) == [first, first + 1, first + 2]
 
 
+def test_what_came_of_each_peer_is_told_once() -> None:
+    reflector = everybody(rate_pps=1000)
+    for address, ports in ((ADDRESSES[0], [1, 2, 1]), (ADDRESSES[1], [1])):
+        answered(reflector, arrived([request(seq) for seq in range(len(ports))], ports, address))
+    assert reflector.heard() == {ADDRESSES[0]: 3, ADDRESSES[1]: 1}
+    answered(reflector, arrived([request(9)], [2], ADDRESSES[0]))
+    assert reflector.heard() == {ADDRESSES[0]: 1, ADDRESSES[1]: 0}
+
+
+def test_a_session_in_the_place_of_a_former_one_begins_at_nothing() -> None:
+    reflector = Reflector(lambda name: True, Policy(max_sessions=1, rate_pps=1000))
+    got = arrived([request(0), request(1)])
+    list(reflector.reflect(got, ERROR, 0))
+    assert reflector.heard() == {ADDRESSES[0]: 2}
+    later = arrived([request(5)], ports=9, address="10.0.0.2")
+    list(reflector.reflect(later, ERROR, IDLE_NS + 1))
+    assert reflector.heard()["10.0.0.2"] == 1
+
+
 def test_sessions_of_many_addresses_are_kept_apart() -> None:
     reflector = everybody()
     rng = np.random.default_rng(5)
