@@ -40,7 +40,7 @@ WINDOW = Table(
         real(
             "heard",
             _LOSS,
-            "Packets of the far end's own probe, all classes, that came here meanwhile; NaN: not known to send any.",
+            "Packets of the far end's own probe, all classes, that came here meanwhile; NaN: it has none.",
         ),
         count("missed", _LOSS, "Slots in which the agent came too late to send; not part of sent."),
         count("unfit", _LOSS, "0: the agent was fit to measure; else the sum of the Unfit bits."),
