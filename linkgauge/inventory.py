@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from linkgauge import mesh
 from linkgauge.compute_id import ComputeId
 from linkgauge.errors import ConfigError
 from linkgauge.inventory_faults import faults_of
-from linkgauge.inventory_file import InventoryFile, LinkEntry, NetworkEntry, NodeEntry
+from linkgauge.inventory_file import InventoryFile, LinkEntry, NetworkEntry, NodeEntry, ScopeEntry
 from linkgauge.link_tags import LinkTags
+from linkgauge.maintenance import Maintenance, Scope, Silence
 from linkgauge.model import DEFAULT_TIERS, Link, LinkSpec, Network, NetworkKind, Node, Site, Tier
 from linkgauge.probing import Probing
 from linkgauge.yaml_file import read_yaml
@@ -41,6 +43,8 @@ class Inventory:
     probing: Probing
     listed: Mapping[Link, LinkEntry]
     meshes: Mapping[str, NetworkEntry]
+    maintenance: tuple[Maintenance, ...] = ()
+    silences: tuple[Silence, ...] = ()
 
     @cached_property
     def links(self) -> Mapping[Link, LinkSpec]:
@@ -126,6 +130,14 @@ def build(file: InventoryFile, name: str) -> Inventory:
         probing=file.probing,
         listed={Link.parse(entry.link): entry for entry in file.links},
         meshes={n.name: n for n in file.networks},
+        maintenance=tuple(
+            Maintenance(_scope(each), _ns(each.from_), _ns(each.until), each.reason)
+            for each in file.maintenance
+        ),
+        silences=tuple(
+            Silence(_scope(each), frozenset(each.rules), _ns(each.until), each.reason)
+            for each in file.silences
+        ),
     )
 
 
@@ -138,3 +150,13 @@ def _node(entry: NodeEntry) -> Node:
     addresses = {network: str(address) for network, address in entry.addresses.items()}
     identifier = ComputeId.parse(entry.compute_id) if entry.compute_id else None
     return Node(entry.name, entry.site, addresses, identifier, entry.reflector)
+
+
+def _scope(entry: ScopeEntry) -> Scope:
+    names = (entry.sites, entry.nodes, entry.networks, entry.links)
+    return Scope(*(frozenset(each) for each in names))
+
+
+def _ns(moment: datetime) -> int:
+    """Unix ns."""
+    return round(moment.timestamp() * 1_000_000) * 1000

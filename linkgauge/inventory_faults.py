@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from linkgauge import mesh
 from linkgauge.compute_id import ComputeId
 from linkgauge.errors import ConfigError
-from linkgauge.inventory_file import InventoryFile, NetworkEntry, NodeEntry
+from linkgauge.inventory_file import InventoryFile, NetworkEntry, NodeEntry, ScopeEntry
 from linkgauge.model import DEFAULT_TIERS, Link
 
 MOST_LINKS = 1_000_000
@@ -33,6 +33,7 @@ def faults_of(file: InventoryFile) -> Iterator[str]:
     yield from _gateway_faults(file)
     yield from _address_faults(file.nodes)
     yield from _link_faults(file)
+    yield from _scope_faults(file)
     yield from _size_faults(file)
 
 
@@ -78,6 +79,47 @@ def _address_faults(nodes: Iterable[NodeEntry]) -> Iterator[str]:
             if str(address) in owner:
                 yield f"{where}: {address} is already {owner[str(address)]}; each address may stand once"
             owner.setdefault(str(address), f"that of node {node.name} on {network}")
+
+
+def _scope_faults(file: InventoryFile) -> Iterator[str]:
+    """What maintenance and silences say wrong."""
+    for at, work in enumerate(file.maintenance):
+        where = f"maintenance[{at}]"
+        if work.until <= work.from_:
+            yield f"{where}.until: {work.until.isoformat()} is not after `from`; correct one of the two"
+        if not _names(work):
+            yield f"{where}: it names nothing; add sites, nodes, networks or links that the work touches"
+        yield from _unknown_names(where, work, file)
+    for at, silence in enumerate(file.silences):
+        where = f"silences[{at}]"
+        if not (_names(silence) or silence.rules):
+            yield f"{where}: it names nothing; add rules, sites, nodes, networks or links to be silent about"
+        yield from _unknown_names(where, silence, file)
+
+
+def _names(scope: ScopeEntry) -> bool:
+    return bool(scope.sites or scope.nodes or scope.networks or scope.links)
+
+
+def _unknown_names(where: str, scope: ScopeEntry, file: InventoryFile) -> Iterator[str]:
+    parts = (
+        ("sites", "site", {site.name for site in file.sites}),
+        ("nodes", "node", {node.name for node in file.nodes}),
+        ("networks", "network", {network.name for network in file.networks}),
+    )
+    for key, noun, known in parts:
+        for number, name in enumerate(getattr(scope, key)):
+            if name not in known:
+                yield f"{where}.{key}[{number}]: there is no {noun} {name}; correct the name or take it out"
+    on = {node.name: node.addresses for node in file.nodes}
+    for number, text in enumerate(scope.links):
+        try:
+            link = Link.parse(text)
+        except ConfigError as err:
+            yield f"{where}.links[{number}]: {err}"
+            continue
+        if not all(link.network in on.get(name, ()) for name in (link.src, link.dst)):
+            yield f"{where}.links[{number}]: there can be no link {text}; correct it or take it out"
 
 
 def _link_faults(file: InventoryFile) -> Iterator[str]:

@@ -6,6 +6,7 @@ What must hold across its parts is said by linkgauge.inventory_faults.
 from __future__ import annotations
 
 import ipaddress
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
@@ -29,7 +30,20 @@ def _address(value: object) -> object:
     return address
 
 
+def _time(value: object) -> object:
+    """A moment needs its offset: a time of day alone is another moment on each host."""
+    try:
+        made = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        made = None
+    if not isinstance(made, datetime) or made.tzinfo is None:
+        raise ValueError("must be a time with its offset, as 2026-11-21T22:00:00+08:00")
+    return made
+
+
 Address = Annotated[ipaddress.IPv4Address | ipaddress.IPv6Address, BeforeValidator(_address)]
+Time = Annotated[datetime, BeforeValidator(_time)]
+Reason = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class TierEntry(Model):
@@ -77,6 +91,27 @@ class LinkEntry(Model):
     promised_bps: int | None = Field(None, ge=0)
 
 
+class ScopeEntry(Model):
+    """What is meant; a list that is left out means all, and what several name must be in each."""
+
+    sites: list[Name] = Field(default_factory=list)
+    nodes: list[Name] = Field(default_factory=list)
+    networks: list[Name] = Field(default_factory=list)
+    links: list[str] = Field(default_factory=list)
+
+
+class MaintenanceEntry(ScopeEntry):
+    from_: Time = Field(alias="from")
+    until: Time
+    reason: Reason
+
+
+class SilenceEntry(ScopeEntry):
+    until: Time
+    reason: Reason
+    rules: list[Name] = Field(default_factory=list)
+
+
 class InventoryFile(Model):
     version: Literal[1]
     window_s: int = Field(10, ge=1, le=300)
@@ -87,3 +122,7 @@ class InventoryFile(Model):
     nodes: list[NodeEntry] = Field(min_length=1)
     links: list[LinkEntry] = Field(default_factory=list)
     probing: Probing = Probing()
+    maintenance: list[MaintenanceEntry] = Field(default_factory=list)
+    """Announced work."""
+    silences: list[SilenceEntry] = Field(default_factory=list)
+    """Alerts that are told to nobody for a while."""

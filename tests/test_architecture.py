@@ -37,7 +37,7 @@ PURE = [
     *(f"linkgauge/{name}.py" for name in ("certificate", "merged")),
     *(f"linkgauge/{name}.py" for name in ("model", "schema", "frame", "histogram", "wire", "compute_id")),
     "linkgauge/words.py",
-    *(f"linkgauge/{name}.py" for name in ("mesh", "link_tags", "inventory_faults")),
+    *(f"linkgauge/{name}.py" for name in ("mesh", "link_tags", "inventory_faults", "maintenance")),
     "collector/plans/timetable.py",
     "console/inventory_notes.py",
     "probes/stamp/*.py",
