@@ -103,7 +103,7 @@ class Evaluator:
 
     def __init__(self, rules: Sequence[Rule], specs: Sequence[LinkSpec]) -> None:
         self._specs = tuple(specs)
-        self._watches = watches(tuple(rules))
+        self._watches = [watch for watch in watches(tuple(rules)) if watch.table == "state"]
         self._names = np.array([str(spec.link) for spec in specs], np.object_)
         self._rows = {name: row for row, name in enumerate(self._names.tolist())}
         self._streaks = [_Streaks(len(self._specs)) for _ in self._watches]
@@ -178,7 +178,7 @@ class Evaluator:
         for watch, streaks in zip(self._watches, self._streaks, strict=True):
             value = np.asarray(state.columns[watch.field], np.float64)[row]
             known = np.isfinite(value) & (state.count(_FIT)[row] == 1)
-            bad = known & (value > watch.rule.above)
+            bad = known & watch.rule.breached(value)
             good = known & ~bad
             streaks.step(at, bad, good, start_ns, (SILENT_WINDOWS + 1) * length_ns)
             firing = streaks.firing[at]
@@ -240,7 +240,8 @@ def _words(labels: dict[str, str], basis: int, since_ns: int, until_ns: int) -> 
     told_basis = {each.value: each.word for each in DelayBasis}.get(basis, DelayBasis.NONE.word)
     words = {name: labels[name] for name in ("link", "src", "dst", "network", "tier", "direction")}
     times = {"since": time_of_day(since_ns), "until": time_of_day(until_ns)}
-    return {**words, **times, "origin": ends[0], "target": ends[1], "basis": told_basis}
+    more = {"about": labels["link"], "bound": "its bound", **{n: labels[n] for n in ("src_site", "dst_site")}}
+    return {**words, **more, **times, "origin": ends[0], "target": ends[1], "basis": told_basis}
 
 
 def _remember(streaks: _Streaks, row: int, entry: _Entry) -> None:

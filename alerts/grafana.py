@@ -45,7 +45,9 @@ def rule_file(rules: Sequence[Rule], window_s: int = 10) -> str:
         "name": f"linkgauge-{every_s}s",
         "folder": FOLDER,
         "interval": f"{every_s}s",
-        "rules": [_rule(watch, part, window_s) for watch in watches(tuple(rules)) for part in _parts(watch)],
+        "rules": [
+            _rule(watch, part, window_s) for watch in watches(_of_links(rules)) for part in _parts(watch)
+        ],
     }
     return yaml.safe_dump({"apiVersion": 1, "groups": [group]}, sort_keys=False, width=110)
 
@@ -70,6 +72,10 @@ def query(watch: Watch, condition: str, window_s: int) -> str:
         f'SELECT last("{watch.field}") AS "excess" FROM "{measurement}" WHERE $timeFilter{condition} '
         f"GROUP BY time({window_s}s),{tags} fill(none)"
     )
+
+
+def _of_links(rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    return tuple(rule for rule in rules if rule.table == "state" and rule.above is not None)
 
 
 def _parts(watch: Watch) -> Iterator[tuple[str, str]]:
@@ -97,7 +103,7 @@ def _rule(watch: Watch, part: tuple[str, str], window_s: int) -> Json:
             _expression("B", back_s, _reduce("min")),
             _expression("C", back_s, _reduce("count")),
             _expression("D", back_s, {"type": "math", "expression": f"$B * ($C >= {rule.hold_windows})"}),
-            _expression("E", back_s, _threshold("D", rule.above)),
+            _expression("E", back_s, _threshold("D", rule.bound)),
         ],
         # forward loss is known of every measured link: nothing at all means that nothing is measured;
         # backward loss and one of the two bases of delay may well be empty

@@ -1,80 +1,129 @@
-"""Rules: what of a link's state is an alert, written once in YAML, evaluated here and rendered for Grafana.
+"""Rules: a bound on one column of one table that the collector writes in every window. Pure but for reading.
 
-A rule looks at one field of `link_state`; with `directions` the field has `{direction}` in its name and each
-direction is an alert of its own. Without, `delay_basis` tells the direction: forward when delay is judged one
-way, else "round trip".
+Written once in YAML, evaluated in process (alerts.evaluate) and rendered for Grafana; both read the same
+column, so both mean the same. With `directions` the field has `{direction}` in its name, and each direction
+is an alert of its own; without, an alert's direction is NO_DIRECTION, save of a place, whose row names it.
 """
 
 from __future__ import annotations
 
-import math
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from alerts.quantity import quantity, told
 from linkgauge.errors import ConfigError
 from linkgauge.model import DelayBasis
 from linkgauge.probing import Model
-from linkgauge.schema import STATE
-from linkgauge.table import Kind
+from linkgauge.schema import COLLECTOR, NODE, PLACE, SINK, STATE
+from linkgauge.table import Kind, Table
 from linkgauge.yaml_file import read_yaml
 
 RULES = Path(__file__).parent / "rules"
 """The rules that come with the program."""
 
-FORWARD, BACKWARD, ROUND_TRIP = "forward", "backward", "round trip"
-BASIS_DIRECTION: Mapping[int, str] = {
-    DelayBasis.ONE_WAY: FORWARD,
-    DelayBasis.HALF_ROUND_TRIP: ROUND_TRIP,
+__all__ = ["quantity", "told"]
+
+FORWARD, BACKWARD, NO_DIRECTION = "forward", "backward", "-"
+BASIS_DIRECTION: Mapping[int, str] = {DelayBasis.ONE_WAY: FORWARD, DelayBasis.HALF_ROUND_TRIP: "round trip"}
+LONGEST_HISTORY = 64
+"""Windows that an evaluation remembers."""
+
+TABLES: Mapping[str, Table] = {table.name: table for table in (STATE, NODE, SINK, COLLECTOR, PLACE)}
+"""The tables that a rule may look at, by name."""
+_OF_ALL = ("about", "direction", "bound", "since", "until")
+_OF_LINK = (
+    "origin", "target", "link", "src", "dst", "src_site", "dst_site", "network", "tier", "basis",
+)  # fmt: skip
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "state": (*_OF_ALL, *_OF_LINK),
+    "node": (*_OF_ALL, "node", "site", "region", "operator"),
+    "sink": (*_OF_ALL, "collector", "sink"),
+    "collector": (*_OF_ALL, "collector"),
+    "place": (*_OF_ALL, "place", "kind", "network", "site", "others"),
 }
-WORDS = ("origin", "target", "link", "src", "dst", "network", "tier", "direction", "basis", "since", "until")
-"""What a template may use beside the rule's own numbers."""
+"""What a template of a rule of that table may use beside the rule's own numbers."""
 
 RuleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,22}[a-z0-9]$")]
 
 
 class Rule(Model):
-    """One rule file. `{name}` in a template is one of the rule's numbers or one of WORDS."""
+    """One rule file. `{name}` in a template is one of the rule's numbers or one of WORDS of its table."""
 
     name: RuleName
     title: str = Field(min_length=1, max_length=120)
     severity: Literal["page", "ticket"]
+    table: Literal["state", "node", "sink", "collector", "place"]
     field: str
     directions: tuple[Literal["forward", "backward"], ...] = ()
-    above: float = Field(0, ge=0, allow_inf_nan=False)
+    above: float | None = Field(None, allow_inf_nan=False)
     """A window breaches when the field is above this."""
-    hold_windows: int = Field(2, ge=1, le=100)
-    """Breached windows in a row after which the alert fires."""
-    clear_windows: int = Field(2, ge=1, le=100)
-    """Clear windows without a breach between them after which it is over."""
+    below: float | None = Field(None, allow_inf_nan=False)
+    """Or: when it is below this."""
+    hold_windows: int = Field(3, ge=1, le=LONGEST_HISTORY)
+    clear_windows: int = Field(6, ge=1, le=LONGEST_HISTORY)
+    """Fires while at least hold_windows of the last hold_windows + clear_windows - 1 windows breach: of a
+    clean past after so many breached ones, and is over after so many clear ones."""
+    unknown: Literal["holds", "clears"] = "holds"
+    """What a window with an unknown field is: none at all, or a clear one."""
     unknown_windows: int = Field(60, ge=2, le=10_000)
-    """Windows in a row with an unknown field after which it ends, as nobody judges it any more."""
+    """Where unknown holds: windows in a row after which an alert ends, as nobody judges it any more."""
+    explained_by: tuple[RuleName, ...] = ()
+    """Rules whose alert of the same thing explains one of this rule, which is then held back."""
+    aftermath_windows: int = Field(0, ge=0, le=100_000)
+    """How long after its explanation ended an alert is still held back: as long as the field looks back."""
     numbers: dict[str, str]
-    """Name in templates and messages: field of `link_state`."""
+    """Name in templates and messages: field of the table."""
     summary: str
     resolved: str
     first_steps: tuple[str, ...] = Field(min_length=1)
     runbook: str = Field(min_length=1)
 
+    @property
+    def windows(self) -> int:
+        """How many windows are looked at."""
+        return self.hold_windows + self.clear_windows - 1
+
+    @property
+    def bound(self) -> float:
+        """What the field is held against."""
+        return self.above if self.above is not None else self.below or 0.0
+
+    def breached(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which values are beyond the bound; unknown ones (NaN) are not."""
+        beyond: NDArray[np.bool_] = values > self.above if self.above is not None else values < self.bound
+        return beyond
+
     @model_validator(mode="after")
     def _check(self) -> Rule:
+        if (self.above is None) == (self.below is None):
+            raise ValueError("a rule has either above or below; name one of them")
+        if self.windows > LONGEST_HISTORY:
+            raise ValueError(f"hold_windows and clear_windows together may be {LONGEST_HISTORY + 1} at most")
         if ("{direction}" in self.field) != bool(self.directions):
             raise ValueError("directions must be named exactly when field has {direction} in it")
-        known = {field.name for field in STATE.fields if field.kind is not Kind.HISTOGRAM}
+        if self.directions and self.table != "state":
+            raise ValueError("directions are of links: only rules of the table state have them")
+        table = TABLES[self.table]
+        known = {field.name for field in table.fields if field.kind in (Kind.COUNT, Kind.REAL)}
         for pattern in (self.field, *self.numbers.values()):
             for direction in self.directions or ("",):
                 if column(pattern, direction) not in known:
-                    raise ValueError(f"there is no field {column(pattern, direction)} in link_state")
+                    raise ValueError(
+                        f"there is no number {column(pattern, direction)} in the table {table.name}"
+                    )
         for template in (self.summary, self.resolved):
             self._check_template(template)
         return self
 
     def _check_template(self, template: str) -> None:
-        allowed = {*WORDS, *self.numbers}
+        allowed = {*WORDS[self.table], *self.numbers}
         for _, name, *_ in string.Formatter().parse(template):
             if name is not None and name not in allowed:
                 raise ValueError(f"a template has {{{name}}}, it may use {', '.join(sorted(allowed))}")
@@ -82,24 +131,39 @@ class Rule(Model):
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """One rule in one direction; direction is empty where delay_basis tells it."""
+    """One rule in one direction; direction is empty where the rule has none."""
 
     rule: Rule
     direction: str
 
     @property
+    def table(self) -> str:
+        """Name of the table that is watched."""
+        return self.rule.table
+
+    @property
     def field(self) -> str:
-        """The column of STATE that is watched."""
+        """The column that is watched."""
         return column(self.rule.field, self.direction)
 
     @property
+    def measurement(self) -> str:
+        """Where that column lands in InfluxDB."""
+        return TABLES[self.table].field(self.field).measurement or ""
+
+    @property
     def numbers(self) -> dict[str, str]:
-        """Names of the rule's numbers and their columns of STATE."""
+        """Names of the rule's numbers and their columns."""
         return {name: column(pattern, self.direction) for name, pattern in self.rule.numbers.items()}
 
     def direction_of(self, basis: int) -> str:
         """The direction that an alert of this watch names, given the link's delay basis."""
-        return self.direction or BASIS_DIRECTION.get(basis, ROUND_TRIP)
+        return self.direction or BASIS_DIRECTION.get(basis, "round trip")
+
+    @property
+    def bound(self) -> str:
+        """The bound as a person reads it."""
+        return quantity(self.field, self.rule.bound)
 
 
 def watches(rules: tuple[Rule, ...]) -> tuple[Watch, ...]:
@@ -131,19 +195,3 @@ def load_rules(folder: Path = RULES) -> tuple[Rule, ...]:
     if faults:
         raise ConfigError(*faults)
     return tuple(rules)
-
-
-def told(template: str, numbers: Mapping[str, float], words: Mapping[str, str]) -> str:
-    """A template with its numbers as a person reads them: ratios in percent, us in us or ms."""
-    return template.format(**{name: quantity(name, value) for name, value in numbers.items()}, **words)
-
-
-def quantity(name: str, value: float) -> str:
-    """A number as text, by the unit at the end of its name; "an unknown share" or "unknown" when NaN."""
-    if math.isnan(value):
-        return "an unknown share" if name.endswith("_ratio") else "unknown"
-    if name.endswith("_ratio"):
-        return f"{value * 100:.3g} %"
-    if name.endswith("_us"):
-        return f"{value:.3g} us" if value < 1_000 else f"{value / 1_000:.3g} ms"
-    return f"{value:g}"
