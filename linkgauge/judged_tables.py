@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from linkgauge.table import Table, count, real, text
 
+DOWN_S = 1.0
+"""A link whose far end has not answered for longer is down."""
 _STATE = "link_state"
 
 SIGNALS = (
@@ -142,3 +144,21 @@ ALERT = Table(
     ),
 )
 """about: the link, node, sink or collector. A row in every window while it fires, one when it ends."""
+
+_SCORE = "link_score"
+
+SCORE = Table(
+    "score",
+    ("link", "src_operator", "dst_operator"),
+    (
+        count("windows", _SCORE, "Windows of the hour with a verdict, known or not."),
+        count("windows_good", _SCORE, "Of these: loss and delay kept to the tier."),
+        count("windows_bad", _SCORE, "Of these: they surely did not."),
+        count("windows_down", _SCORE, "Of the bad: nothing was answered at the end."),
+        count("windows_excused", _SCORE, "Of all: announced work or a drill; they are neither good nor bad."),
+        real("good_ratio", _SCORE, "windows_good / (windows_good + windows_bad)."),
+        real("good_objective_ratio", _SCORE, "What it should be."),
+        real("coverage_ratio", _SCORE, "Share of the windows that are not excused of which it can be told."),
+    ),
+)
+"""An hour of verdicts of each link, kept as long as the roll-ups of an hour."""

@@ -8,6 +8,7 @@ from collector.health.metrics import Metrics
 from collector.rollup.journalling import Journalling
 from collector.rollup.maker import Maker
 from collector.rollup.notes import FILE_NAME, Grace, Notes
+from collector.rollup.score import Specs
 from collector.rollup.source import ArchiveSource
 from collector.settings import Settings
 from linkgauge.clock import Clock, seconds
@@ -44,9 +45,11 @@ def make_maker(
     clock: Clock,
     metrics: Metrics,
     give_way: Callable[[], bool] = lambda: False,
+    specs: Specs = lambda _: None,
 ) -> Maker:
     """keep: journals a batch, or raises Refusal. passed: the last batch that the archive has. give_way:
-    whether batches go before just now."""
+    whether batches go before just now. specs: of a link by its text.
+    """
     source = ArchiveSource(settings.archive_path)
     metrics.watch_one(
         "archive_unreadable_files",
@@ -54,4 +57,4 @@ def make_maker(
         lambda: source.unreadable.count,
     )
     put = Journalling(keep, clock).put
-    return Maker(notes, source, put, passed, grace_of(settings, inventory), clock, metrics, give_way)
+    return Maker(notes, source, put, passed, grace_of(settings, inventory), clock, metrics, give_way, specs)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -21,7 +21,9 @@ from collector.event_line import event_line
 from collector.health.metrics import Metrics
 from collector.rollup.merge import roll_up
 from collector.rollup.notes import Due, Grace, Notes
-from collector.rollup.slot import Slot, agent_of
+from collector.rollup.score import Specs, scores
+from collector.rollup.slot import HOUR_NS, Slot, agent_of
+from collector.rollup.source import Tally
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame, concat
@@ -44,6 +46,8 @@ class Source(Protocol):
 
     def shrunk(self, slot: Slot, made: Frame) -> frozenset[str]: ...
 
+    def tallies(self, slot: Slot, agents: Collection[str]) -> Iterator[Sequence[Tally]]: ...
+
     def close(self) -> None: ...
 
 
@@ -51,7 +55,7 @@ class Maker:
     """See above. `start` and `stop` once; `step` may be called without the thread.
 
     put: journals rows, or raises Refusal. passed: the last batch that the archive has. give_way: whether
-    batches go before just now.
+    batches go before just now. specs: of a link by its text, for its score.
     """
 
     def __init__(
@@ -64,8 +68,9 @@ class Maker:
         clock: Clock,
         metrics: Metrics,
         give_way: Callable[[], bool] = lambda: False,
+        specs: Specs = lambda _: None,
     ) -> None:
-        self._give_way = give_way
+        self._give_way, self._specs = give_way, specs
         self._notes, self._source, self._put, self._passed = notes, source, put, passed
         self._grace, self._clock, self._metrics = grace, clock, metrics
         self._aside: dict[Slot, int] = {}
@@ -161,7 +166,15 @@ class Maker:
                 made = made.take(made.words("link").mask(lambda link: agent_of(link) not in worse))
             if made.rows:
                 self._put(made)
-        return held
+        return held if slot.length_ns != HOUR_NS or self._score(slot, agents) else None
+
+    def _score(self, slot: Slot, agents: Collection[str]) -> bool:
+        """Journal the scores of an hour; False when told to stop before the end."""
+        for tallies in self._source.tallies(slot, agents):
+            if self._stopping.is_set():
+                return False
+            self._put(scores(slot, tallies, self._specs))
+        return True
 
     def _look(self, now_ns: int) -> None:
         """Learn what is due; say once when it is much, and once when it no longer is."""

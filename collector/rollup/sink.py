@@ -1,6 +1,7 @@
 """The sink "rollup": keeps no rows, but notes which slots they touch.
 
-A window touches its 5 minutes, a 5-minute row its hour. The journal's cursor of this sink moves once the
+A window touches its 5 minutes, a 5-minute row its hour, and so does the state of a link that was not
+measured, because an hour of silence has a score as well. The journal's cursor of this sink moves once the
 notes are on disk, so no slot that was touched is ever forgotten; batches that come again are noted again.
 """
 
@@ -13,10 +14,10 @@ from collector.rollup.slot import HOUR_NS, SHORT_NS, Slot, Touch, agent_of
 from collector.sinks.sink import Delivery
 from linkgauge.clock import Clock, window_start
 from linkgauge.errors import SinkHeld, StoreError
-from linkgauge.schema import WINDOW, WINDOW_5M
+from linkgauge.schema import STATE, WINDOW, WINDOW_5M
 
 NAME = "rollup"
-TABLES = frozenset({WINDOW.name, WINDOW_5M.name})
+TABLES = frozenset({WINDOW.name, WINDOW_5M.name, STATE.name})
 
 
 class RollupSink:
@@ -59,3 +60,9 @@ def _touched(entry: Delivery) -> Iterator[tuple[Slot, str]]:
             zip(short.text("link").tolist(), short.count("start_ns").tolist(), strict=True)
         ):
             yield Slot(window_start(start_ns, HOUR_NS), HOUR_NS), agent_of(link)
+    state = entry.frames.get(STATE.name)
+    if state is not None:
+        silent = state.take(state.count("measured") == 0)
+        agents = {agent_of(link) for link in silent.words("link").words}
+        for start_ns in set(silent.count("start_ns").tolist()):
+            yield from ((Slot(window_start(start_ns, HOUR_NS), HOUR_NS), agent) for agent in agents)

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
 import duckdb
 
+from collector.archive import copies
 from collector.archive.unreadable import Unreadable
 from collector.rollup.slot import HOUR_NS, SHORT_NS, Slot, Touch, agent_of
 from collector.sinks.archive_reader import ArchiveReader, files_of
 from linkgauge.clock import NS_PER_S
 from linkgauge.frame import Frame
-from linkgauge.schema import WINDOW, WINDOW_5M
+from linkgauge.judged_tables import DOWN_S
+from linkgauge.schema import STATE, WINDOW, WINDOW_5M
 from linkgauge.table import Table
 
 MOST_LINKS = 2_000
@@ -28,7 +31,24 @@ MOST_LINKS = 2_000
 MOST_ROWS = 10_000
 """Rows of the archive that are in memory at once, about: a link's rows lie even over a slot."""
 DAY_NS = 24 * HOUR_NS
+_EXCUSED = "(coalesce(maintenance, 0) = 1 OR coalesce(drill, 0) = 1)"
+_TALLY = f"""link, count(*), count(*) FILTER (good = 1 AND NOT {_EXCUSED}),
+count(*) FILTER (bad = 1 AND NOT {_EXCUSED}),
+count(*) FILTER (bad = 1 AND unanswered_s > {DOWN_S} AND NOT {_EXCUSED}), count(*) FILTER ({_EXCUSED})
+FROM ({{}}) GROUP BY link ORDER BY link"""
 _AGENT = "split_part(link, '>', 1)"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Windows of a link in a slot, by verdict; `down` of the bad ones, `excused` of all."""
+
+    link: str
+    windows: int
+    good: int
+    bad: int
+    down: int
+    excused: int
 
 
 class ArchiveSource:
@@ -59,6 +79,18 @@ class ArchiveSource:
                 first_ns, end_ns = max(day_ns, from_ns), min(day_ns + DAY_NS, to_ns)
                 if first_ns < end_ns:
                     yield self._touched(table, length_ns, first_ns, end_ns, agents)
+
+    def tallies(self, slot: Slot, agents: Collection[str]) -> Iterator[Sequence[Tally]]:
+        """Verdicts of the windows of a slot, of each link of these agents; some links at a time."""
+        links = sorted(self._links(STATE, slot.start_ns, slot.end_ns, agents))
+        for first in range(0, len(links), MOST_LINKS):
+            chosen = links[first : first + MOST_LINKS]
+            inside = "link IN (SELECT unnest(?::VARCHAR[]))"
+            none = f"SELECT {copies.typed(STATE)} WHERE false"
+            rows = f"SELECT * FROM {{}} AND {inside} UNION ALL BY NAME {none}"
+            rows = f"SELECT * FROM ({rows}) QUALIFY {copies.rank(STATE)} = 1"
+            found = self._ask(STATE, _TALLY.format(rows), slot.start_ns, slot.end_ns, chosen)
+            yield [Tally(str(row[0]), *(int(str(each)) for each in row[1:])) for row in found]
 
     def shrunk(self, slot: Slot, made: Frame) -> frozenset[str]:
         """Agents with a roll-up of the slot that stands and has more windows than that in `made`.
@@ -114,8 +146,8 @@ class ArchiveSource:
     ) -> list[tuple[object, ...]]:
         """Answer of SELECT `select`, whose {} is the table's rows in [from_ns, to_ns)."""
         rows = (
-            "read_parquet(?, hive_partitioning=true, hive_types={'date': VARCHAR}, union_by_name=true)"
-            " WHERE start_ns >= ? AND start_ns < ?"
+            "read_parquet(?, hive_partitioning=true, hive_types={'date': VARCHAR}, union_by_name=true,"
+            " filename=true, file_row_number=true) WHERE start_ns >= ? AND start_ns < ?"
         )
         query = f"SELECT {select.format(rows)}"
         found = self.unreadable.ask(

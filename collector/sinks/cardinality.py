@@ -20,7 +20,9 @@ from linkgauge.schema import (
     HEALTH,
     PATH,
     RAW_TABLES,
+    SCORE,
     STATE,
+    TABLES,
     THROUGHPUT,
     WINDOW,
     WINDOW_1H,
@@ -32,7 +34,7 @@ _COLLECTORS = 2
 DATABASES: Mapping[str, tuple[str, ...]] = {
     "": tuple(RAW_TABLES),
     "_5m": (WINDOW_5M.name,),
-    "_1h": (WINDOW_1H.name, THROUGHPUT.name),
+    "_1h": (WINDOW_1H.name, THROUGHPUT.name, SCORE.name),
 }
 """Tables of each database, by the ending of its name."""
 
@@ -40,9 +42,8 @@ DATABASES: Mapping[str, tuple[str, ...]] = {
 def series(inventory: Inventory) -> dict[str, int]:
     """Series of the raw, the 5-minute and the 1-hour database, by the ending of its name."""
     sets = tag_sets(inventory)
-    tables = {**RAW_TABLES, WINDOW_5M.name: WINDOW_5M, WINDOW_1H.name: WINDOW_1H}
     return {
-        ending: sum(len(tables[name].measurements) * sets.get(name, 0) for name in names)
+        ending: sum(len(TABLES[name].measurements) * sets.get(name, 0) for name in names)
         for ending, names in DATABASES.items()
     }
 
@@ -63,6 +64,7 @@ def tag_sets(inventory: Inventory) -> dict[str, int]:
         CERTIFICATE.name: links if probing.tls else 0,
         THROUGHPUT.name: links if probing.throughput else 0,
         STATE.name: links,
+        SCORE.name: links,
         HEALTH.name: len(inventory.nodes),
         COLLECTOR.name: _COLLECTORS,
     }

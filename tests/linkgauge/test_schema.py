@@ -16,6 +16,7 @@ from linkgauge.schema import (
     PLACE,
     RAW_TABLES,
     ROLLUPS,
+    SCORE,
     SINK,
     TABLES,
     WINDOW,
@@ -40,6 +41,7 @@ TAGS = {
     *SINK.keys,
     *PLACE.keys,
     *ALERT.keys,
+    *SCORE.keys,
 }
 
 EVERY_TABLE = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
@@ -102,7 +104,7 @@ def test_tables_by_name() -> None:
     assert all(name == table.name for name, table in TABLES.items())
     assert set(RAW_TABLES) - set(AGENT_TABLES) == {"state", "collector", "node", "sink", "place", "alert"}
     assert len(set(AGENT_TABLES)) == len(AGENT_TABLES) == len(RAW_TABLES) - 6
-    assert set(TABLES) - set(RAW_TABLES) == {"window_5m", "window_1h"}
+    assert set(TABLES) - set(RAW_TABLES) == {"window_5m", "window_1h", "score"}
 
 
 @pytest.mark.parametrize("table", ROLLUPS.values(), ids=ROLLUPS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,11 @@ from collector.health.metrics import Metrics
 from collector.rollup.maker import ASIDE_S, GIVE_WAY_S, POLL_S, Maker
 from collector.rollup.notes import Grace, Notes
 from collector.rollup.slot import HOUR_NS, SHORT_NS, Slot, Touch
+from collector.rollup.source import Tally
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame
+from linkgauge.schema import SCORE
 from tests.collector.rollup.windows import T0_NS, Sampled, frame_of
 from tests.collector.world import StillClock, until
 
@@ -41,6 +43,9 @@ class FakeSource:
             raise StoreError("a file cannot be read")
         yield iter([frame_of([Sampled(slot.start_ns, (1e6,), link=f"{agent}>x@n")]) for agent in agents])
 
+    def tallies(self, slot: Slot, agents: Collection[str]) -> Iterator[Sequence[Tally]]:
+        yield [Tally(f"{agent}>x@n", 360, 300, 10, 2, 5) for agent in sorted(agents)]
+
     def close(self) -> None:
         self.closed = True
 
@@ -50,11 +55,15 @@ class FakeJournal:
 
     def __init__(self) -> None:
         self.rows: list[tuple[str, int]] = []
+        self.scored: list[str] = []
         self.full = False
 
     def put(self, frame: Frame) -> None:
         if self.full:
             raise Refusal("store", "the disk is full", 507)
+        if frame.table is SCORE:
+            self.scored += frame.text("link").tolist()
+            return
         self.rows += zip(frame.text("link").tolist(), frame.count("start_ns").tolist(), strict=True)
 
 
@@ -200,3 +209,13 @@ def test_the_thread_makes_and_ends(bench: Bench) -> None:
     bench.maker.stop()
     assert not bench.maker.alive
     assert bench.source.closed
+
+
+def test_an_hour_has_its_scores_and_five_minutes_none(bench: Bench) -> None:
+    bench.note(SLOTS[0])
+    assert bench.maker.step()
+    assert bench.journal.scored == []
+    bench.note(Slot(T0_NS, HOUR_NS))
+    bench.clock.wall_ns = T0_NS + HOUR_NS + 121 * NS_PER_S
+    assert bench.maker.step()
+    assert bench.journal.scored == ["a>x@n"]

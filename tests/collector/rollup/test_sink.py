@@ -57,7 +57,7 @@ def test_windows_touch_their_slot_and_short_rows_their_hour() -> None:
     hours = [Slot(T0_NS, HOUR_NS), Slot(T0_NS + HOUR_NS, HOUR_NS)]
     wanted = {Touch(first, "a", 5), Touch(second, "a", 3)}
     assert notes.noted == wanted | {Touch(hour, agent, 6) for hour in hours for agent in ("a", "b")}
-    assert sink.tables == {"window", "window_5m"}
+    assert sink.tables == {"window", "window_5m", "state"}
 
 
 def test_what_cannot_be_noted_is_held() -> None:

@@ -21,6 +21,7 @@ from collector.sinks.link_tags import link_tags
 from collector.sinks.pump import Pump
 from linkgauge.clock import NS_PER_S
 from linkgauge.frame import Frame
+from linkgauge.model import Link
 from linkgauge.table import Table
 from linkgauge.wire import encode
 from tests.collector.rollup.windows import T0_NS
@@ -38,7 +39,7 @@ class World:
     clock: StillClock = field(default_factory=lambda: StillClock(T0_NS))
 
     def __post_init__(self) -> None:
-        found = inventory(self.folder)
+        found = self.inventory = inventory(self.folder)
         root = self.folder / "archive"
         self.metrics = Metrics()
         self.journal = Journal(self.folder / "journal.sqlite", 2**30, 2**62)
@@ -66,6 +67,7 @@ class World:
             GRACE,
             self.clock,
             self.metrics,
+            specs=lambda link: self.inventory.links.get(Link.parse(link)),
         )
 
     def send(self, agent: str, frame: Frame) -> None:
