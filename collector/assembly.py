@@ -19,6 +19,7 @@ from collector.health.agent_metrics import AgentMetrics
 from collector.health.metrics import Metrics
 from collector.health.own_report import OwnReport
 from collector.health.standing import Standing
+from collector.health.window_rows import WindowRows
 from collector.http.access import Access
 from collector.http.allowance import Rate
 from collector.http.api import Parts, create_app
@@ -26,8 +27,11 @@ from collector.http.server_tls import ServerTls
 from collector.http.tokens import Tokens
 from collector.intake import Intake
 from collector.journal.journal import Journal
+from collector.live.excuses import Excuses
+from collector.live.judged import Judged, Stage
 from collector.live.judging import Judge, JudgingLoop
 from collector.live.live import LiveState
+from collector.live.node_rows import NodeRows
 from collector.live.recent import Past
 from collector.live.replay import replay
 from collector.peer.standby import Duty, Handover, add_duty_route, duty_of
@@ -43,7 +47,8 @@ from collector.sinks.pump import Pump
 from collector.stores import open_journal, pumps_of, series_watch
 from linkgauge.clock import Clock, SystemClock, seconds
 from linkgauge.errors import StoreError
-from linkgauge.frame import Frame
+from linkgauge.model import Link
+from linkgauge.schema import STATE
 
 log = logging.getLogger(__name__)
 DRAIN_S = 10.0
@@ -97,16 +102,18 @@ def build(
     settings: Settings,
     book: PlanBook,
     judge: Judge,
-    observers: Sequence[Callable[[Frame], None]] = (),
+    observers: Sequence[Stage] = (),
     alerts: Callable[[], list[dict[str, Any]]] = list,
     clock: Clock | None = None,
     remember: Callable[[Past], None] | None = None,
+    excuses: Excuses | None = None,
 ) -> Collector:
     """Make every part; nothing runs yet. Raises ConfigError and StoreError.
 
     judge: from new rows, and those that it was given before, to verdicts. remember: gives it rows while none
-    is asked for, at start. observers: called with each window's STATE rows, after they
-    are journalled and shown; not when a window is judged again. alerts: what /v1/alerts tells.
+    is asked for, at start. observers: called with each window's frames, before they are journalled together
+    with what the observers add; not when a window is judged again. alerts: what /v1/alerts tells. excuses:
+    what the judge asks which links do not count; it is shown every batch.
     """
     clock = clock or SystemClock()
     tokens, metrics = Tokens.load(settings.tokens), Metrics()
@@ -118,6 +125,7 @@ def build(
     names = tuple(pump.name for pump in pumps)
     journal.register(names)
     period_ns, window_ns = seconds(inventory.period_s), seconds(inventory.window_s)
+    excuses = excuses or Excuses(book.inventory, window_ns, period_ns)
     replay(
         live, ArchiveReader(settings.archive_path), journal, clock.now().wall_ns, period_ns, window_ns,
         len(book.specs()), remember,
@@ -125,28 +133,26 @@ def build(
     wake, drops, catching_up = _waker(pumps), AgentDrops(), CatchingUp(clock)
     intake = Intake(
         journal, lambda: PossibleLinks(book.links(), book.inventory().nodes), clock, metrics,
-        [live.take, drops.observe, catching_up.observe, lambda *_: wake()],
+        [live.take, excuses.observe, drops.observe, catching_up.observe, lambda *_: wake()],
         settings.max_body_bytes,
         lambda: book.inventory().nodes,
     )  # fmt: skip
     duty = duty_of(settings, clock, window_ns)
-    own = OwnReport(settings.name, intake, lambda: state.health(), clock, metrics, duty.on)
-    handover = Handover(duty.on, own.publish_again)
-    publish: list[Callable[[Frame], None]] = [
-        handover,
-        own.publish,
-        live.observe_state,
-        lambda _: wake(),
-        *observers,
-    ]
-    again = [own.publish_again, live.observe_state, lambda _: wake()]
+    own = OwnReport(intake, clock, metrics, duty.on)
     delay_ns = seconds(inventory.probing.stamp.timeout_s + SENDING_S)
+    nodes = NodeRows(
+        book.inventory, live.agents, excuses, clock, delay_ns, lambda: intake.fault is not None
+    )  # fmt: skip
+    rows = WindowRows(settings.name, nodes.rows, lambda: state.sinks(), lambda: state.health())
+    shown, woken = _shown(live), _woken(wake)
+    publish: list[Stage] = [shown, rows, *observers, Handover(duty.on, own.publish), own.publish, woken]
+    again: list[Stage] = [own.publish, shown, woken]
     judging = JudgingLoop(
         clock, live, judge, publish, again, book.specs, metrics, window_ns, delay_ns, period_ns
     )  # fmt: skip
     rollups = make_maker(
         settings, inventory, notes, intake.keep_own, lambda: journal.cursor("archive"), clock, metrics,
-        catching_up,
+        catching_up, lambda link: book.inventory().links.get(Link.parse(link)),
     )  # fmt: skip
     refusals = Refusals(clock)
     many = series_watch(settings, book)
@@ -173,3 +179,17 @@ def _waker(pumps: Sequence[Pump]) -> Callable[[], None]:
             pump.wake()
 
     return wake
+
+
+def _shown(live: LiveState) -> Stage:
+    def show(judged: Judged) -> None:
+        live.observe_state(judged[STATE.name])
+
+    return show
+
+
+def _woken(wake: Callable[[], None]) -> Stage:
+    def stage(_judged: Judged) -> None:
+        wake()
+
+    return stage

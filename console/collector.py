@@ -11,8 +11,9 @@ import typer
 from alerts.book import Book
 from alerts.engine import AlertEngine
 from alerts.rule import load_rules
-from alerts.webhook import Webhook
+from alerts.receivers.webhook import Webhook
 from collector.assembly import Collector, build
+from collector.live.excuses import Excuses
 from collector.live.recent import Past
 from collector.plans.plan_book import PlanBook
 from collector.service import as_listened, serve, sockets_from_environment
@@ -59,9 +60,10 @@ def wire(settings: Settings, clock: Clock | None = None) -> tuple[Collector, Ale
     plans = PlanBook(settings.inventory, settings.plan_take_over_s, clock, fresh=fresh)
     window_ns = seconds(plans.inventory().window_s)
     told = Book(settings.data_dir / "alerts.sqlite")
-    receivers = [Webhook(hook.name, hook.url, hook.token()) for hook in settings.webhooks]
+    receivers = [Webhook(hook.name, hook.url, hook.token) for hook in settings.webhooks]
     engine = AlertEngine(load_rules(), plans.specs(), told, receivers, clock)
-    ledger = Ledger(window_ns, seconds(plans.inventory().period_s))
+    period_ns = seconds(plans.inventory().period_s)
+    ledger, excuses = Ledger(window_ns, period_ns), Excuses(plans.inventory, window_ns, period_ns)
 
     def remember(past: Past) -> None:
         ledger.absorb(past.windows, past.flows, plans.specs(), plans.inventory().judged_class)
@@ -70,8 +72,8 @@ def wire(settings: Settings, clock: Clock | None = None) -> tuple[Collector, Ale
         if past.anew:
             ledger.begin_anew()
         ledger.absorb(past.windows, past.flows, specs, plans.inventory().judged_class)
-        return ledger.judge(past.throughput, start_ns)
+        return excuses.links(specs, start_ns).marked(ledger.judge(past.throughput, start_ns))
 
     observers = [DutyObserver(engine, plans.specs, lambda: collector.duty.on())]
-    collector = build(settings, plans, judge, observers, engine.active, clock, remember)
+    collector = build(settings, plans, judge, observers, engine.active, clock, remember, excuses)
     return collector, engine, told

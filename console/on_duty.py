@@ -11,15 +11,16 @@ from collections.abc import Callable, Sequence
 
 from alerts.engine import AlertEngine
 from alerts.event import Event, Fired
-from linkgauge.frame import Frame
+from collector.live.judged import Judged
 from linkgauge.model import LinkSpec
+from linkgauge.schema import STATE
 
 HANDED_OVER = 4
 """Windows whose events are told late, when duty begins."""
 
 
 class DutyObserver:
-    """Called with each window's STATE rows; hands over new links first when the inventory has changed."""
+    """Called with each window's frames; hands over new links first when the inventory has changed."""
 
     def __init__(
         self, engine: AlertEngine, specs: Callable[[], Sequence[LinkSpec]], on_duty: Callable[[], bool]
@@ -29,7 +30,8 @@ class DutyObserver:
         self._told: set[str] = set()
         self._untold: deque[list[Event]] = deque(maxlen=HANDED_OVER)
 
-    def __call__(self, state: Frame) -> None:
+    def __call__(self, judged: Judged) -> None:
+        state = judged[STATE.name]
         if (now := self._specs()) != self._watched:
             self._engine.watch(now)
             self._watched = now

@@ -1,66 +1,54 @@
-"""What the collector itself reports: verdicts and its own health, journalled like any agent's batch."""
+"""What the collector itself reports: verdicts, nodes, alerts and its own health, journalled like an agent's
+batch."""
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from collector.admission import Refusal
 from collector.cut import cut
 from collector.health.metrics import Metrics
 from collector.intake import Intake
+from collector.live.judged import Judged
 from linkgauge.clock import Clock
-from linkgauge.errors import StoreError
 from linkgauge.frame import Frame
-from linkgauge.own_tables import COLLECTOR
+from linkgauge.schema import NODE, STATE
 from linkgauge.wire import Batch
 
 AGENT = "@collector"
 """The name under which the collector journals; no node can have it."""
 WAITING = 60
 """Batches of our own that wait while the journal cannot be written; then the oldest goes, counted."""
-Health = Callable[[], Mapping[str, float | int | str]]
+FEW_ROWS = 1_000
+"""A frame of so many rows at most shares a batch with others."""
+_OF_DUTY = (STATE.name, NODE.name)
 
 
 class OwnReport:
-    """Called with the STATE rows of each window; adds one COLLECTOR row and journals both.
+    """Called with the frames of each window; journals them, and keeps them while it cannot.
 
-    health: the fields of that row; it may raise StoreError. on_duty: whether verdicts are journalled.
+    on_duty: whether verdicts and nodes are journalled. Rows about this collector and its sinks always are;
+    of places and alerts, all that come here: who finds them knows the duty.
     """
 
     def __init__(
         self,
-        name: str,
         intake: Intake,
-        health: Health,
         clock: Clock,
         metrics: Metrics,
         on_duty: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._name, self._intake, self._health, self._on_duty = name, intake, health, on_duty
+        self._intake, self._on_duty = intake, on_duty
         self._clock, self._metrics = clock, metrics
         self._boot, self._number = secrets.token_hex(8), 0
         self._waiting: deque[Batch] = deque()
 
-    def publish(self, state: Frame) -> None:
-        """Journal the verdicts of one window and how the collector is; keeps them when it cannot."""
-        batches = self._verdicts(state)
-        if state.rows:
-            start_ns, length_ns = int(state.count("start_ns")[0]), int(state.count("length_ns")[0])
-            with contextlib.suppress(StoreError):  # the journal's fault is told by the intake
-                row = self._row(start_ns, length_ns)
-                batches = [{**(batches[0] if batches else {}), COLLECTOR.name: row}, *batches[1:]]
-        self._publish(batches)
-
-    def publish_again(self, state: Frame) -> None:
-        """Journal verdicts that replace those of an earlier call."""
-        self._publish(self._verdicts(state))
-
-    def _verdicts(self, state: Frame) -> list[dict[str, Frame]]:
-        """What each batch has: those of 100 000 links do not fit into one."""
-        return [{state.table.name: part} for part in cut(state)] if state.rows and self._on_duty() else []
+    def publish(self, judged: Judged) -> None:
+        """Journal one window's frames, or those of a window judged again, which replace the former rows."""
+        on_duty = self._on_duty()
+        self._publish(_batches([judged[name] for name in judged if on_duty or name not in _OF_DUTY]))
 
     def _publish(self, batches: Sequence[dict[str, Frame]]) -> None:
         for frames in batches:
@@ -80,7 +68,12 @@ class OwnReport:
         except Refusal as err:  # the intake has logged it; the batches go with the next window
             self._metrics.refused(err.reason)
 
-    def _row(self, start_ns: int, length_ns: int) -> Frame:
-        fields = {name: [value] for name, value in self._health().items()}
-        keys = {"collector": [self._name], "start_ns": [start_ns], "length_ns": [length_ns]}
-        return Frame.of(COLLECTOR, {**keys, **fields})
+
+def _batches(frames: Sequence[Frame]) -> list[dict[str, Frame]]:
+    """What each batch has: the verdicts of 100 000 links do not fit into one. Small frames go with the
+    first part of a large one."""
+    small = {frame.table.name: frame for frame in frames if 0 < frame.rows <= FEW_ROWS}
+    large = [{frame.table.name: part} for frame in frames if frame.rows > FEW_ROWS for part in cut(frame)]
+    if small:
+        large[:1] = [{**small, **(large[0] if large else {})}]
+    return large

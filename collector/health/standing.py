@@ -125,6 +125,15 @@ class Standing:
             return f"{dead} of the collector's threads do not run; restart it"
         return self.judging.fault()
 
+    def sinks(self) -> dict[str, dict[str, float | int]]:
+        """The fields of each sink's SINK row. Raises StoreError."""
+        now_ns = self.clock.now().wall_ns
+        found = {pump.name: (pump, *self._backlog(pump, now_ns)) for pump in self.pumps}
+        return {
+            name: {"backlog_batches": batches, "lag_s": lag_s, "held_ratio": float(pump.trouble is not None)}
+            for name, (pump, batches, lag_s) in found.items()
+        }
+
     def health(self) -> dict[str, float | int | str]:
         """The fields of a COLLECTOR row. Raises StoreError."""
         values, now_ns = self.metrics.values(), self.clock.now().wall_ns

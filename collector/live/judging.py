@@ -9,6 +9,7 @@ from typing import Protocol
 
 from collector.event_line import event_line
 from collector.health.metrics import Metrics
+from collector.live.judged import Judged, Stage
 from collector.live.recent import Past
 from collector.live.told import Told
 from linkgauge.clock import NS_PER_S, Clock, window_start
@@ -46,9 +47,9 @@ class JudgingLoop:
 
     A window whose rows came after its verdict (agents and collector were apart, and the agents had them
     still; or late replies corrected it) is judged again, up to `back_ns` back and at most once in a step,
-    and the rows that differ are given to `publish_again`. InfluxDB overwrites the former verdict; in the
-    archive there are then two rows of the same key, of which the one written later counts. Alerts are told
-    of the first verdict only: they look at windows in order.
+    and the rows that differ are given to `publish_again`, alone. InfluxDB overwrites the former verdict; in
+    the archive there are then two rows of the same key, of which the one written later counts. Alerts are
+    told of the first verdict only: they look at windows in order.
     """
 
     def __init__(
@@ -56,8 +57,8 @@ class JudgingLoop:
         clock: Clock,
         live: Live,
         judge: Judge,
-        publish: Sequence[Callable[[Frame], None]],
-        publish_again: Sequence[Callable[[Frame], None]],
+        publish: Sequence[Stage],
+        publish_again: Sequence[Stage],
         specs: Callable[[], Sequence[LinkSpec]],
         metrics: Metrics,
         window_ns: int,
@@ -150,12 +151,13 @@ class JudgingLoop:
         self._metrics.windows(outcome)
         return state
 
-    def _tell(self, start_ns: int, state: Frame, publish: Sequence[Callable[[Frame], None]]) -> bool:
-        """Whether all publishers took it; a fault of one keeps it from no other."""
+    def _tell(self, start_ns: int, state: Frame, publish: Sequence[Stage]) -> bool:
+        """Whether all publishers took it; a fault of one keeps what was there before it from no other."""
         well = True
+        judged: Judged = {state.table.name: state}
         for publisher in publish:
             try:
-                publisher(state)
+                judged = {**judged, **(publisher(judged) or {})}
             except Exception:
                 well = False
                 self._metrics.fault("publisher")

@@ -1,12 +1,12 @@
 """Which of two collectors judges for everybody: the standby does while its peer does not answer.
 
-Both take batches all the time and keep live state. A collector without `standby` is always on duty. A standby
-asks its peer a few times in a window; after SILENT_WINDOWS without an answer from a healthy peer it is on
-duty, and off again once it has answered for as many windows without a gap: a peer that answers now and then
-makes no duty that comes and goes. Two standbys are both on duty, and say so: alerts told twice are
-better than alerts that nobody tells. Off duty, verdicts are neither journalled nor told. Those of the last
-windows are kept, because the peer was perhaps gone already, and journalled when duty begins: the stores hold
-one verdict of a link and window, the one written last.
+Both take batches all the time and keep live state. A collector without `standby` is always on duty. A
+standby asks its peer a few times in a window; after SILENT_WINDOWS without an answer from a healthy peer it
+is on duty, and off again once it has answered for as many windows without a gap: a peer that answers now and
+then makes no duty that comes and goes. Two standbys are both on duty, and say so: alerts told twice are
+better than alerts that nobody tells. Off duty, verdicts and nodes are neither journalled nor told. Those of
+the last windows are kept, because the peer was perhaps gone already, and journalled when duty begins: the
+stores hold one verdict of a link and window, the one written last.
 """
 
 from __future__ import annotations
@@ -25,18 +25,20 @@ from urllib3.exceptions import HTTPError
 
 from collector.event_line import event_line
 from collector.http.access import Access
+from collector.live.judged import Judged
 from collector.peer.peer_client import PeerClient
 from collector.settings import Settings
 from linkgauge.answer import words
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.errors import ConfigError
-from linkgauge.frame import Frame
+from linkgauge.schema import NODE, STATE
 
 log = logging.getLogger(__name__)
 PATH = "/v1/duty"
 SILENT_WINDOWS = 3
 ASKED_IN_A_WINDOW = 4
 _LONGEST_ASKING_S = 2.0
+_HANDED_OVER = (STATE.name, NODE.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +139,16 @@ class HttpAsker:
 
 
 class Handover:
-    """Keeps verdicts of the windows that nobody told, until duty begins. Called with each window's STATE."""
+    """Keeps verdicts and nodes of the windows that nobody told, until duty begins. Called with each window's
+    frames."""
 
-    def __init__(self, on_duty: Callable[[], bool], publish: Callable[[Frame], None]) -> None:
+    def __init__(self, on_duty: Callable[[], bool], publish: Callable[[Judged], None]) -> None:
         self._on_duty, self._publish = on_duty, publish
-        self._kept: deque[Frame] = deque(maxlen=SILENT_WINDOWS + 1)
+        self._kept: deque[Judged] = deque(maxlen=SILENT_WINDOWS + 1)
 
-    def __call__(self, state: Frame) -> None:
+    def __call__(self, judged: Judged) -> None:
         if not self._on_duty():
-            self._kept.append(state)
+            self._kept.append({name: judged[name] for name in _HANDED_OVER if name in judged})
             return
         while self._kept:
             self._publish(self._kept.popleft())

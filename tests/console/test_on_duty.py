@@ -62,13 +62,13 @@ def test_off_duty_nothing_new_is_told_but_the_end_of_what_was(engine: Scripted) 
     on = True
     observer = DutyObserver(engine, list, lambda: on)
     engine.finds = [fired("a"), fired("b"), ended("b")]
-    observer(EMPTY)
+    observer({"state": EMPTY})
     on = False
     engine.finds = [fired("c"), ended("c"), ended("a"), ended("b")]
-    observer(EMPTY)
+    observer({"state": EMPTY})
     assert engine.told == ["+a", "+b", "-b", "-a"]
     engine.finds = [ended("a")]
-    observer(EMPTY)
+    observer({"state": EMPTY})
     assert engine.told == ["+a", "+b", "-b", "-a"]
 
 
@@ -77,13 +77,13 @@ def test_when_duty_begins_the_last_windows_are_told(engine: Scripted) -> None:
     observer = DutyObserver(engine, list, lambda: on)
     for number in range(HANDED_OVER + 2):
         engine.finds = [fired(str(number))]
-        observer(EMPTY)
+        observer({"state": EMPTY})
     assert engine.told == []
     on = True
     engine.finds = [ended("5")]
-    observer(EMPTY)
+    observer({"state": EMPTY})
     assert engine.told == ["+2", "+3", "+4", "+5", "-5"]
-    observer(EMPTY)
+    observer({"state": EMPTY})
     assert engine.told[5:] == ["-5"]
 
 
@@ -91,8 +91,8 @@ def test_an_inventory_that_changed_is_watched_first(engine: Scripted, tmp_path: 
     specs = list(PlanBook(write_inventory(tmp_path)).specs())
     given = [specs[:1]]
     observer = DutyObserver(engine, lambda: given[0], lambda: True)
-    observer(EMPTY)
+    observer({"state": EMPTY})
     given[0] = specs
-    observer(EMPTY)
-    observer(EMPTY)
+    observer({"state": EMPTY})
+    observer({"state": EMPTY})
     assert engine.watched == [specs]

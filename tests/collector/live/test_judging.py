@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from collector.health.metrics import Metrics
+from collector.live.judged import Judged, Stage
 from collector.live.judging import MOST_AGAIN, JudgingLoop
 from collector.live.recent import Past
 from collector.live.told import Told
@@ -48,6 +49,13 @@ class Present:
         return self.last_ns
 
 
+def noting(starts: list[int]) -> Stage:
+    def note(judged: Judged) -> None:
+        starts.append(int(judged["state"].count("start_ns")[0]))
+
+    return note
+
+
 class World:
     def __init__(self, last_ns: int | None = None, back_ns: int = BACK_NS) -> None:
         self.clock, self.metrics = StillClock(), Metrics()
@@ -61,8 +69,8 @@ class World:
             self.clock,
             self.live,
             self._judge,
-            [self._broken, lambda state: self.published.append(int(state.count("start_ns")[0]))],
-            [lambda state: self.again.append(int(state.count("start_ns")[0]))],
+            [self._broken, noting(self.published)],
+            [noting(self.again)],
             lambda: (),
             self.metrics,
             WINDOW_NS,
@@ -76,7 +84,7 @@ class World:
         self.judged.append(start_ns)
         return _state(start_ns, self.verdicts)
 
-    def _broken(self, _state: Frame) -> None:
+    def _broken(self, _judged: Judged) -> None:
         raise RuntimeError("publisher")
 
     def count(self, outcome: str) -> float:
@@ -96,6 +104,18 @@ def test_a_window_is_judged_once_its_delay_is_over() -> None:
     assert world.published == world.judged
     assert world.count("judged") == 2
     assert world.metrics.values()["faults_total:publisher"] == 2
+
+
+def test_what_a_stage_adds_is_there_for_those_behind_it_though_one_fails() -> None:
+    world, seen = World(), list[set[str]]()
+
+    def see(judged: Judged) -> Judged:
+        seen.append(set(judged))
+        return {f"more{len(judged)}": judged["state"]}
+
+    world.loop._publish = (see, world._broken, see, see)
+    world.loop.step()
+    assert seen == [{"state"}, {"state", "more1"}, {"state", "more1", "more2"}]
 
 
 def test_windows_of_an_absence_are_judged_in_order() -> None:
@@ -157,7 +177,11 @@ def test_a_window_whose_rows_came_late_is_judged_again() -> None:
 
 def test_of_a_window_judged_again_only_what_changed_is_told() -> None:
     world, told = World(), list[list[str]]()
-    world.loop._publish_again = (lambda state: told.append(state.text("link").tolist()),)
+
+    def tell(judged: Judged) -> None:
+        told.append(judged["state"].text("link").tolist())
+
+    world.loop._publish_again = (tell,)
     world.verdicts = [0, 1, 2]
     world.loop.step()
     for verdicts in ([0, 1, 2], [0, 2, 2], [0, 2, 2], [1, 2, 2, 1]):

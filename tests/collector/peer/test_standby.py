@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from urllib3.exceptions import ProtocolError
 
+from collector.live.judged import Judged
 from collector.peer.peer_client import PeerClient
 from collector.peer.standby import SILENT_WINDOWS, Duty, Handover, HttpAsker, PeerAnswer
 from collector.settings import Peer
@@ -110,16 +111,17 @@ def state(number: int) -> Frame:
 
 
 def test_verdicts_of_the_windows_that_nobody_told_are_handed_over() -> None:
-    told: list[Frame] = []
+    told: list[Judged] = []
     on = False
     handover = Handover(lambda: on, told.append)
     for number in range(10):
-        handover(state(number))
+        handover({"state": state(number), "node": state(number), "sink": state(number)})
     assert not told
     on = True
-    handover(state(10))
-    handover(state(11))
-    assert [int(each.count("start_ns")[0]) // WINDOW_NS for each in told] == [6, 7, 8, 9]
+    handover({"state": state(10)})
+    handover({"state": state(11)})
+    assert [int(each["state"].count("start_ns")[0]) // WINDOW_NS for each in told] == [6, 7, 8, 9]
+    assert {frozenset(each) for each in told} == {frozenset({"state", "node"})}
 
 
 def test_the_route_tells_agents_and_peers_whether_it_works(running: Running) -> None:

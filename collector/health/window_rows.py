@@ -1,0 +1,53 @@
+"""Rows that the collector adds to the verdicts of a window: of nodes, of its own sinks, of itself."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from collector.live.judged import Judged
+from linkgauge.errors import StoreError
+from linkgauge.frame import Frame
+from linkgauge.schema import COLLECTOR, NODE, SINK, STATE
+from linkgauge.table import Table
+
+Health = Callable[[], Mapping[str, float | int | str]]
+Sinks = Callable[[], Mapping[str, Mapping[str, float | int]]]
+
+
+class WindowRows:
+    """A stage of the telling.
+
+    name: the collector's. nodes: from STATE to NODE rows. sinks: the fields of each sink's row, by its name.
+    health: those of the collector's row. While the journal cannot be read (StoreError) the rows of sinks and
+    collector are left out: the intake tells of that.
+    """
+
+    def __init__(self, name: str, nodes: Callable[[Frame], Frame], sinks: Sinks, health: Health) -> None:
+        self._name, self._nodes, self._sinks, self._health = name, nodes, sinks, health
+        self._last_nodes: Frame | None = None
+
+    def __call__(self, judged: Judged) -> Judged:
+        """node, sink and collector rows of the window of the verdicts; none where there are none."""
+        state = judged[STATE.name]
+        if not state.rows:
+            return {}
+        made = {NODE.name: self._nodes(state)}
+        self._last_nodes = made[NODE.name]
+        at = {name: int(state.count(name)[0]) for name in ("start_ns", "length_ns")}
+        with contextlib.suppress(StoreError):
+            sinks = self._sinks()
+            rows = [{"collector": self._name, "sink": name, **at, **row} for name, row in sinks.items()]
+            made[SINK.name] = _frame(SINK, rows)
+            made[COLLECTOR.name] = _frame(COLLECTOR, [{"collector": self._name, **at, **self._health()}])
+        return made
+
+    def nodes(self) -> Frame | None:
+        """The NODE rows of the last window, None before the first."""
+        return self._last_nodes
+
+
+def _frame(table: Table, rows: list[dict[str, Any]]) -> Frame:
+    names = [field.name for field in table.columns if any(field.name in row for row in rows)]
+    return Frame.of(table, {name: [row[name] for row in rows] for name in names}, len(rows))
