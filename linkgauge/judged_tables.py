@@ -98,6 +98,8 @@ NODE = Table(
         ),
         count("maintenance", _NODE, "1: announced work touches this node."),
         count("drill", _NODE, "1: its reflector plays a fault on purpose."),
+        real("latitude_deg", _NODE, "Where its site is; unknown when the inventory does not tell."),
+        real("longitude_deg", _NODE, "The same."),
     ),
 )
 

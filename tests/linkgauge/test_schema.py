@@ -23,7 +23,7 @@ from linkgauge.schema import (
 )
 from linkgauge.table import Field, Kind, Table
 
-UNIT = re.compile(r".*_(ns|us|s|bps|ratio|bytes)")
+UNIT = re.compile(r".*_(ns|us|s|bps|ratio|bytes|deg)")
 UNITLESS_REALS = {
     "retransmits", "hops_forward", "hops_backward", "dscp_forward", "dscp_backward", "days_left", "heard",
     "path_changes",
