@@ -8,21 +8,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from lab import routing
 from lab.names import center_namespace, ether_namespace, hub_namespace, node_namespace
 from lab.topology import Hub, NetworkPlane, Topology
 
 _TBF_LIMIT_OCTETS = 1_000_000
 _TBF_BURST_OCTETS = 32_768
+End = tuple[str, str]
+"""A namespace and an interface in it."""
 _TCP_OCTETS = "4096 65536 262144"  # below the tbf's limit, so that TCP cannot overrun its queue
 
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """Two interfaces in the ether namespace whose frames cross with a one-way delay."""
+    """Two interfaces in the ether namespace whose frames cross with a one-way delay.
+
+    name: NETWORK/NODE of a member's wire, its left end is the node's; NETWORK/LEFT-RIGHT of a trunk.
+    """
 
     left: str
     right: str
     delay_us: int
+    name: str = ""
 
 
 @dataclass(slots=True)
@@ -82,7 +89,7 @@ class Blueprint:
         room.ip.append(f"addr add {topology.center_address}/{bits} dev br0")
         for number, node in enumerate(topology.nodes):
             name = node_namespace(self._world, node.name)
-            self._cable(name, "mgmt", center, f"m{number}", 0)
+            self._cable((name, "mgmt"), (center, f"m{number}"), 0, "management")
             self._rooms[name].ip.append(f"addr add {node.management_address}/{bits} dev mgmt")
             room.ip.append(f"link set m{number} master br0")
 
@@ -93,7 +100,8 @@ class Blueprint:
         for number, member in enumerate(plane.members):
             node, hub = node_namespace(self._world, member.node), plane.hub(member.hub)
             at_hub = hub_namespace(self._world, plane.name, hub.name)
-            self._cable(node, interface, at_hub, f"m{number}", member.delay_us)
+            wire = f"{plane.name}/{member.node}"
+            self._cable((node, interface), (at_hub, f"m{number}"), member.delay_us, wire)
             if plane.kind == "routed":
                 self._route_member(plane, hub, node, interface, number)
             else:
@@ -116,33 +124,46 @@ class Blueprint:
     def _add_trunks(self, plane: NetworkPlane) -> None:
         for number, trunk in enumerate(plane.trunks):
             near, far = (hub_namespace(self._world, plane.name, name) for name in (trunk.left, trunk.right))
-            self._cable(near, f"t{number}", far, f"t{number}", trunk.delay_us)
-            for room, own, peer, beyond in (
-                (near, trunk.left_address, trunk.right_address, trunk.right),
-                (far, trunk.right_address, trunk.left_address, trunk.left),
+            wire = f"{plane.name}/{trunk.left}-{trunk.right}"
+            self._cable((near, f"t{number}"), (far, f"t{number}"), trunk.delay_us, wire)
+            for room, own, peer in (
+                (near, trunk.left_address, trunk.right_address),
+                (far, trunk.right_address, trunk.left_address),
             ):
                 self._rooms[room].ip.append(f"addr add {own} peer {peer}/32 dev t{number}")
-                self._rooms[room].ip += [
-                    f"route add {member.address}/32 via {peer} dev t{number}"
-                    for member in plane.members
-                    if member.hub == beyond
-                ]
+        for hub in plane.hubs if plane.kind == "routed" else ():
+            room = hub_namespace(self._world, plane.name, hub.name)
+            self._rooms[room].ip += [
+                f"route add {member.address}/32 {_steps(plane, hub.name, member.hub)}"
+                for member in plane.members
+                if member.hub != hub.name
+            ]
 
-    def _cable(self, near: str, near_interface: str, far: str, far_interface: str, delay_us: int) -> None:
+    def _cable(self, near: End, far: End, delay_us: int, name: str) -> None:
         """Join two interfaces: by a plain veth without delay, else by a wire through the ether."""
         if delay_us == 0:
-            ends = [(near, near_interface, far, far_interface)]
+            ends = [(near, far)]
         else:
-            wire = Wire(f"w{len(self.wires)}a", f"w{len(self.wires)}b", delay_us)
+            number = len(self.wires)
+            wire = Wire(f"w{number}a", f"w{number}b", delay_us, name)
             self.wires.append(wire)
             self._rooms[self._ether].ip += [f"link set {end} up arp off" for end in (wire.left, wire.right)]
-            ends = [
-                (near, near_interface, self._ether, wire.left),
-                (far, far_interface, self._ether, wire.right),
-            ]
-        self._links += [f"link add {i} netns {n} type veth peer name {j} netns {m}" for n, i, m, j in ends]
-        self._rooms[near].ip.append(f"link set {near_interface} up")
-        self._rooms[far].ip.append(f"link set {far_interface} up")
+            ends = [(near, (self._ether, wire.left)), (far, (self._ether, wire.right))]
+        self._links += [
+            f"link add {i} netns {n} type veth peer name {j} netns {m}" for (n, i), (m, j) in ends
+        ]
+        for namespace, interface in (near, far):
+            self._rooms[namespace].ip.append(f"link set {interface} up")
+
+
+def _steps(plane: NetworkPlane, here: str, target: str) -> str:
+    """The next hops of a route from one hub to another, as `ip route` wants them."""
+    steps = []
+    for number, beyond in routing.next_trunks(plane.trunks, here, target):
+        trunk = plane.trunks[number]
+        address = trunk.right_address if trunk.right == beyond else trunk.left_address
+        steps.append(f"via {address} dev t{number}")
+    return steps[0] if len(steps) == 1 else " ".join(f"nexthop {step}" for step in steps)
 
 
 def _node_room() -> Room:
@@ -156,7 +177,14 @@ def _node_room() -> Room:
 
 
 def _router_room() -> Room:
-    return Room(settings=["echo 1 > /proc/sys/net/ipv4/ip_forward"])
+    """A router that spreads flows over equal ways by addresses and ports, and answers every traceroute."""
+    values = {
+        "ip_forward": 1,
+        "fib_multipath_hash_policy": 1,
+        "icmp_ratelimit": 0,
+        "icmp_errors_use_inbound_ifaddr": 1,
+    }
+    return Room(settings=[f"echo {value} > /proc/sys/net/ipv4/{name}" for name, value in values.items()])
 
 
 def _bridge_room() -> Room:

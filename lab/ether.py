@@ -5,6 +5,7 @@ Both join the same interfaces, so a world is built the same way for either.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import time
@@ -15,6 +16,7 @@ from typing import Protocol
 from lab import namespace
 from lab.blueprint import Wire
 from lab.child import Child
+from lab.impairment import Impairment
 from linkgauge.errors import LabError
 
 _LANE_LIMIT = 20_000
@@ -30,6 +32,9 @@ class Ether(Protocol):
 
     def wait_ready(self) -> None:
         """Return when frames pass."""
+
+    def impair(self, impairments: Sequence[Impairment]) -> None:
+        """These are at work from now on, and no others; LabError where that cannot be."""
 
     def status(self) -> Status:
         """What it is and its counters."""
@@ -52,6 +57,11 @@ class NetemEther:
 
     def wait_ready(self) -> None:
         """The kernel is ready at once."""
+
+    def impair(self, impairments: Sequence[Impairment]) -> None:
+        """Not here: netem falls on whole interfaces, and faults on pairs of nodes."""
+        if impairments:
+            raise LabError("wires of netem cannot be impaired for one link: build the world with shaped=True")
 
     def status(self) -> Status:
         """Nothing is counted here: see `tc -s qdisc`."""
@@ -97,6 +107,12 @@ class ForwarderEther:
         if (said := self._child.hear()) != "ready":
             raise LabError(f"the forwarder said {said!r} instead of ready: look at {self._config}")
 
+    def impair(self, impairments: Sequence[Impairment]) -> None:
+        """Tell the process."""
+        self._child.say(json.dumps([dataclasses.asdict(each) for each in impairments]))
+        if (said := self._child.hear()) != "ok":
+            raise LabError(f"the forwarder refuses the fault: {said}")
+
     def status(self) -> Status:
         """Ask the process for its counters (see `Forwarder.status`)."""
         self._status.unlink(missing_ok=True)
@@ -114,8 +130,10 @@ class ForwarderEther:
         self._child.end()
 
 
-def choose_ether(ether_namespace: str, wires: Sequence[Wire], folder: Path) -> Ether:
-    """netem where the kernel has it, which is found out by trying; else the forwarder."""
+def choose_ether(ether_namespace: str, wires: Sequence[Wire], folder: Path, shaped: bool = False) -> Ether:
+    """netem where the kernel has it, which is found out by trying; else, or where shaped, the forwarder."""
+    if shaped:
+        return ForwarderEther(ether_namespace, wires, folder)
     tc = ["tc", "-n", ether_namespace, "qdisc"]
     try:
         namespace.run([*tc, "add", "dev", "lo", "root", "netem", "delay", "1ms"])

@@ -4,13 +4,16 @@ Run as `python -m lab.forwarder CONFIG STATUS`. CONFIG is JSON `{"wires": [[left
 naming interfaces of this network namespace. A frame that comes in at one end of a wire leaves the other
 delay_us later, order kept per direction; its time of arrival is the kernel's stamp. Prints `ready`, runs
 until SIGTERM, SIGINT or the end of stdin (so it ends with its owner), and writes counters to the JSON file
-STATUS on SIGUSR1 and at the end. Exit code 2 when the configuration cannot be used.
+STATUS on SIGUSR1 and at the end. A line on stdin is a JSON list of impairments (the fields of
+`lab.impairment.Impairment`), which take the place of those before; the answer is `ok` or what is wrong.
+Exit code 2 when the configuration cannot be used.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import select
 import signal
 import socket
@@ -22,12 +25,14 @@ from pathlib import Path
 
 from lab.advance import Advance
 from lab.delay_line import DelayLine
+from lab.impairment import Impairment, Impairments
 from lab.prompt import be_prompt
 from lab.timer import Timer
 from lab.wire_end import WireEnd
 
 _LANE_LIMIT = 20_000
 _STAMP_AGE_MOST_NS = 100_000_000
+_SEED = 20_250_501
 
 
 class Forwarder:
@@ -36,6 +41,7 @@ class Forwarder:
     def __init__(self, wires: Sequence[tuple[str, str, int]]) -> None:
         self._ends = [WireEnd(name) for left, right, _ in wires for name in (left, right)]
         self._line = DelayLine([us * 1000 for _, _, us in wires for _ in range(2)], _LANE_LIMIT)
+        self.impairments = Impairments(random.Random(_SEED))  # chance of a lab, not a secret
         self._advance = Advance(start_ns=30_000, step_ns=500, most_ns=200_000)
         self._timer = Timer()
         self._armed_ns: int | None = None
@@ -71,7 +77,9 @@ class Forwarder:
             return
         # The stamp is of the wall clock, which may be set; only its age enters the monotonic arrival time.
         age_ns = min(max(time.time_ns() - stamp_ns, 0), _STAMP_AGE_MOST_NS) if stamp_ns else 0
-        self._line.push(lane, time.monotonic_ns() - age_ns, frame)
+        arrival_ns = time.monotonic_ns() - age_ns
+        for extra_ns, queue in self.impairments.fates(lane, frame):
+            self._line.push(lane, arrival_ns, frame, extra_ns, queue)
         self._received += 1
 
     def _deliver(self) -> None:
@@ -143,17 +151,30 @@ def run(wires: Sequence[tuple[str, str, int]], status: Path) -> None:
     forwarder.watch(stdin_fd)
     prompt = be_prompt()
     print("ready", flush=True)
-    going = True
+    going, waiting = True, b""
     while going:
         for fd in forwarder.turn():
             if fd == stdin_fd:
-                going = going and bool(os.read(stdin_fd, 4096))
+                octets = os.read(stdin_fd, 65_536)
+                going = going and bool(octets)
+                *orders, waiting = (waiting + octets).split(b"\n")
+                for order in orders:
+                    print(obey(forwarder.impairments, order), flush=True)
                 continue
             numbers = signals.recv(64)
             if signal.SIGUSR1 in numbers:
                 _write_status(forwarder, prompt, status)
             going = going and not {signal.SIGTERM, signal.SIGINT}.intersection(numbers)
     _write_status(forwarder, prompt, status)
+
+
+def obey(impairments: Impairments, order: bytes) -> str:
+    """Carry out one line of stdin and say how it went."""
+    try:
+        impairments.set([Impairment(**each) for each in json.loads(order)])
+    except (ValueError, TypeError, OSError) as error:
+        return f"not a list of impairments: {error}"
+    return "ok"
 
 
 def main(argv: Sequence[str]) -> int:

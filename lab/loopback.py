@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from lab.child import Child
-from lab.faults import check_ratio
+from lab.faults import truths
+from lab.faults.fault import Fault, Truth
 from lab.record import Record, sweep
 from lab.topology import Topology
 from lab.world import truth
@@ -113,11 +114,23 @@ class LoopbackWorld:
 
     def inject_loss(self, src: str, dst: str, network: str, ratio: float) -> None:
         """Lose that share (0..1) of the UDP datagrams that src sends to the fronted reflector."""
-        check_ratio(ratio)
+        self.inject(Fault("loss", (src, dst, network), magnitude=ratio))
+
+    def inject(self, fault: Fault) -> Truth:
+        """Loss and blackhole of the UDP datagrams to the fronted reflector."""
+        src, dst, network = fault.link
+        truth = self.truth_of(fault)
+        if fault.kind not in ("loss", "blackhole"):
+            raise LabError(f"without root there is no {fault.kind}, only loss and blackhole: be root")
         if (dst, network) != self._fronted:
             node, plane = self._fronted
             raise LabError(f"without root only links to {node} on {plane} can lose: name that one")
-        self._order(f"loss {self._topology.address(src, network)} {ratio!r}")
+        self._order(f"loss {self._topology.address(src, network)} {fault.size!r}")
+        return truth
+
+    def truth_of(self, fault: Fault) -> Truth:
+        """What the fault would do."""
+        return truths.truth(self._topology, fault)
 
     def clear_faults(self) -> None:
         """End all faults; idempotent."""

@@ -1,8 +1,11 @@
-"""The two topologies that ship with the lab: the demo's, and its twin on loopback addresses.
+"""The topologies that ship with the lab: the demo's, its twin on loopback addresses, and the drills'.
 
-Both have the same sites, nodes and networks. In the demo's, metro links have a true one-way delay of 300 us,
-links inside the region 2 000 to 2 600 us, links between regions 15 000 to 15 600 us, private links 1 000 or
-10 000 us. On loopback every delay is 0 and no capacity is limited.
+The first two have the same sites, nodes and networks. In the demo's, metro links have a true one-way delay of
+300 us, links inside the region 2 000 to 2 600 us, links between regions 15 000 to 15 600 us, private links
+1 000 or 10 000 us. On loopback every delay is 0 and no capacity is limited.
+
+The drills' have four sites behind two core routers. Between these is one trunk that all pairs of sites of the
+two sides share, or two equal ways over routers `mid-a` and `mid-b`.
 """
 
 from __future__ import annotations
@@ -43,6 +46,54 @@ def loopback_topology() -> Topology:
             NetworkPlane("private", "loopback", "127.65.0.0/16", 0, host, private),
         ),
         center_address="127.66.0.1",
+    )
+
+
+_DRILL_SITES = (*_SITES, SitePlace("zunyi", "guizhou", "telecom", 27.73, 106.93))
+_DRILL_NODES = (("jinan", 1), ("jinan", 2), ("qingdao", 1), ("guiyang", 1), ("guiyang", 2), ("zunyi", 1))
+_CORE = {"jinan": "east", "qingdao": "east", "guiyang": "west", "zunyi": "west"}
+_UPLINK_US = 500
+_CORE_US = 3_000
+
+
+def drill_topology(paths: int = 1) -> Topology:
+    """Four sites, six nodes, one network `backbone`; paths: equal ways between the two sides, 1 or 2."""
+    number = {site.name: k for k, site in enumerate(_DRILL_SITES, 1)}
+    return Topology(
+        sites=_DRILL_SITES,
+        nodes=tuple(
+            NodePlace(f"{site}-{n}", site, f"10.230.0.{number[site]}{n}") for site, n in _DRILL_NODES
+        ),
+        planes=(_drill_backbone(paths, number),),
+        center_address="10.230.0.1",
+    )
+
+
+def _drill_backbone(paths: int, number: dict[str, int]) -> NetworkPlane:
+    middle = [f"mid-{letter}" for letter in "ab"[:paths]] if paths > 1 else []
+    uplinks = [
+        Trunk(site, f"10.210.{100 + k}.1", _CORE[site], f"10.210.{100 + k}.2", _UPLINK_US)
+        for site, k in number.items()
+    ]
+    core = [] if middle else [Trunk("east", "10.210.120.1", "west", "10.210.120.2", _CORE_US)]
+    for k, hub in enumerate(middle):
+        core += [
+            Trunk("east", f"10.210.{130 + k}.1", hub, f"10.210.{130 + k}.2", 0),
+            Trunk(hub, f"10.210.{140 + k}.1", "west", f"10.210.{140 + k}.2", _CORE_US),
+        ]
+    return NetworkPlane(
+        name="backbone",
+        kind="routed",
+        prefix="10.210.0.0/16",
+        capacity_bps=_BACKBONE_BPS,
+        hubs=(
+            *(Hub(site, f"10.210.{k}.1") for site, k in number.items()),
+            *(Hub(name) for name in ("east", "west", *middle)),
+        ),
+        members=tuple(
+            Member(f"{site}-{n}", site, f"10.210.{number[site]}.1{n}", 0) for site, n in _DRILL_NODES
+        ),
+        trunks=(*uplinks, *core),
     )
 
 

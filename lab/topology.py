@@ -2,8 +2,8 @@
 
 `lab.blueprint` builds from this value and `Topology.true_delay_us` computes from the same value, so what is
 built and what is claimed cannot part. A network plane is a set of hubs (routers or one bridge); members hang
-on a hub by a wire, hubs are joined pairwise by trunks. The true one-way delay of a link is the sum of the
-wires on its path; a plain cable counts 0.
+on a hub by a wire, hubs are joined by trunks, of which a packet takes the fewest. The true one-way delay of a
+link is the sum of the wires on its path; a plain cable counts 0.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from lab import routing
 from linkgauge.errors import LabError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -94,8 +95,13 @@ class NetworkPlane:
         if min(delays_us, default=0) < 0:
             raise LabError(f"network {self.name} has a negative delay_us: give 0 or more")
         for a in hubs:
-            for b in hubs - {a}:
-                self.trunk(a, b)
+            for b in hubs - routing.distances(self.trunks, a).keys():
+                raise LabError(
+                    f"network {self.name} has no trunk between {a} and {b}: join them, or by others"
+                )
+        for one in self.members:
+            for other in self.members:
+                self.between_us(one.hub, other.hub)
 
     def member(self, node: str) -> Member:
         """The node's place on this plane; LabError when it has none."""
@@ -108,12 +114,16 @@ class NetworkPlane:
         """The hub of that name."""
         return next(hub for hub in self.hubs if hub.name == name)
 
-    def trunk(self, a: str, b: str) -> Trunk:
-        """The trunk between two hubs, whichever way round it was written; LabError when there is none."""
-        for trunk in self.trunks:
-            if {trunk.left, trunk.right} == {a, b}:
-                return trunk
-        raise LabError(f"network {self.name} has no trunk between {a} and {b}: routers are joined pairwise")
+    def between_us(self, a: str, b: str) -> int:
+        """Delay of the trunks between two hubs; LabError where equal ways differ."""
+        delays_us = {
+            sum(self.trunks[number].delay_us for number in way) for way in routing.ways(self.trunks, a, b)
+        }
+        if len(delays_us) > 1:
+            raise LabError(
+                f"network {self.name}: equal ways from {a} to {b} differ in delay: make them equal"
+            )
+        return delays_us.pop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +192,7 @@ class Topology:
         one, other = plane.member(src), plane.member(dst)
         if src == dst:
             raise LabError(f"a link needs two nodes and got {src} twice: name another node")
-        between = 0 if one.hub == other.hub else plane.trunk(one.hub, other.hub).delay_us
-        return one.delay_us + between + other.delay_us
+        return one.delay_us + plane.between_us(one.hub, other.hub) + other.delay_us
 
     def links(self) -> Iterator[tuple[str, str, str]]:
         """All (src, dst, network): every ordered pair of members of each network."""

@@ -14,7 +14,9 @@ from typing import Any, Protocol, Self
 from lab import namespace
 from lab.blueprint import Blueprint
 from lab.ether import Ether, choose_ether
-from lab.faults import LossFaults
+from lab.faults import truths
+from lab.faults.fault import Fault, Truth
+from lab.faults.faults import Faults
 from lab.names import center_namespace, ether_namespace, node_namespace
 from lab.record import Record, sweep
 from lab.topology import Topology
@@ -39,6 +41,12 @@ class World(Protocol):
 
     def true_delay_us(self, src: str, dst: str, network: str) -> int:
         """The one-way delay of a link in microseconds."""
+
+    def inject(self, fault: Fault) -> Truth:
+        """Make a fault, beside those at work; LabError where this world cannot. Returns what it does."""
+
+    def truth_of(self, fault: Fault) -> Truth:
+        """What the fault would do."""
 
     def inject_loss(self, src: str, dst: str, network: str, ratio: float) -> None:
         """Lose that share (0..1) of what src sends to dst on the network."""
@@ -65,14 +73,17 @@ def truth(world: World) -> list[dict[str, Any]]:
 
 
 class NamespaceWorld:
-    """The topology as network namespaces. Needs root, iproute2, nftables, and writes below state_dir."""
+    """The topology as network namespaces. Needs root, iproute2, nftables, and writes below state_dir.
 
-    def __init__(self, topology: Topology, state_dir: Path) -> None:
-        self._topology = topology
+    shaped: faults of delay, order and number of packets can be injected; our forwarder then joins the wires.
+    """
+
+    def __init__(self, topology: Topology, state_dir: Path, shaped: bool = False) -> None:
+        self._topology, self._shaped = topology, shaped
         self._state_dir = state_dir
         self._record: Record | None = None
         self._ether: Ether | None = None
-        self._faults: LossFaults | None = None
+        self._faults: Faults | None = None
 
     def __enter__(self) -> Self:
         sweep(self._state_dir)
@@ -99,12 +110,12 @@ class NamespaceWorld:
         scripts = blueprint.scripts()
         between = ether_namespace(record.world)
         namespace.run_inside({between: scripts.pop(between)})
-        self._ether = choose_ether(between, blueprint.wires, record.folder)
+        self._ether = choose_ether(between, blueprint.wires, record.folder, self._shaped)
         if (pid := self._ether.start()) is not None:
             record.add_process(pid)
         namespace.run_inside(scripts)
         self._ether.wait_ready()
-        self._faults = LossFaults(self._topology, record.world)
+        self._faults = Faults(self._topology, record.world, blueprint.wires, self._ether)
 
     def close(self) -> None:
         """Take everything down: processes in the world, namespaces, interfaces, records. Idempotent."""
@@ -127,7 +138,7 @@ class NamespaceWorld:
         return self._built().world
 
     @property
-    def faults(self) -> LossFaults:
+    def faults(self) -> Faults:
         """The faults at work, with their counters."""
         if self._faults is None:
             raise LabError("the world is not built: use it in a with statement")
@@ -157,7 +168,15 @@ class NamespaceWorld:
 
     def inject_loss(self, src: str, dst: str, network: str, ratio: float) -> None:
         """Lose that share (0..1) of what src sends to dst on the network, of every protocol."""
-        self.faults.inject(src, dst, network, ratio)
+        self.inject(Fault("loss", (src, dst, network), magnitude=ratio))
+
+    def inject(self, fault: Fault) -> Truth:
+        """Make a fault, beside those at work."""
+        return self.faults.inject(fault)
+
+    def truth_of(self, fault: Fault) -> Truth:
+        """What the fault would do."""
+        return truths.truth(self._topology, fault)
 
     def clear_faults(self) -> None:
         """End all faults; idempotent."""

@@ -57,7 +57,18 @@ PURE = [
     "collector/plans/plan.py",
     *(f"collector/sinks/{name}.py" for name in ("line_protocol", "influx_reply", "cardinality")),
     *(f"collector/rollup/{name}.py" for name in ("merge", "slot")),
-    *(f"lab/{name}.py" for name in ("topology", "delay_line")),
+    *(
+        f"lab/{name}.py"
+        for name in (
+            "topology",
+            "delay_line",
+            "routing",
+            "faults/fault",
+            "faults/truths",
+            "faults/nft",
+            "faults/shapes",
+        )
+    ),
     *(f"console/{name}.py" for name in ("beginning", "pipeline", "reasons", "unfit")),
     *(f"console/probe/{name}.py" for name in ("shot", "result", "judgement")),
 ]
