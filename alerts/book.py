@@ -27,8 +27,15 @@ CREATE TABLE IF NOT EXISTS notice(
   created_ns INTEGER NOT NULL, done_ns INTEGER, outcome TEXT NOT NULL DEFAULT 'waiting');
 CREATE INDEX IF NOT EXISTS waiting ON notice(receiver, seq) WHERE outcome = 'waiting';
 CREATE TABLE IF NOT EXISTS total(outcome TEXT PRIMARY KEY, notices INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS tally(
+  receiver TEXT NOT NULL, outcome TEXT NOT NULL, notices INTEGER NOT NULL, PRIMARY KEY(receiver, outcome));
+CREATE TABLE IF NOT EXISTS standing(
+  receiver TEXT NOT NULL, alert TEXT NOT NULL, body BLOB NOT NULL, until_ns INTEGER,
+  PRIMARY KEY(receiver, alert));
 """
 WAITING, DELIVERED, GIVEN_UP, DROPPED = "waiting", "delivered", "given_up", "dropped"
+DIGESTED, PASSED_BY = "digested", "passed_by"
+"""Delivered together with others; of no concern to the receiver."""
 KEPT_DONE = 10_000
 """Notices that are done and still kept, to look up who was told what and when."""
 
@@ -40,6 +47,16 @@ class Notice:
     seq: int
     alert: str
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """What a receiver is told again. until_ns: until when, Unix ns; None: until another replaces it."""
+
+    receiver: str
+    alert: str
+    body: bytes
+    until_ns: int | None
 
 
 class Book:
@@ -77,26 +94,85 @@ class Book:
 
         return self._file.read(look)
 
-    def heads(self, receiver: str, most: int) -> list[Notice]:
-        """The oldest waiting notice of each alert, oldest first: order is kept within an alert."""
+    def waiting(self, receiver: str, most: int) -> list[Notice]:
+        """What the receiver has yet to be told, oldest first."""
 
         def look(db: sqlite3.Connection) -> list[Notice]:
             rows = db.execute(
-                "SELECT seq, alert, body FROM notice WHERE seq IN (SELECT min(seq) FROM notice"
-                " WHERE receiver = ? AND outcome = 'waiting' GROUP BY alert) ORDER BY seq LIMIT ?",
+                "SELECT seq, alert, body FROM notice WHERE receiver = ? AND outcome = 'waiting'"
+                " ORDER BY seq LIMIT ?",
                 (receiver, most),
             )
             return [Notice(*checked(row, tuple[_Whole, str, bytes])) for row in rows]
 
         return self._file.read(look)
 
-    def delivered(self, seq: int, now_ns: int) -> None:
-        """The receiver took it."""
-        self._file.transact(lambda db: _done(db, seq, now_ns, DELIVERED))
+    def delivered(self, seqs: Sequence[int], now_ns: int, stands: Sequence[Stands] = ()) -> None:
+        """The receiver took them, several as one digest; `stands`: what it has to be told again."""
+
+        def write(db: sqlite3.Connection) -> None:
+            for seq in seqs:
+                receiver = _done(db, seq, now_ns, DELIVERED)
+                if receiver is not None and len(seqs) > 1:
+                    _tally(db, receiver, DIGESTED, 1)
+            for each in stands:
+                _stand(db, each)
+
+        self._file.transact(write)
 
     def given_up(self, seq: int, now_ns: int) -> None:
         """The receiver will never take it."""
         self._file.transact(lambda db: _done(db, seq, now_ns, GIVEN_UP))
+
+    def passed_by(self, seqs: Sequence[int], now_ns: int) -> None:
+        """The receiver does not want to be told of these."""
+
+        def write(db: sqlite3.Connection) -> None:
+            for seq in seqs:
+                _done(db, seq, now_ns, PASSED_BY)
+
+        self._file.transact(write)
+
+    def standing(self, receiver: str, now_ns: int) -> list[bytes]:
+        """Bodies that the receiver is told again: what fires, and what ended a little while ago."""
+
+        def look(db: sqlite3.Connection) -> list[bytes]:
+            db.execute("DELETE FROM standing WHERE until_ns < ?", (now_ns,))
+            rows = db.execute("SELECT body FROM standing WHERE receiver = ? ORDER BY alert", (receiver,))
+            return [checked(row[0], bytes) for row in rows]
+
+        return self._file.transact(look)
+
+    def only(self, receivers: Sequence[str], now_ns: int) -> int:
+        """Forget what stands and waits for others than these; returns how many notices were dropped so."""
+
+        def write(db: sqlite3.Connection) -> int:
+            known = ",".join("?" * len(receivers))
+            db.execute(f"DELETE FROM standing WHERE receiver NOT IN ({known})", receivers)
+            left = db.execute(
+                f"SELECT seq FROM notice WHERE outcome = 'waiting' AND receiver NOT IN ({known})",
+                receivers,
+            ).fetchall()
+            for (seq,) in left:
+                _done(db, seq, now_ns, DROPPED)
+            return len(left)
+
+        return self._file.transact(write)
+
+    def tally(self, receiver: str) -> dict[str, int]:
+        """One receiver's notices: waiting now; delivered, digested (of these, with others), given_up,
+        dropped, passed_by since the book was made."""
+
+        def look(db: sqlite3.Connection) -> dict[str, int]:
+            waiting = db.execute(
+                "SELECT count(*) FROM notice WHERE outcome = 'waiting' AND receiver = ?", (receiver,)
+            ).fetchone()[0]
+            rows = db.execute("SELECT outcome, notices FROM tally WHERE receiver = ?", (receiver,)).fetchall()
+            done = dict(checked(rows, list[tuple[str, _Whole]]))
+            names = (DELIVERED, DIGESTED, GIVEN_UP, DROPPED, PASSED_BY)
+            return {WAITING: waiting, **{name: done.get(name, 0) for name in names}}
+
+        return self._file.read(look)
 
     def totals(self) -> dict[str, int]:
         """Notices by outcome since the book was made: waiting, delivered, given_up, dropped."""
@@ -114,12 +190,25 @@ def _totals(db: sqlite3.Connection) -> dict[str, int]:
     return {WAITING: waiting, **{name: done.get(name, 0) for name in (DELIVERED, GIVEN_UP, DROPPED)}}
 
 
-def _done(db: sqlite3.Connection, seq: int, now_ns: int, outcome: str) -> None:
-    changed = db.execute(
-        "UPDATE notice SET outcome = ?, done_ns = ? WHERE seq = ? AND outcome = 'waiting'",
+def _done(db: sqlite3.Connection, seq: int, now_ns: int, outcome: str) -> str | None:
+    """Mark a notice that waits; returns its receiver, None when it waited no more."""
+    row = db.execute(
+        "UPDATE notice SET outcome = ?, done_ns = ? WHERE seq = ? AND outcome = 'waiting' RETURNING receiver",
         (outcome, now_ns, seq),
+    ).fetchone()
+    if row is None:
+        return None
+    receiver = checked(row[0], str)
+    _count(db, outcome, 1)
+    _tally(db, receiver, outcome, 1)
+    return receiver
+
+
+def _stand(db: sqlite3.Connection, stands: Stands) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO standing VALUES(?, ?, ?, ?)",
+        (stands.receiver, stands.alert, stands.body, stands.until_ns),
     )
-    _count(db, outcome, changed.rowcount)
 
 
 def _make_room(db: sqlite3.Connection, receiver: str, max_waiting: int, now_ns: int) -> None:
@@ -129,6 +218,7 @@ def _make_room(db: sqlite3.Connection, receiver: str, max_waiting: int, now_ns: 
         (now_ns, receiver, max_waiting),
     )
     _count(db, DROPPED, dropped.rowcount)
+    _tally(db, receiver, DROPPED, dropped.rowcount)
 
 
 def _forget_done(db: sqlite3.Connection) -> None:
@@ -142,4 +232,11 @@ def _count(db: sqlite3.Connection, outcome: str, notices: int) -> None:
     db.execute(
         "INSERT INTO total VALUES(?, ?) ON CONFLICT DO UPDATE SET notices = notices + excluded.notices",
         (outcome, notices),
+    )
+
+
+def _tally(db: sqlite3.Connection, receiver: str, outcome: str, notices: int) -> None:
+    db.execute(
+        "INSERT INTO tally VALUES(?, ?, ?) ON CONFLICT DO UPDATE SET notices = notices + excluded.notices",
+        (receiver, outcome, notices),
     )

@@ -1,37 +1,40 @@
 """The thread that drains the book to one receiver, for ever, in order within each alert.
 
-After a failure it waits, longer each time up to LONGEST_WAIT_S and never quite as long as before, so that
-many senders do not come back at once. Notices that were tried less often go first: an alert whose notice the
-receiver cannot digest holds nothing else up.
+What the receiver's policy leaves out is passed by. Messages go as fast as its pace allows, pages first; when
+only one more may go and several notices wait, they go as one digest, so that nothing waits for minutes and
+nothing is dropped. A receiver that `gathers` is always told all at once. A digest that is refused for good is
+told one by one.
+
+After a failure the thread waits, longer each time up to LONGEST_WAIT_S and never quite as long as before, so
+that many senders do not come back at once. Notices that were tried less often go first: an alert whose notice
+the receiver cannot digest holds nothing else up.
+
+A receiver that forgets (policy.resend_s) is told again of what fires, from the book, so also after a restart;
+of what ended for KEPT_ENDED_S more.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from alerts.book import Book, Notice
-from linkgauge.clock import Clock
+from alerts.book import Book, Notice, Stands
+from alerts.event import rfc3339
+from alerts.receivers.pace import Pace
+from alerts.receivers.receiver import Receiver
+from alerts.receivers.told import Told
+from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.errors import SinkBusy, SinkRejected, StoreError
 
 log = logging.getLogger(__name__)
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 AT_ONCE = 500
-
-
-class Receiver(Protocol):
-    """Somebody to be told; raises SinkBusy (later) or SinkRejected (never)."""
-
-    @property
-    def name(self) -> str: ...
-
-    def deliver(self, body: bytes) -> None: ...
-
-    def close(self) -> None: ...
+KEPT_ENDED_S = 900
 
 
 class Delivery:
@@ -47,12 +50,16 @@ class Delivery:
     ) -> None:
         self._book, self._receiver, self._clock = book, receiver, clock
         self._first_wait_s, self._chance = first_wait_s, chance
+        self._pace = Pace(receiver.policy.max_per_minute)
         self._something = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"alerts-{receiver.name}", daemon=True)
-        self._tries: dict[str, int] = {}
+        self._tries: dict[int, int] = {}
+        self._singly = False  # a digest was refused; until nothing waits each goes alone
+        self._resent_ns: int | None = None
         self._failures = 0
         self._trouble: str | None = None
+        self._trouble_since_ns = 0
 
     def start(self) -> None:
         self._thread.start()
@@ -69,64 +76,159 @@ class Delivery:
             self._thread.join()
         self._receiver.close()
 
+    def standing(self) -> dict[str, Any]:
+        """JSON-like: name, kind, what the book's `tally` says, trouble (null: none) and since when."""
+        trouble, since_ns = self._trouble or self._receiver.trouble, self._trouble_since_ns
+        return {
+            "name": self._receiver.name,
+            "kind": self._receiver.kind,
+            **self._book.tally(self._receiver.name),
+            "trouble": trouble,
+            "trouble_since": rfc3339(since_ns) if trouble and since_ns else None,
+        }
+
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._something.clear()
             try:
                 wait_s = self._pass()
+                news = True
+            except (SinkBusy, StoreError) as err:
+                wait_s, news = self._failed(err), False
             except Exception:  # a page must not end with a bug
                 self._failures += 1
-                log.exception("webhook %s: a delivery failed and is tried again", self._receiver.name)
-                wait_s = self._wait_s()
-            if wait_s is not None:
-                self._stopping.wait(wait_s)
-            else:
-                self._something.wait()
+                log.exception("%s: a delivery failed and is tried again", self._who)
+                wait_s, news = self._wait_s(), False
+            (self._something if news else self._stopping).wait(wait_s)
 
     def _pass(self) -> float | None:
-        """Deliver until nothing waits (None) or something failed (seconds to wait)."""
-        try:
-            while not self._stopping.is_set():
-                heads = self._book.heads(self._receiver.name, AT_ONCE)
-                if not heads:
-                    return None
-                for notice in sorted(heads, key=lambda head: self._tries.get(head.alert, 0)):
-                    if self._stopping.is_set():
-                        return None
-                    self._deliver(notice)
-            return None
-        except SinkBusy as err:
-            self._failures += 1
-            self._say(str(err))
-            return self._wait_s() if err.retry_after_s is None else err.retry_after_s
-        except StoreError as err:
-            self._failures += 1
-            self._say(str(err))
-            return self._wait_s()
+        """Deliver what may be; returns seconds until there is something to do, None when nothing is known.
 
-    def _deliver(self, notice: Notice) -> None:
+        Raises SinkBusy and StoreError.
+        """
+        while not self._stopping.is_set():
+            notices = self._book.waiting(self._receiver.name, AT_ONCE)
+            waiting = self._wanted(notices)
+            if notices and not waiting:
+                continue  # all of them passed by: there may be more behind
+            if not waiting:
+                self._singly = False
+                return self._resend()
+            wait_s = self._pace.wait_s(self._now_ns())
+            if wait_s > 0:
+                return wait_s
+            self._tell(self._next(waiting))
+        return None
+
+    def _wanted(self, notices: Sequence[Notice]) -> list[tuple[Notice, Told]]:
+        """Those that the receiver wants; the others are marked."""
+        wanted, unwanted = [], []
+        for notice in notices:
+            try:
+                told = Told.read(notice.body)
+            except ValueError as err:
+                self._give_up(notice, str(err))
+                continue
+            if self._receiver.policy.wants(told):
+                wanted.append((notice, told))
+            else:
+                unwanted.append(notice.seq)
+        if unwanted:
+            self._book.passed_by(unwanted, self._clock.now().wall_ns)
+        return wanted
+
+    def _next(self, waiting: Sequence[tuple[Notice, Told]]) -> list[tuple[Notice, Told]]:
+        """What goes as the next message."""
+        last = self._pace.free(self._now_ns()) < 2
+        if (self._receiver.policy.gathers or last) and not self._singly:
+            return list(waiting)
+        heads: dict[str, tuple[Notice, Told]] = {}
+        for notice, told in waiting:
+            heads.setdefault(notice.alert, (notice, told))
+        return [min(heads.values(), key=self._urgency)]
+
+    def _urgency(self, each: tuple[Notice, Told]) -> tuple[int, bool, int]:
+        notice, told = each
+        return self._tries.get(notice.seq, 0), told.severity != "page", notice.seq
+
+    def _tell(self, chosen: Sequence[tuple[Notice, Told]]) -> None:
+        """One message; raises SinkBusy when it has to be tried again."""
+        self._pace.took(self._now_ns())
         try:
-            self._receiver.deliver(notice.body)
+            self._receiver.deliver([notice.body for notice, _ in chosen])
         except SinkRejected as err:
-            log.error("%s; alert %s was given up", err, notice.alert)
-            self._book.given_up(notice.seq, self._clock.now().wall_ns)
+            if len(chosen) > 1:
+                log.error("%s; these %d notices are told one by one", err, len(chosen))
+                self._singly = True
+                return
+            self._give_up(chosen[0][0], str(err))
         except SinkBusy:
-            self._tries[notice.alert] = self._tries.get(notice.alert, 0) + 1
+            for notice, _ in chosen:
+                self._tries[notice.seq] = self._tries.get(notice.seq, 0) + 1
             raise
         else:
-            self._book.delivered(notice.seq, self._clock.now().wall_ns)
+            now_ns = self._clock.now().wall_ns
+            seqs = [notice.seq for notice, _ in chosen]
+            self._book.delivered(
+                seqs, now_ns, [self._stands(*each, now_ns) for each in chosen if self._forgets]
+            )
             self._say(None)
         self._failures = 0
-        self._tries.pop(notice.alert, None)
+        for notice, _ in chosen:
+            self._tries.pop(notice.seq, None)
+
+    def _give_up(self, notice: Notice, why: str) -> None:
+        log.error("%s; alert %s was given up", why, notice.alert)
+        self._book.given_up(notice.seq, self._clock.now().wall_ns)
+
+    @property
+    def _forgets(self) -> bool:
+        return self._receiver.policy.resend_s is not None
+
+    def _stands(self, notice: Notice, told: Told, now_ns: int) -> Stands:
+        until_ns = None if told.fires else now_ns + KEPT_ENDED_S * NS_PER_S
+        return Stands(self._receiver.name, notice.alert, notice.body, until_ns)
+
+    def _resend(self) -> float | None:
+        """Tell again what stands, when it is time; returns seconds until it is time again."""
+        every_s = self._receiver.policy.resend_s
+        if every_s is None:
+            return None
+        left_s = math.inf if self._resent_ns is None else (self._now_ns() - self._resent_ns) / NS_PER_S
+        if left_s < every_s:
+            return every_s - left_s
+        bodies = self._book.standing(self._receiver.name, self._clock.now().wall_ns)
+        for at in range(0, len(bodies), AT_ONCE):
+            self._receiver.deliver(bodies[at : at + AT_ONCE])
+        if bodies:
+            self._say(None)
+            self._failures = 0
+        self._resent_ns = self._now_ns()
+        return every_s
+
+    def _failed(self, err: SinkBusy | StoreError) -> float:
+        self._failures += 1
+        self._say(str(err))
+        after_s = err.retry_after_s if isinstance(err, SinkBusy) else None
+        return self._wait_s() if after_s is None else after_s
 
     def _wait_s(self) -> float:
         longest = min(LONGEST_WAIT_S, self._first_wait_s * 2.0 ** min(self._failures - 1, 30))
         return longest * (0.5 + 0.5 * self._chance())
 
+    def _now_ns(self) -> int:
+        return self._clock.now().mono_ns
+
+    @property
+    def _who(self) -> str:
+        return f"{self._receiver.kind} {self._receiver.name}"
+
     def _say(self, trouble: str | None) -> None:
         """Each trouble once, and once that it is over."""
         if trouble is not None and trouble != self._trouble:
             log.warning("%s; alerts wait in the book and are tried again", trouble)
+            if self._trouble is None:
+                self._trouble_since_ns = self._clock.now().wall_ns
         elif trouble is None and self._trouble is not None:
-            log.info("webhook %s: alerts are delivered again", self._receiver.name)
+            log.info("%s: alerts are delivered again", self._who)
         self._trouble = trouble

@@ -16,9 +16,10 @@ from typing import Any
 import msgspec
 
 from alerts.book import Book
-from alerts.delivery import Delivery, Receiver
+from alerts.delivery import Delivery
 from alerts.evaluate import Active, Evaluator
 from alerts.event import Event, Fired, payload, rfc3339
+from alerts.receivers.receiver import Receiver
 from alerts.rule import Rule
 from linkgauge.clock import Clock
 from linkgauge.errors import StoreError

@@ -21,23 +21,28 @@ def test_memory_and_notices_outlive_the_process(tmp_path: Path) -> None:
     first.close()
     again = Book(tmp_path / "alerts.db")
     assert again.memory() == b"two"
-    assert [(head.alert, head.body) for head in again.heads("hook", 10)] == [("a", b"1")]
+    assert [(head.alert, head.body) for head in again.waiting("hook", 10)] == [("a", b"1")]
     again.close()
 
 
-def test_heads_are_the_oldest_of_each_alert(tmp_path: Path) -> None:
+def test_what_waits_of_each_receiver_and_what_became_of_it(tmp_path: Path) -> None:
     book = Book(tmp_path / "alerts.db")
     book.record(b"", [("a", b"1"), ("b", b"2"), ("a", b"3")], ["hook", "other"], 0)
-    heads = book.heads("hook", 10)
-    assert [head.body for head in heads] == [b"1", b"2"]
-    assert [head.body for head in book.heads("hook", 1)] == [b"1"]
-    book.delivered(heads[0].seq, 1)
-    book.delivered(heads[0].seq, 2)
-    assert [head.body for head in book.heads("hook", 10)] == [b"2", b"3"]
+    heads = book.waiting("hook", 10)
+    assert [head.body for head in heads] == [b"1", b"2", b"3"]
+    assert [head.body for head in book.waiting("hook", 1)] == [b"1"]
+    book.delivered([heads[0].seq], 1)
+    book.delivered([heads[0].seq], 2)
     book.given_up(heads[1].seq, 1)
-    assert [head.body for head in book.heads("hook", 10)] == [b"3"]
-    assert [head.body for head in book.heads("other", 10)] == [b"1", b"2"]
-    assert book.totals() == {"waiting": 4, "delivered": 1, "given_up": 1, "dropped": 0}
+    assert [head.body for head in book.waiting("hook", 10)] == [b"3"]
+    others = [head.seq for head in book.waiting("other", 10)]
+    book.delivered(others[:2], 3)
+    book.passed_by(others[2:], 3)
+    assert book.totals() == {"waiting": 1, "delivered": 3, "given_up": 1, "dropped": 0}
+    none = {"waiting": 0, "delivered": 0, "digested": 0, "given_up": 0, "dropped": 0, "passed_by": 0}
+    assert book.tally("hook") == {**none, "waiting": 1, "delivered": 1, "given_up": 1}
+    assert book.tally("other") == {**none, "delivered": 2, "digested": 2, "passed_by": 1}
+    assert book.tally("nobody") == none
     book.close()
 
 
@@ -45,7 +50,7 @@ def test_above_the_bound_the_oldest_go_first_and_are_counted(tmp_path: Path) -> 
     book = Book(tmp_path / "alerts.db", max_waiting=3)
     for at in range(5):
         book.record(b"", [(f"a{at}", b"%d" % at)], ["hook"], at)
-    assert [head.body for head in book.heads("hook", 10)] == [b"2", b"3", b"4"]
+    assert [head.body for head in book.waiting("hook", 10)] == [b"2", b"3", b"4"]
     assert book.totals() == {"waiting": 3, "delivered": 0, "given_up": 0, "dropped": 2}
     book.close()
 
@@ -55,7 +60,7 @@ def test_what_is_done_is_kept_for_a_while(tmp_path: Path, monkeypatch: pytest.Mo
     book = Book(tmp_path / "alerts.db")
     for at in range(6):
         book.record(b"", [("a", b"%d" % at)], ["hook"], at)
-        book.delivered(book.heads("hook", 1)[0].seq, at)
+        book.delivered([book.waiting("hook", 1)[0].seq], at)
     with sqlite3.connect(tmp_path / "alerts.db") as db:
         kept = db.execute("SELECT body, outcome, done_ns FROM notice ORDER BY seq").fetchall()
     db.close()
@@ -124,7 +129,7 @@ def test_after_close_it_says_so(tmp_path: Path) -> None:
     book = Book(tmp_path / "alerts.db")
     book.close()
     with pytest.raises(StoreError, match=r"alerts\.db"):
-        book.heads("hook", 1)
+        book.waiting("hook", 1)
 
 
 def test_all_its_files_are_for_its_owner_only(tmp_path: Path) -> None:
@@ -142,10 +147,10 @@ def test_all_its_files_are_for_its_owner_only(tmp_path: Path) -> None:
 def test_an_answer_to_a_notice_of_a_lost_file_settles_none_of_the_new_one(tmp_path: Path) -> None:
     book = Book(tmp_path / "book.db")
     book.record(b"one", [("a", b"1")], ["hook"], 5)
-    (told,) = book.heads("hook", 9)
+    (told,) = book.waiting("hook", 9)
     (tmp_path / "book.db").unlink()
     book.record(b"two", [("b", b"2")], ["hook"], 6)
-    book.delivered(told.seq, 7)
-    assert [head.body for head in book.heads("hook", 9)] == [b"2"]
+    book.delivered([told.seq], 7)
+    assert [head.body for head in book.waiting("hook", 9)] == [b"2"]
     assert book.totals()["delivered"] == 0
     book.close()

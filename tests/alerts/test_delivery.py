@@ -1,36 +1,44 @@
-"""Delivery to a real server and to a scripted one: order, retries, giving up, stopping."""
+"""Delivery to a real server and to a scripted one: order, retries, pace, filters, digests, giving up."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from alerts.book import Book
 from alerts.delivery import Delivery
-from alerts.webhook import Webhook
+from alerts.receivers.receiver import Policy, Receiver
+from alerts.receivers.webhook import Webhook
+from linkgauge.clock import NS_PER_S
 from linkgauge.errors import SinkBusy, SinkRejected
+from tests.alerts.notices import body
 from tests.alerts.server import eventually, receiving
 from tests.alerts.world import FakeClock
+
+A1, A2, B1, C1 = body(id="a"), body("resolved", id="a"), body(id="b"), body(id="c")
 
 
 class Scripted:
     """A receiver whose answers are a list of errors or None; then always None."""
 
-    name = "hook"
+    name, kind, trouble = "hook", "webhook", None
 
-    def __init__(self, *answers: Exception | None) -> None:
+    def __init__(self, *answers: Exception | None, policy: Policy | None = None) -> None:
         self.answers = list(answers)
-        self.tried: list[bytes] = []
+        self.policy = policy or Policy()
+        self.tried: list[tuple[bytes, ...]] = []
 
-    def deliver(self, body: bytes) -> None:
-        self.tried.append(body)
+    def deliver(self, bodies: Sequence[bytes]) -> str:
+        self.tried.append(tuple(bodies))
         answer = self.answers.pop(0) if self.answers else None
         if answer is not None:
             raise answer
+        return "taken"
 
     def close(self) -> None:
         """Nothing is held."""
@@ -43,35 +51,56 @@ def book(tmp_path: Path) -> Iterator[Book]:
     made.close()
 
 
-def delivering(book: Book, receiver: Scripted | Webhook, first_wait_s: float = 0.01) -> Delivery:
-    delivery = Delivery(book, receiver, FakeClock(), first_wait_s, chance=lambda: 1.0)
+def record(book: Book, *told: tuple[str, bytes]) -> None:
+    book.record(b"", told, ["hook"], 0)
+
+
+def delivering(
+    book: Book, receiver: Receiver, first_wait_s: float = 0.01, clock: FakeClock | None = None
+) -> Delivery:
+    delivery = Delivery(book, receiver, clock or FakeClock(), first_wait_s, chance=lambda: 1.0)
     delivery.start()
     return delivery
 
 
+def outcome(book: Book, **expected: int) -> dict[str, int]:
+    names = ("waiting", "delivered", "digested", "given_up", "dropped", "passed_by")
+    return {name: expected.get(name, 0) for name in names}
+
+
 def test_what_waits_is_delivered_and_what_comes_later_after_a_wake(book: Book) -> None:
-    book.record(b"", [("a", b"1"), ("a", b"2")], ["hook"], 0)
+    record(book, ("a", A1), ("a", A2))
     receiver = Scripted()
     delivery = delivering(book, receiver)
     eventually(lambda: book.totals()["delivered"] == 2)
-    book.record(b"", [("b", b"3")], ["hook"], 0)
+    record(book, ("b", B1))
     delivery.wake()
     eventually(lambda: book.totals()["delivered"] == 3)
     delivery.stop()
-    assert receiver.tried == [b"1", b"2", b"3"]
+    assert receiver.tried == [(A1,), (A2,), (B1,)]
 
 
 def test_later_is_tried_again_in_order_and_other_alerts_go_first(book: Book) -> None:
-    book.record(b"", [("a", b"a1"), ("a", b"a2"), ("b", b"b1")], ["hook"], 0)
+    record(book, ("a", A1), ("a", A2), ("b", B1))
     receiver = Scripted(SinkBusy("webhook hook: no"), SinkBusy("webhook hook: no"))
     delivery = delivering(book, receiver)
     eventually(lambda: book.totals()["delivered"] == 3)
     delivery.stop()
-    assert receiver.tried == [b"a1", b"b1", b"a1", b"b1", b"a2"]
+    assert receiver.tried == [(A1,), (B1,), (A1,), (A2,), (B1,)]
+
+
+def test_pages_go_before_tickets(book: Book) -> None:
+    ticket = body(id="t", severity="ticket")
+    record(book, ("t", ticket), ("a", A1))
+    receiver = Scripted()
+    delivery = delivering(book, receiver)
+    eventually(lambda: book.totals()["delivered"] == 2)
+    delivery.stop()
+    assert receiver.tried == [(A1,), (ticket,)]
 
 
 def test_never_is_given_up_counted_and_said_once(book: Book, caplog: pytest.LogCaptureFixture) -> None:
-    book.record(b"", [("a", b"1"), ("b", b"2")], ["hook"], 0)
+    record(book, ("a", A1), ("b", B1))
     delivery = delivering(book, Scripted(SinkRejected("webhook hook: refused with status 400", 1)))
     eventually(lambda: book.totals()["waiting"] == 0)
     delivery.stop()
@@ -80,11 +109,22 @@ def test_never_is_given_up_counted_and_said_once(book: Book, caplog: pytest.LogC
     assert errors == ["webhook hook: refused with status 400; alert a was given up"]
 
 
+def test_what_is_no_notice_is_given_up(book: Book, caplog: pytest.LogCaptureFixture) -> None:
+    record(book, ("a", b"no json"), ("b", B1))
+    receiver = Scripted()
+    delivery = delivering(book, receiver)
+    eventually(lambda: book.totals()["waiting"] == 0)
+    delivery.stop()
+    assert receiver.tried == [(B1,)]
+    assert "this is no notice of an alert" in caplog.text
+    assert book.tally("hook") == outcome(book, delivered=1, given_up=1)
+
+
 def test_standing_trouble_is_said_once_and_when_it_is_over(
     book: Book, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    book.record(b"", [("a", b"1")], ["hook"], 0)
+    record(book, ("a", A1))
     delivery = delivering(book, Scripted(*[SinkBusy("webhook hook: no answer")] * 4))
     eventually(lambda: book.totals()["delivered"] == 1)
     delivery.stop()
@@ -92,6 +132,103 @@ def test_standing_trouble_is_said_once_and_when_it_is_over(
         "webhook hook: no answer; alerts wait in the book and are tried again",
         "webhook hook: alerts are delivered again",
     ]
+
+
+def test_standing_tells_the_last_trouble_and_since_when(book: Book) -> None:
+    record(book, ("a", A1))
+    receiver = Scripted(*[SinkBusy("webhook hook: no answer")] * 1000)
+    delivery = delivering(book, receiver)
+    eventually(lambda: delivery.standing()["trouble"] is not None)
+    told = delivery.standing()
+    delivery.stop()
+    assert told == {
+        "name": "hook", "kind": "webhook", **outcome(book, waiting=1),
+        "trouble": "webhook hook: no answer", "trouble_since": "2025-11-21T12:03:00.000Z",
+    }  # fmt: skip
+
+
+def test_filters_pass_by_and_count(book: Book) -> None:
+    drill = body(id="d", labels={"drill": "true"})
+    ticket = body(id="t", severity="ticket")
+    other = body(id="o", labels={"team": "edge"})
+    record(book, ("d", drill), ("t", ticket), ("o", other), ("a", A1), ("a", A2))
+    receiver = Scripted(policy=Policy(severities=("page",), teams=("core",)))
+    delivery = delivering(book, receiver)
+    eventually(lambda: book.totals()["waiting"] == 0)
+    delivery.stop()
+    assert receiver.tried == [(A1,), (A2,)]
+    assert book.tally("hook") == outcome(book, delivered=2, passed_by=3)
+
+
+def test_drills_reach_only_the_receiver_of_drills(book: Book) -> None:
+    drill = body(id="d", labels={"drill": "true"})
+    record(book, ("a", A1), ("d", drill))
+    receiver = Scripted(policy=Policy(drills=True))
+    delivery = delivering(book, receiver)
+    eventually(lambda: book.totals()["waiting"] == 0)
+    delivery.stop()
+    assert receiver.tried == [(drill,)]
+
+
+def test_what_is_over_the_limit_goes_as_one_digest_and_nothing_is_lost(book: Book) -> None:
+    bodies = [body(id=f"r{at}") for at in range(50)]
+    record(book, *((f"r{at}", each) for at, each in enumerate(bodies)))
+    receiver, clock = Scripted(policy=Policy(max_per_minute=6)), FakeClock()
+    delivery = delivering(book, receiver, clock=clock)
+    eventually(lambda: book.totals()["waiting"] == 0)
+    assert [len(each) for each in receiver.tried] == [1, 1, 48]
+    assert sorted(each for message in receiver.tried for each in message) == sorted(bodies)
+    assert book.tally("hook") == outcome(book, delivered=50, digested=48)
+    record(book, ("b", B1), ("c", C1))
+    delivery.wake()
+    assert delivery._pass() == pytest.approx(20, abs=0.1)
+    clock.advance(20 * NS_PER_S)
+    delivery._pass()
+    delivery.stop()
+    assert receiver.tried[3:] == [(B1, C1)]
+
+
+def test_a_refused_digest_is_told_one_by_one(book: Book) -> None:
+    record(book, ("a", A1), ("b", B1), ("c", C1))
+    receiver = Scripted(SinkRejected("no", 3), SinkRejected("no", 1), policy=Policy(gathers=True))
+    delivery = delivering(book, receiver)
+    eventually(lambda: book.totals()["waiting"] == 0)
+    delivery.stop()
+    assert receiver.tried == [(A1, B1, C1), (A1,), (B1,), (C1,)]
+    assert book.tally("hook") == outcome(book, delivered=2, given_up=1)
+
+
+def test_what_fires_is_told_again_and_again_also_by_the_next_run(book: Book) -> None:
+    policy = Policy(gathers=True, resend_s=30)
+    record(book, ("a", A1), ("b", B1))
+    first, clock = Scripted(policy=policy), FakeClock()
+    delivery = delivering(book, first, clock=clock)
+    eventually(lambda: len(first.tried) == 2)
+    delivery.stop()
+    assert first.tried == [(A1, B1), (A1, B1)]
+    second = Scripted(policy=policy)
+    later = Delivery(book, second, clock)
+    assert later._pass() == 30
+    record(book, ("a", A2))
+    assert later._pass() == pytest.approx(30)
+    clock.advance(31 * NS_PER_S)
+    assert later._pass() == 30
+    clock.advance(901 * NS_PER_S)
+    later._pass()
+    later.stop()
+    assert second.tried == [(A1, B1), (A2,), (A2, B1), (B1,)]
+
+
+def test_receivers_that_are_gone_are_forgotten(book: Book) -> None:
+    book.record(b"", [("a", A1)], ["hook", "gone"], 0)
+    receiver = Scripted(policy=Policy(resend_s=30))
+    delivery = delivering(book, receiver)
+    eventually(lambda: len(receiver.tried) == 2)
+    delivery.stop()
+    assert book.only(["hook"], 1) == 1
+    assert (book.standing("hook", 0), book.totals()["dropped"]) == ([A1], 1)
+    assert book.only([], 1) == 0
+    assert book.standing("hook", 0) == []
 
 
 def test_waits_grow_up_to_a_bound(book: Book) -> None:
@@ -104,7 +241,7 @@ def test_waits_grow_up_to_a_bound(book: Book) -> None:
 
 
 def test_stop_ends_a_long_wait(book: Book) -> None:
-    book.record(b"", [("a", b"1")], ["hook"], 0)
+    record(book, ("a", A1))
     receiver = Scripted(SinkBusy("webhook hook: no", retry_after_s=300.0))
     delivery = delivering(book, receiver)
     eventually(lambda: len(receiver.tried) == 1)
@@ -119,26 +256,30 @@ def test_stop_without_a_start(book: Book) -> None:
     Delivery(book, Scripted(), FakeClock()).stop()
 
 
+def ids(bodies: list[dict[str, Any]]) -> list[str]:
+    return [each["id"] for each in bodies]
+
+
 def test_a_receiver_that_is_down_at_first(book: Book) -> None:
     with receiving() as received:
         url = received.url
-    book.record(b"", [("a", b'{"id": 1}')], ["hook"], 0)
+    record(book, ("a", A1))
     delivery = delivering(book, Webhook("hook", url))
     eventually(lambda: delivery._failures >= 2)
     with receiving(port=int(url.rpartition(":")[2].partition("/")[0])) as received:
         received.wait(1)
         eventually(lambda: book.totals()["delivered"] == 1)
         delivery.stop()
-    assert received.bodies == [{"id": 1}]
+    assert ids(received.bodies) == ["a"]
 
 
 def test_500_and_then_200(book: Book) -> None:
-    book.record(b"", [("a", b'{"id": 1}'), ("a", b'{"id": 2}')], ["hook"], 0)
+    record(book, ("a", A1), ("a", A2))
     with receiving(500, 500) as received:
         delivery = delivering(book, Webhook("hook", received.url))
         eventually(lambda: book.totals()["delivered"] == 2)
         delivery.stop()
-    assert received.bodies == [{"id": 1}] * 3 + [{"id": 2}]
+    assert [each["status"] for each in received.bodies] == ["firing"] * 3 + ["resolved"]
 
 
 def test_a_bad_book_is_waited_for(book: Book, caplog: pytest.LogCaptureFixture) -> None:
@@ -151,10 +292,10 @@ def test_a_bad_book_is_waited_for(book: Book, caplog: pytest.LogCaptureFixture) 
 def test_a_bug_in_a_receiver_delays_and_does_not_end_the_delivery(
     book: Book, caplog: pytest.LogCaptureFixture
 ) -> None:
-    book.record(b"", [("a", b"1")], ["hook"], 0)
+    record(book, ("a", A1))
     receiver = Scripted(RuntimeError("a bug"))
     delivery = delivering(book, receiver)
     eventually(lambda: book.totals()["delivered"] == 1)
     delivery.stop()
-    assert receiver.tried == [b"1", b"1"]
+    assert receiver.tried == [(A1,), (A1,)]
     assert "a delivery failed and is tried again" in caplog.text

@@ -16,7 +16,7 @@ import pytest
 from alerts.book import Book
 from alerts.engine import AlertEngine
 from alerts.event import rfc3339
-from alerts.webhook import Webhook
+from alerts.receivers.webhook import Webhook
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import StoreError
 from tests.alerts.server import Received, eventually, receiving
@@ -183,13 +183,13 @@ import os, sys, signal
 from pathlib import Path
 from alerts.book import Book
 from alerts.engine import AlertEngine
-from alerts.webhook import Webhook
+from alerts.receivers.webhook import Webhook
 from tests.alerts.world import FakeClock, rule, series, spec
 
 class Killed(Webhook):
-    def deliver(self, body):
+    def deliver(self, bodies):
         if sys.argv[3] == "after":
-            super().deliver(body)
+            super().deliver(bodies)
         os.kill(os.getpid(), signal.SIGKILL)
 
 book = Book(Path(sys.argv[1]))
@@ -224,7 +224,7 @@ def test_a_notice_says_when_it_was_found_out(tmp_path: Path) -> None:
     clock.advance(2 * WINDOW_NS + 3 * NS_PER_S)
     for frame in series([BAD, BAD]):
         engine.observe(frame)
-    body = json.loads(book.heads("hook", 1)[0].body)
+    body = json.loads(book.waiting("hook", 1)[0].body)
     assert (body["fired_at"], body["created_at"]) == ("2025-11-21T12:03:20.000Z", "2025-11-21T12:03:23.000Z")
     engine.stop()
     book.close()

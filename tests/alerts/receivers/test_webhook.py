@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from alerts.webhook import Webhook
+from alerts.receivers.webhook import Webhook
+from collector.secret import read_secret
 from linkgauge.errors import ConfigError, SinkBusy, SinkRejected
 from tests.alerts.server import receiving
 
@@ -17,8 +19,8 @@ BODY = b'{"id":"a"}'
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_taken(status: int) -> None:
     with receiving(status) as received:
-        hook = Webhook("ops", received.url, SecretStr("s3cret"))
-        hook.deliver(BODY)
+        hook = Webhook("ops", received.url, lambda: SecretStr("s3cret"))
+        hook.deliver([BODY])
         hook.close()
     assert received.bodies == [{"id": "a"}]
     assert received.authorization == ["Bearer s3cret"]
@@ -27,7 +29,7 @@ def test_taken(status: int) -> None:
 def test_without_a_token_nothing_is_sent_for_one() -> None:
     with receiving() as received:
         hook = Webhook("ops", received.url)
-        hook.deliver(BODY)
+        hook.deliver([BODY])
         hook.close()
     assert received.authorization == [None]
 
@@ -35,9 +37,9 @@ def test_without_a_token_nothing_is_sent_for_one() -> None:
 @pytest.mark.parametrize("status", [408, 429, 500, 503, 302])
 def test_later(status: int) -> None:
     with receiving(status) as received:
-        hook = Webhook("ops", received.url + "?token=s3cret", SecretStr("s3cret"))
+        hook = Webhook("ops", received.url + "?token=s3cret", lambda: SecretStr("s3cret"))
         with pytest.raises(SinkBusy, match=f"webhook ops: answered with status {status}") as caught:
-            hook.deliver(BODY)
+            hook.deliver([BODY])
         hook.close()
     assert caught.value.retry_after_s is None
     assert "s3cret" not in str(caught.value)
@@ -48,21 +50,53 @@ def test_retry_after(header: str, wait_s: float | None) -> None:
     with receiving(429, headers={"Retry-After": header}) as received:
         hook = Webhook("ops", received.url)
         with pytest.raises(SinkBusy) as caught:
-            hook.deliver(BODY)
+            hook.deliver([BODY])
         hook.close()
     assert caught.value.retry_after_s == wait_s
 
 
-@pytest.mark.parametrize("status", [400, 401, 404, 410])
+@pytest.mark.parametrize("status", [400, 410, 422])
 def test_never(status: int) -> None:
     with receiving(status) as received:
         hook = Webhook("ops", received.url + "?token=s3cret")
-        with pytest.raises(
-            SinkRejected, match=f"refused with status {status}; mend its url or token"
-        ) as caught:
-            hook.deliver(BODY)
+        with pytest.raises(SinkRejected, match=f"webhook ops: refused with status {status}") as caught:
+            hook.deliver([BODY])
         hook.close()
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 407])
+def test_a_wrong_address_or_token_is_waited_for(status: int) -> None:
+    with receiving(status) as received:
+        hook = Webhook("ops", received.url + "?token=s3cret")
+        with pytest.raises(SinkBusy, match=f"refused with status {status}; mend its url or secret") as caught:
+            hook.deliver([BODY])
+        hook.close()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_digest_is_one_body_with_all_notices() -> None:
+    with receiving() as received:
+        hook = Webhook("ops", received.url)
+        hook.deliver([BODY, BODY])
+        hook.close()
+    assert received.bodies == [{"version": 2, "status": "digest", "notices": [{"id": "a"}, {"id": "a"}]}]
+
+
+def test_a_new_token_in_its_file_is_followed_and_a_bad_file_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.touch(mode=0o600)
+    file.write_text("one")
+    with receiving() as received:
+        hook = Webhook("ops", received.url, lambda: read_secret("webhook_ops_token", file))
+        hook.deliver([BODY])
+        file.write_text("two")
+        hook.deliver([BODY])
+        file.chmod(0o644)
+        with pytest.raises(SinkBusy, match="chmod 600"):
+            hook.deliver([BODY])
+        hook.close()
+    assert received.authorization == ["Bearer one", "Bearer two"]
 
 
 def test_nobody_there() -> None:
@@ -70,7 +104,7 @@ def test_nobody_there() -> None:
         url = received.url
     hook = Webhook("ops", url + "?token=s3cret")
     with pytest.raises(SinkBusy, match=r"webhook ops: no answer \(ConnectError\)") as caught:
-        hook.deliver(BODY)
+        hook.deliver([BODY])
     hook.close()
     assert "s3cret" not in str(caught.value)
 
@@ -85,7 +119,7 @@ def test_too_slow() -> None:
     with receiving(slow) as received:
         hook = Webhook("ops", received.url, timeout_s=0.2)
         with pytest.raises(SinkBusy, match="ReadTimeout"):
-            hook.deliver(BODY)
+            hook.deliver([BODY])
         release.set()
         hook.close()
 
