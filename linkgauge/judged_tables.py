@@ -103,6 +103,24 @@ NODE = Table(
     ),
 )
 
+_MEMBER = "member_state"
+
+MEMBER = Table(
+    "member",
+    ("node", "network", "site"),
+    (
+        count("gateway", _MEMBER, "1: its site reaches other sites on this network by it."),
+        count("links_met", _MEMBER, "Links from it on this network with the verdict met."),
+        count("links_missed", _MEMBER, "Links from it with the verdict missed."),
+        count("links_unknown", _MEMBER, "Links from it of which nothing can be said."),
+        count("links_down", _MEMBER, "Of all: those that were not answered when the window ended."),
+        real("promised_bps", _MEMBER, "What each of its links should carry; unknown: nothing was promised."),
+        real("received_least_bps", _MEMBER, "Of the last throughput tests of its links the least."),
+        real("received_most_bps", _MEMBER, "The most: so much its access can carry for sure."),
+    ),
+)
+"""How each node stands on each of its networks: a row in every window."""
+
 _SINK = "sink_state"
 
 SINK = Table(

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from linkgauge.judged_tables import ALERT, NODE, PLACE, SCORE, SIGNALS, SINK
+from linkgauge.judged_tables import ALERT, MEMBER, NODE, PLACE, SCORE, SIGNALS, SINK
 from linkgauge.own_tables import COLLECTOR, HEALTH
 from linkgauge.rollup_tables import WINDOW_1H, WINDOW_5M
 from linkgauge.table import Table, count, real, text
 from linkgauge.window_table import WINDOW
 
 __all__ = [
-    "AGENT_TABLES", "ALERT", "CERTIFICATE", "COLLECTOR", "EVENT", "FLOW", "HEALTH", "LINK_TAGS", "NODE",
+    "AGENT_TABLES", "ALERT", "CERTIFICATE", "COLLECTOR", "EVENT", "FLOW", "HEALTH", "LINK_TAGS", "MEMBER", "NODE",
     "PATH", "PLACE", "RAW_TABLES", "ROLLUPS", "SCORE", "SINK", "STATE", "TABLES", "THROUGHPUT", "WINDOW",
     "WINDOW_1H", "WINDOW_5M",
 ]  # fmt: skip
@@ -163,6 +163,7 @@ RAW_TABLES: Mapping[str, Table] = MappingProxyType(
             STATE,
             COLLECTOR,
             NODE,
+            MEMBER,
             SINK,
             PLACE,
             ALERT,
