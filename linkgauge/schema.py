@@ -18,9 +18,9 @@ from linkgauge.table import Table, count, real, text
 from linkgauge.window_table import WINDOW
 
 __all__ = [
-    "AGENT_TABLES", "ALERT", "CERTIFICATE", "COLLECTOR", "EVENT", "FLOW", "HEALTH", "LINK_TAGS", "MEMBER", "NODE",
-    "PATH", "PLACE", "RAW_TABLES", "ROLLUPS", "SCORE", "SINK", "STATE", "TABLES", "THROUGHPUT", "WINDOW",
-    "WINDOW_1H", "WINDOW_5M",
+    "AGENT_TABLES", "ALERT", "CERTIFICATE", "COLLECTOR", "EVENT", "FLOW", "HEALTH", "LINK_TAGS", "MEMBER",
+    "NODE", "PATH", "PLACE", "RAW_TABLES", "ROLLUPS", "SCORE", "SINK", "STATE", "TABLES", "THROUGHPUT",
+    "WINDOW", "WINDOW_1H", "WINDOW_5M",
 ]  # fmt: skip
 
 LINK_TAGS = (

@@ -1,4 +1,4 @@
-"""MEMBER rows: how each node stands on each of its networks, from the links that begin there. Not thread safe."""
+"""MEMBER rows: how each node stands on each of its networks, by the links from it. Not thread safe."""
 
 from __future__ import annotations
 
@@ -80,9 +80,8 @@ class MemberRows:
         inventory, links = self._inventory(), state.text("link")
         if inventory is self._roll.inventory and np.array_equal(links, self._roll.links):
             return self._roll
-        named = [
-            (node.name, network, node.site) for node in inventory.nodes.values() for network in node.addresses
-        ]
+        nodes = inventory.nodes.values()
+        named = [(node.name, network, node.site) for node in nodes for network in node.addresses]
         columns: dict[str, list[Any]] = {
             key: [each[at] for each in named] for at, key in enumerate(("node", "network", "site"))
         }

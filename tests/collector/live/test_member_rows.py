@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from linkgauge.schema import STATE
 from tests.collector.world import inventory
 
 
-def state(made: Inventory, **columns: list[float]) -> Frame:
+def state(made: Inventory, **columns: Sequence[float]) -> Frame:
     links = [str(link) for link in made.links]
     times = {"start_ns": [10**18] * len(links), "length_ns": [10**10] * len(links)}
     return Frame.of(STATE, {"link": links, **times, **columns})
