@@ -1,0 +1,81 @@
+"""What does not count: links under announced work, and links to a node that plays a fault."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from collector.live.excuses import Excuses
+from linkgauge.clock import NS_PER_S
+from linkgauge.frame import Frame
+from linkgauge.inventory import Inventory, load
+from linkgauge.schema import HEALTH, STATE
+from tests.collector.world import INVENTORY, NOW_NS, WINDOW_NS, batch, health, write_inventory
+
+BACK_NS = 6 * WINDOW_NS
+
+
+def announced(folder: Path, from_s: int, until_s: int, what: str) -> Inventory:
+    """Work from so many seconds after NOW_NS."""
+    times = [datetime.fromtimestamp(NOW_NS // NS_PER_S + each, UTC).isoformat() for each in (from_s, until_s)]
+    work = f"maintenance:\n  - {{from: {times[0]}, until: {times[1]}, reason: optics, {what}}}\n"
+    return load(write_inventory(folder, INVENTORY + work))
+
+
+def drilled(node: str, start_ns: int) -> Frame:
+    made = health(node, start_ns)
+    return Frame(HEALTH, {**made.columns, "drill": np.array([1])}, 1)
+
+
+def test_links_are_excused_while_announced_work_touches_them(tmp_path: Path) -> None:
+    inventory = announced(tmp_path, 5, 25, "nodes: [g1], networks: [backbone]")
+    specs = tuple(inventory.links.values())
+    excuses = Excuses(lambda: inventory, WINDOW_NS, BACK_NS)
+    touched = [spec.link.network == "backbone" and "g1" in (spec.link.src, spec.link.dst) for spec in specs]
+    assert any(touched)
+    assert not all(touched)
+    for window, running in enumerate([True, True, True, False]):
+        excused = excuses.links(specs, NOW_NS + window * WINDOW_NS)
+        assert excused.maintenance.tolist() == [running and each for each in touched]
+        assert not excused.drill.any()
+    state = Frame.of(STATE, {"link": [str(spec.link) for spec in specs], "start_ns": [NOW_NS] * len(specs)})
+    marked = excuses.links(specs, NOW_NS).marked(state)
+    assert marked.count("maintenance").tolist() == [int(each) for each in touched]
+    assert marked.text("link").tolist() == state.text("link").tolist()
+
+
+def test_a_changed_inventory_excuses_others(tmp_path: Path) -> None:
+    given = [announced(tmp_path, 0, 50, "nodes: [g1]")]
+    excuses = Excuses(lambda: given[0], WINDOW_NS, BACK_NS)
+    first = excuses.links(tuple(given[0].links.values()), NOW_NS).any
+    given[0] = announced(tmp_path, 0, 50, "nodes: [j2]")
+    second = excuses.links(tuple(given[0].links.values()), NOW_NS).any
+    assert first.any()
+    assert second.any()
+    assert first.tolist() != second.tolist()
+
+
+def test_links_to_a_node_that_plays_a_fault_are_excused_in_that_window_and_the_next(tmp_path: Path) -> None:
+    inventory = load(write_inventory(tmp_path))
+    specs = tuple(inventory.links.values())
+    excuses = Excuses(lambda: inventory, WINDOW_NS, BACK_NS)
+    excuses.observe(batch("g1", 1, health("g1", NOW_NS)), NOW_NS)
+    assert not excuses.links(specs, NOW_NS).any.any()
+    excuses.observe(batch("g1", 2, drilled("g1", NOW_NS)), NOW_NS)
+    to_g1 = [spec.link.dst == "g1" for spec in specs]
+    for window, touched in ((-1, False), (0, True), (1, True), (2, False)):
+        excused = excuses.links(specs, NOW_NS + window * WINDOW_NS)
+        assert excused.drill.tolist() == [touched and each for each in to_g1]
+        assert not excused.maintenance.any()
+
+
+def test_drills_are_forgotten_when_no_window_is_judged_again_for_them(tmp_path: Path) -> None:
+    inventory = load(write_inventory(tmp_path))
+    excuses = Excuses(lambda: inventory, WINDOW_NS, BACK_NS)
+    for at in range(1000):
+        excuses.observe(batch("g1", at, drilled("g1", NOW_NS + at * WINDOW_NS)), NOW_NS)
+    assert sum(map(len, excuses._drills.values())) < 20
+    excuses.observe(batch("j1", 1, drilled("j1", NOW_NS + 9999 * WINDOW_NS)), NOW_NS)
+    assert list(excuses._drills) == ["j1"]
