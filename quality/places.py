@@ -1,0 +1,148 @@
+"""Which place explains the trouble of several links: 31 of 31 links into a node lose, 480 others not. Pure.
+
+A way in trouble was harmed somewhere on it, so each place that it crosses may be the one; a way that is well
+exonerates every place on it. The smallest set of places that explains all trouble is sought greedily: the one
+that explains most, then of what is left the one that explains most, and so on. A way that is well counts
+against a place as WELL_WEIGHT ways in trouble count for it: one wrong sight does not clear a place over which
+a hundred links fail, two links in trouble and one that is well do not make one. Of the cells of a place (in
+and out, on each network) those count that more speaks for than against; they tell the finding's direction and
+network.
+
+A place must explain links between two pairs of nodes at least: one link alone, or a link and its reverse,
+tells nothing about where on the way it is. Places that explain the same are named as `others`, and then
+nothing is sure. Of a node and of the gateway that it is only one is named; a trunk between two sites and what
+hops lie on it are one as well; the network is named only where nothing smaller explains as much. Unknown ways
+neither accuse nor exonerate, so a site whose agents are silent but for one is not told from that node.
+
+Trouble of a link whose direction is not known (`either`: nothing came back) is explained by a place on either
+way, unless one of them is known to be well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quality.cover import Cover
+from quality.crossings import GATEWAY, HOP, KINDS, NETWORK, NODE, TRUNK, Crossings
+from quality.sights import Evidence, Known, sighted
+
+Rows = NDArray[np.intp]
+
+DIRECTIONS = ("out", "in", "both")
+MOST_FINDINGS = 64
+MOST_OTHERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A place that explains trouble.
+
+    place: its name; of a trunk "a>b", or "a<>b" in both directions. network: empty when of several.
+    direction: "out", "in" or "both" (also when it is not known which of them). explains: names of links.
+    links_bad, links_judged: links over it in trouble, and of which something is known. others: "kind name" of
+    places that explain the same; none when sure.
+    """
+
+    place: str
+    kind: str
+    network: str
+    direction: str
+    site: str
+    explains: frozenset[str]
+    links_bad: int
+    links_judged: int
+    sure: bool
+    others: tuple[str, ...] = ()
+
+
+def locate(
+    crossings: Crossings, evidence: Evidence, held: Collection[tuple[str, str]] = ()
+) -> tuple[Finding, ...]:
+    """The places that explain what is in trouble, those that explain most first.
+
+    held: (kind, place) of earlier findings; of places that explain the same such a one is named.
+    """
+    known = sighted(crossings, evidence)
+    if known.sights.sight.max(initial=-1) < 0:
+        return ()
+    cover = Cover(crossings, known.sights)
+    findings: list[Finding] = []
+    while len(findings) < MOST_FINDINGS and len(best := cover.best()):
+        named = [_Named.of(crossings, cover, place) for place in best.tolist()]
+        lead, others = _chosen(named, frozenset(held))
+        findings.append(_finding(known, cover, lead, others))
+        cover.explain(cover.left_over(lead.cells))
+    return tuple(findings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A place that explains something, as it is told. cells: those of the cover that speak for it."""
+
+    kind: int
+    name: str
+    network: str
+    direction: str
+    site: str
+    cells: Rows
+
+    @classmethod
+    def of(cls, crossings: Crossings, cover: Cover, number: int) -> _Named:
+        place, cells = crossings.places[number], cover.speaking(number)
+        of_cells = cover.cells[cells]
+        directions = set(crossings.cell_direction[of_cells].tolist())
+        networks = set(crossings.cell_network[of_cells].tolist())
+        direction = DIRECTIONS[2] if len(directions) > 1 else DIRECTIONS[directions.pop()]
+        network = "" if len(networks) > 1 else crossings.networks[networks.pop()]
+        kind, name = KINDS.index(place.kind), place.name
+        if kind == TRUNK:
+            low, high = name.split()
+            name = {"out": f"{low}>{high}", "in": f"{high}>{low}", "both": f"{low}<>{high}"}[direction]
+            direction = "both" if direction == "both" else "out"
+        if kind == NETWORK:
+            direction = "both"
+        return cls(kind, name, network, direction, place.site, cells)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return KINDS[self.kind], self.name
+
+    @property
+    def words(self) -> str:
+        return f"{KINDS[self.kind]} {self.name}"
+
+
+def _chosen(named: Sequence[_Named], held: frozenset[tuple[str, str]]) -> tuple[_Named, list[_Named]]:
+    """The place to name, and the others that explain the same."""
+    some = [each for each in named if each.kind != NETWORK] or list(named)
+    nodes = {each.name for each in some if each.kind == NODE}
+    some = [each for each in some if each.kind != GATEWAY or each.name not in nodes]
+    trunks = [each for each in some if each.kind == TRUNK]
+    hops = [each for each in some if each.kind == HOP]
+    if trunks and hops and len(trunks) + len(hops) == len(some):
+        some = hops if len(hops) == 1 else trunks
+    lead, *others = sorted(some, key=lambda each: (each.key not in held, each.kind, each.name))
+    return lead, others
+
+
+def _finding(known: Known, cover: Cover, lead: _Named, others: Sequence[_Named]) -> Finding:
+    explained = known.links_of(cover.left_over(lead.cells))
+    bad = known.links_of(cover.all_over(lead.cells))
+    well = known.links_over(cover.well_over(lead.cells))
+    names = known.crossings.links.name
+    return Finding(
+        lead.name,
+        KINDS[lead.kind],
+        lead.network,
+        lead.direction,
+        lead.site,
+        frozenset(names[sorted(explained)].tolist()),
+        len(bad),
+        len(bad | well),
+        not others,
+        tuple(each.words for each in others[:MOST_OTHERS]),
+    )
