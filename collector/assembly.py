@@ -31,6 +31,7 @@ from collector.live.excuses import Excuses
 from collector.live.judged import Judged, Stage
 from collector.live.judging import Judge, JudgingLoop
 from collector.live.live import LiveState
+from collector.live.member_rows import MemberRows
 from collector.live.node_rows import NodeRows
 from collector.live.recent import Past
 from collector.live.replay import replay
@@ -143,7 +144,10 @@ def build(
     nodes = NodeRows(
         book.inventory, live.agents, excuses, clock, delay_ns, lambda: intake.fault is not None
     )  # fmt: skip
-    rows = WindowRows(settings.name, nodes.rows, lambda: state.sinks(), lambda: state.health())
+    members = MemberRows(book.inventory)
+    rows = WindowRows(
+        settings.name, nodes.rows, members.rows, lambda: state.sinks(), lambda: state.health()
+    )  # fmt: skip
     shown, woken = _shown(live), _woken(wake)
     publish: list[Stage] = [shown, rows, *observers, Handover(duty.on, own.publish), own.publish, woken]
     again: list[Stage] = [own.publish, shown, woken]

@@ -14,7 +14,7 @@ from collector.intake import Intake
 from collector.live.judged import Judged
 from linkgauge.clock import Clock
 from linkgauge.frame import Frame
-from linkgauge.schema import NODE, STATE
+from linkgauge.schema import MEMBER, NODE, STATE
 from linkgauge.wire import Batch
 
 AGENT = "@collector"
@@ -23,7 +23,7 @@ WAITING = 60
 """Batches of our own that wait while the journal cannot be written; then the oldest goes, counted."""
 FEW_ROWS = 1_000
 """A frame of so many rows at most shares a batch with others."""
-_OF_DUTY = (STATE.name, NODE.name)
+_OF_DUTY = (STATE.name, NODE.name, MEMBER.name)
 
 
 class OwnReport:

@@ -1,4 +1,5 @@
-"""Rows that the collector adds to the verdicts of a window: of nodes, of its own sinks, of itself."""
+"""Rows that the collector adds to the verdicts of a window: of nodes, as such and on each network, of its own
+sinks, of itself."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Any
 from collector.live.judged import Judged
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame
-from linkgauge.schema import COLLECTOR, NODE, SINK, STATE
+from linkgauge.schema import COLLECTOR, MEMBER, NODE, SINK, STATE
 from linkgauge.table import Table
 
 Health = Callable[[], Mapping[str, float | int | str]]
@@ -19,21 +20,29 @@ Sinks = Callable[[], Mapping[str, Mapping[str, float | int]]]
 class WindowRows:
     """A stage of the telling.
 
-    name: the collector's. nodes: from STATE to NODE rows. sinks: the fields of each sink's row, by its name.
-    health: those of the collector's row. While the journal cannot be read (StoreError) the rows of sinks and
-    collector are left out: the intake tells of that.
+    name: the collector's. nodes, members: from STATE to NODE and MEMBER rows. sinks: the fields of each
+    sink's row, by its name. health: those of the collector's row. While the journal cannot be read
+    (StoreError) the rows of sinks and collector are left out: the intake tells of that.
     """
 
-    def __init__(self, name: str, nodes: Callable[[Frame], Frame], sinks: Sinks, health: Health) -> None:
-        self._name, self._nodes, self._sinks, self._health = name, nodes, sinks, health
+    def __init__(
+        self,
+        name: str,
+        nodes: Callable[[Frame], Frame],
+        members: Callable[[Frame], Frame],
+        sinks: Sinks,
+        health: Health,
+    ) -> None:
+        self._name, self._nodes, self._members = name, nodes, members
+        self._sinks, self._health = sinks, health
         self._last_nodes: Frame | None = None
 
     def __call__(self, judged: Judged) -> Judged:
-        """node, sink and collector rows of the window of the verdicts; none where there are none."""
+        """node, member, sink and collector rows of the window of the verdicts; none where there are none."""
         state = judged[STATE.name]
         if not state.rows:
             return {}
-        made = {NODE.name: self._nodes(state)}
+        made = {NODE.name: self._nodes(state), MEMBER.name: self._members(state)}
         self._last_nodes = made[NODE.name]
         at = {name: int(state.count(name)[0]) for name in ("start_ns", "length_ns")}
         with contextlib.suppress(StoreError):

@@ -18,10 +18,9 @@ from collector.live.excuses import Excuses
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.frame import Frame
 from linkgauge.inventory import Inventory
+from linkgauge.judged_tables import DOWN_S
 from linkgauge.schema import NODE
 
-UNANSWERED_S = 1.0
-"""A link that was not answered for longer is down (as in the rule link-unreachable)."""
 LEAST_LINKS = 2
 """So many links must be down before it is the node: of one alone the network may be the cause."""
 HEARD_WINDOWS = 2
@@ -73,6 +72,8 @@ class NodeRows:
             "site": [site.name for site in sites],
             "region": [site.region for site in sites],
             "operator": [site.operator for site in sites],
+            "latitude_deg": [site.latitude_deg for site in sites],
+            "longitude_deg": [site.longitude_deg for site in sites],
             "start_ns": [start_ns] * len(names),
             "length_ns": [length_ns] * len(names),
             **self._told(names, start_ns, length_ns),
@@ -125,7 +126,7 @@ class NodeRows:
         """Links to and from each node that a fit agent measured, and how many of them are not answered."""
         ends, nodes = self._of(inventory, state), len(inventory.nodes)
         measured = (state.count("measured") == 1) & (state.count("fit") == 1)
-        down = measured & (state.real("unanswered_s") > UNANSWERED_S)
+        down = measured & (state.real("unanswered_s") > DOWN_S)
 
         def counted(end: NDArray[np.intp], which: NDArray[np.bool_]) -> NDArray[np.int64]:
             return np.bincount(end[which & (end >= 0)], minlength=nodes).astype(np.int64)

@@ -31,14 +31,14 @@ from collector.settings import Settings
 from linkgauge.answer import words
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.errors import ConfigError
-from linkgauge.schema import NODE, STATE
+from linkgauge.schema import MEMBER, NODE, STATE
 
 log = logging.getLogger(__name__)
 PATH = "/v1/duty"
 SILENT_WINDOWS = 3
 ASKED_IN_A_WINDOW = 4
 _LONGEST_ASKING_S = 2.0
-_HANDED_OVER = (STATE.name, NODE.name)
+_HANDED_OVER = (STATE.name, NODE.name, MEMBER.name)
 
 
 @dataclass(frozen=True, slots=True)

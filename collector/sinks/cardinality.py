@@ -3,7 +3,7 @@
 A series is a measurement with one set of tags; InfluxDB 1.x keeps an index of all of them in memory and
 refuses points above its max-series-per-database. Counted are the series that a running mesh can have: every
 link with every probe and class, sweeps with every flow, events of every kind. The flows of STAMP go to the
-archive only.
+archive only. Of alerts and places, which have series only once they were told, it is a guess with room.
 """
 
 from __future__ import annotations
@@ -14,13 +14,18 @@ from collector.plans.plan import flows_for
 from linkgauge.code import EventKind
 from linkgauge.inventory import Inventory
 from linkgauge.schema import (
+    ALERT,
     CERTIFICATE,
     COLLECTOR,
     EVENT,
     HEALTH,
+    MEMBER,
+    NODE,
     PATH,
+    PLACE,
     RAW_TABLES,
     SCORE,
+    SINK,
     STATE,
     TABLES,
     THROUGHPUT,
@@ -31,6 +36,10 @@ from linkgauge.schema import (
 
 WARN_RATIO = 0.8
 _COLLECTORS = 2
+_SINKS = 6
+"""Of one collector: archive, roll-up, three databases, peer."""
+_ALERTS_OF_LINK, _PLACES_OF_MEMBER = 4, 3
+"""Different alerts that a link has within the time that the store keeps; directions of a place."""
 DATABASES: Mapping[str, tuple[str, ...]] = {
     "": tuple(RAW_TABLES),
     "_5m": (WINDOW_5M.name,),
@@ -55,6 +64,7 @@ def tag_sets(inventory: Inventory) -> dict[str, int]:
     echoes = sum(probe is not None for probe in (probing.icmp, probing.tcp, probing.tls))
     windows = links * (classes + echoes)
     swept = links * classes if probing.path else 0
+    members = sum(len(node.addresses) for node in inventory.nodes.values())
     return {
         WINDOW.name: windows,
         WINDOW_5M.name: windows,
@@ -66,7 +76,12 @@ def tag_sets(inventory: Inventory) -> dict[str, int]:
         STATE.name: links,
         SCORE.name: links,
         HEALTH.name: len(inventory.nodes),
+        NODE.name: len(inventory.nodes),
+        MEMBER.name: members,
         COLLECTOR.name: _COLLECTORS,
+        SINK.name: _COLLECTORS * _SINKS,
+        ALERT.name: _ALERTS_OF_LINK * links,
+        PLACE.name: _PLACES_OF_MEMBER * members,
     }
 
 

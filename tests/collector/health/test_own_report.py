@@ -14,7 +14,7 @@ from collector.intake import Intake
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame
 from linkgauge.packing import unpack
-from linkgauge.schema import ALERT, NODE, STATE
+from linkgauge.schema import ALERT, MEMBER, NODE, STATE
 from linkgauge.wire import MAX_BODY_BYTES, Batch, decode, encode
 from tests.collector.world import NOW_NS, WINDOW_NS, StillClock
 
@@ -34,6 +34,10 @@ def state(start_ns: int) -> Frame:
 
 def node(state: Frame) -> Frame:
     return Frame.of(NODE, {"node": ["a"], "site": ["s"], "region": ["r"], "operator": ["o"], **at(state)})
+
+
+def member(state: Frame) -> Frame:
+    return Frame.of(MEMBER, {"node": ["a"], "network": ["n"], "site": ["s"], **at(state)})
 
 
 def at(state: Frame) -> dict[str, list[int]]:
@@ -79,7 +83,7 @@ class World:
         self.shelf, self.metrics, self.broken = Shelf(), Metrics(), False
         intake = Intake(self.shelf, frozenset, StillClock(), self.metrics)
         self.own = OwnReport(intake, StillClock(), self.metrics, on_duty)
-        self.rows = WindowRows("here", node, lambda: {"archive": ARCHIVE}, self.health)
+        self.rows = WindowRows("here", node, member, lambda: {"archive": ARCHIVE}, self.health)
 
     def health(self) -> dict[str, float | int | str]:
         if self.broken:
@@ -97,7 +101,7 @@ def test_the_own_report_has_verdicts_nodes_sinks_and_health() -> None:
     world.own.publish({"state": state(NOW_NS)})
     first, again = world.shelf.batches()
     assert (first.agent, first.number) == (AGENT, 1)
-    assert set(first.frames) == {"state", "node", "sink", "collector"}
+    assert set(first.frames) == {"state", "node", "member", "sink", "collector"}
     sink = first.frames["sink"]
     assert (sink.text("collector").tolist(), sink.text("sink").tolist()) == (["here"], ["archive"])
     assert (sink.count("backlog_batches")[0], sink.real("lag_s")[0], sink.real("held_ratio")[0]) == (3, 7, 1)
@@ -134,7 +138,7 @@ def test_while_the_journal_cannot_be_read_verdicts_and_nodes_are_journalled_all_
     world = World()
     world.broken = True
     world.publish(state(NOW_NS))
-    assert [set(batch.frames) for batch in world.shelf.batches()] == [{"state", "node", "sink"}]
+    assert [set(batch.frames) for batch in world.shelf.batches()] == [{"state", "node", "member", "sink"}]
 
 
 def test_a_crowd_of_alerts_is_journalled_in_batches_that_can_be_read() -> None:
@@ -142,7 +146,7 @@ def test_a_crowd_of_alerts_is_journalled_in_batches_that_can_be_read() -> None:
     world.publish(state(NOW_NS), alert=alerts(60_000))
     batches = world.shelf.batches()
     assert sum(batch.frames["alert"].rows for batch in batches) == 60_000
-    assert set(batches[0].frames) == {"state", "node", "sink", "collector", "alert"}
+    assert set(batches[0].frames) == {"state", "node", "member", "sink", "collector", "alert"}
     assert max(len(encode(batch)) for batch in batches) <= MAX_BODY_BYTES
 
 

@@ -34,6 +34,8 @@ def _keys(made: Inventory) -> Mapping[str, list[dict[str, str]]]:
     kinds = [kind.value for kind in EventKind]
     windows = [{"link": a, "probe": p, "class": c} for a in links for p, c in probes]
     each = [{"link": link} for link in links]
+    sites = {node.name: made.sites[node.site] for node in made.nodes.values()}
+    members = [(node.name, network) for node in made.nodes.values() for network in node.addresses]
     return {
         "window": windows,
         "window_5m": windows,
@@ -42,6 +44,21 @@ def _keys(made: Inventory) -> Mapping[str, list[dict[str, str]]]:
         "certificate": each, "throughput": each, "state": each,
         "health": [{"agent": name} for name in made.nodes],
         "collector": [{"collector": name} for name in ("one", "two")],
+        "node": [
+            {"node": name, "site": site.name, "region": site.region, "operator": site.operator}
+            for name, site in sites.items()
+        ],
+        "member": [{"node": node, "network": network, "site": sites[node].name} for node, network in members],
+        "sink": [{"collector": name, "sink": f"sink{at}"} for name in ("one", "two") for at in range(6)],
+        "alert": [
+            {"rule": rule, "severity": "page", "about": link, "direction": "-", "network": "n", "site": "s"}
+            | {"team": "t"}
+            for link in links for rule in ("a", "b", "c", "d")
+        ],
+        "place": [
+            {"place": node, "kind": "node", "network": network, "direction": each, "site": "s"}
+            for node, network in members for each in ("in", "out", "both")
+        ],
     }  # fmt: skip
 
 
