@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from console.running import set_up_logs, share_heaps, stop_event
@@ -20,6 +21,8 @@ from probes.agent import Agent, Kit
 from probes.connect.tcp import TcpProber
 from probes.connect.tcp_responder import TcpResponder
 from probes.connect.tls import TlsProber
+from probes.engine import drill_order
+from probes.engine.playing import Playing
 from probes.execution import Probers, Station
 from probes.fitness import HostFitness, SystemHost
 from probes.icmp.probe import IcmpProber
@@ -72,7 +75,8 @@ def build(settings: AgentSettings, boot: str) -> tuple[Agent, Uploader, Outbox]:
     clock = SystemClock()
     outbox, uploader = sending(settings, clock)
     host = HostFitness(SystemHost(), clock)
-    station = Station(clock, read_clock_quality, host, settings.bind_ports, keys(settings))
+    playing = Playing(settings.data_dir / drill_order.NAME, clock, np.random.default_rng().random)
+    station = Station(clock, read_clock_quality, host, settings.bind_ports, keys(settings), playing)
     reporter = Reporter(
         settings.node,
         boot,

@@ -24,6 +24,7 @@ from probes.engine.engine import Engine
 from probes.engine.flight import Caught
 from probes.engine.keyless import keyless_frame, sentence
 from probes.engine.noted import Fitness
+from probes.engine.playing import Playing
 from probes.engine.reach import Reach
 from probes.fitness import HostFitness
 from probes.launcher import Launcher
@@ -63,6 +64,7 @@ class Station:
     """This node: its clock and how good it is, its host, local ports that differ from the plan's, its keys.
 
     bind_ports: local address -> port of the reflector. keys: peer address -> HMAC key.
+    playing: the drill that a file may order.
     """
 
     clock: Clock
@@ -70,6 +72,7 @@ class Station:
     host: HostFitness
     bind_ports: Mapping[str, int]
     keys: Mapping[str, bytes] = field(repr=False)
+    playing: Playing | None = None
 
 
 class Execution:
@@ -104,6 +107,7 @@ class Execution:
             keys=station.keys,
             caught=self._caught,
             host_unfit=station.host.unfit,
+            playing=station.playing,
         )
         try:
             self._listen(self._reach)

@@ -9,6 +9,8 @@ from itertools import count
 
 from linkgauge.clock import Clock
 from probes.engine.departures import Departures
+from probes.engine.playing import Playing
+from probes.sockets.arrival import Received
 from probes.sockets.sockets import BATCH, BatchSocket
 from probes.stamp.reflector import Reflector
 from probes.stamp.tlv_answers import Door
@@ -35,10 +37,19 @@ class Doorway:
 
 
 class Answering:
-    """`reflector` bound at each (address, port) of `where`. Raises ConfigError when one cannot be bound."""
+    """`reflector` bound at each (address, port) of `where`. Raises ConfigError when one cannot be bound.
 
-    def __init__(self, where: Sequence[tuple[str, int]], reflector: Reflector, clock: Clock) -> None:
-        self._reflector, self._clock = reflector, clock
+    playing: the drill that may stand between what comes and the reflector.
+    """
+
+    def __init__(
+        self,
+        where: Sequence[tuple[str, int]],
+        reflector: Reflector,
+        clock: Clock,
+        playing: Playing | None = None,
+    ) -> None:
+        self._reflector, self._clock, self._playing = reflector, clock, playing
         self._numbers = count()
         self._doorways = self.open(where)
 
@@ -104,6 +115,9 @@ class Answering:
         now = self._clock.now()
         if not got.stamp_ns.all():
             got.stamp_ns[got.stamp_ns == 0] = now.wall_ns
+        if self._playing is not None and (fault := self._playing.fault) is not None:
+            self._answer_copy(doorway, fault.passes(got, doorway.door.index, now.mono_ns), error)
+            return len(got.length)
         for replies in self._reflector.reflect(got, error, now.mono_ns, doorway.door):
             t3_ns = self._clock.now().wall_ns
             replies.stamp(t3_ns)
@@ -112,3 +126,38 @@ class Answering:
         if departures.on:
             departures.collect()
         return len(got.length)
+
+    def due_ns(self, latest_ns: int) -> int:
+        """Monotonic time at which a datagram that a drill holds back is to be answered, or latest_ns."""
+        fault = self._playing.fault if self._playing is not None else None
+        due_ns = fault.due_ns if fault is not None else None
+        return latest_ns if due_ns is None else min(due_ns, latest_ns)
+
+    def drilled(self) -> int:
+        """1 when a drill played a fault since the last call, else 0."""
+        return int(self._playing is not None and self._playing.played())
+
+    def answer_held(self, error: int) -> None:
+        """Look after the drill: begin or end it, and answer what it has held back long enough."""
+        if self._playing is None:
+            return
+        now_ns = self._clock.now().mono_ns
+        self._playing.look(now_ns)
+        while self._playing.fault is not None and (held := self._playing.fault.due(now_ns)) is not None:
+            index, got = held
+            for doorway in self._doorways:
+                if doorway.door.index == index:
+                    self._answer_copy(doorway, got, error)
+
+    def _answer_copy(self, doorway: Doorway, got: Received, error: int) -> None:
+        """Answer what is no longer in the socket's own block."""
+        if not len(got.length):
+            return
+        now_ns = self._clock.now().mono_ns
+        for replies in self._reflector.reflect(got, error, now_ns, doorway.door):
+            t3_ns = self._clock.now().wall_ns
+            replies.stamp(t3_ns)
+            at = replies.rows
+            longest = int(replies.length.max())
+            numbers = doorway.socket.send(got.data[at, :longest], got.name[at], replies.length, replies.tos)
+            doorway.departures.sent(numbers, replies, t3_ns, now_ns)

@@ -32,6 +32,7 @@ from probes.engine.counters import Counters
 from probes.engine.crew import Ended, Shift
 from probes.engine.flight import Caught, Flight
 from probes.engine.noted import Fitness
+from probes.engine.playing import Playing
 from probes.engine.roster import Roster
 from probes.engine.self_probe import SelfProbe, Told
 from probes.engine.sender import Sender
@@ -76,6 +77,7 @@ class Engine:
         caught: Callable[[Caught], None] | None = None,
         host_unfit: Callable[[int, int], int] | None = None,
         flow_ns: int = FLOW_NS,
+        playing: Playing | None = None,
     ) -> None:
         self._clock, self._clock_quality = clock, clock_quality
         self._deliver, self._under_test = deliver, under_test
@@ -88,7 +90,7 @@ class Engine:
         self._doorways: queue.SimpleQueue[Sequence[Doorway]] = queue.SimpleQueue()
         self._self: SelfProbe | None = None
         self._senders: list[Sender] = []
-        self._welcome = Welcome(plan, clock, dict(bind_ports or {}), known)
+        self._welcome = Welcome(plan, clock, dict(bind_ports or {}), known, playing)
         try:
             self._roster = Roster(plan, known, flow_ns, first_mono_ns)
             self._senders = self._roster.senders
@@ -190,6 +192,7 @@ class Engine:
             answered = self._welcome.reflector.reflected
             self._welcome.answering.answer(self._error)
             self._waiting.answered(self._welcome.reflector.reflected - answered, now.mono_ns)
+        self._welcome.answering.answer_held(self._error)
         for sender in self._senders:
             sender.read(now.mono_ns)
         for caught in self._roster.caught():
@@ -204,7 +207,7 @@ class Engine:
 
     def _next_ns(self, now: Instant) -> int:
         """Monotonic time at which there is something to do unless something comes."""
-        times = [now.mono_ns + _MAX_WAIT_NS]
+        times = [self._welcome.answering.due_ns(now.mono_ns + _MAX_WAIT_NS)]
         if self._closed is None:
             times += [closing.due_mono_ns for closing in self._closing[:1]]
         if self._stop.is_set():
@@ -232,7 +235,7 @@ class Engine:
         nan = float("nan")
         fitness = Fitness(
             start_ns, length_ns, self._unfit, self._lag_ns / 1e3, **noted,
-            self_rtt_p50_us=nan, self_rtt_max_us=nan, self_lost=0,
+            self_rtt_p50_us=nan, self_rtt_max_us=nan, self_lost=0, drill=self._welcome.answering.drilled(),
         )  # fmt: skip
         span = Span(
             start_ns, length_ns, _NO_NUMBERS, _NO_NUMBERS, _NO_NUMBERS, self._own_error_ns,

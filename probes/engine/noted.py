@@ -10,6 +10,7 @@ class Fitness:
     """Counters are those of this window alone; unfit: sum of Unfit bits; names are those of the table health.
 
     self_rtt_*: round trip of the probe to itself over loopback, NaN when none came back.
+    drill: 1: the reflector played a fault on purpose.
     """
 
     start_ns: int
@@ -33,3 +34,4 @@ class Fitness:
     self_rtt_p50_us: float
     self_rtt_max_us: float
     self_lost: int
+    drill: int = 0

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.plan import Plan
 from probes.engine.answering import Answering, Doorway
+from probes.engine.playing import Playing
 from probes.engine.self_probe import SelfProbe
 from probes.sockets.raw_name import address_of
 from probes.sockets.sockets import BatchSocket
@@ -32,10 +33,16 @@ class Welcome:
     """The reflector of an agent, bound for a plan. Raises ConfigError when an address cannot be bound.
 
     bind_ports: local address -> port, where it differs from the plan's. keys: peer address -> HMAC key.
+    playing: the drill that may play a fault on what comes.
     """
 
     def __init__(
-        self, plan: Plan, clock: Clock, bind_ports: Mapping[str, int], keys: Mapping[str, bytes]
+        self,
+        plan: Plan,
+        clock: Clock,
+        bind_ports: Mapping[str, int],
+        keys: Mapping[str, bytes],
+        playing: Playing | None = None,
     ) -> None:
         self._bind_ports, self._keys = bind_ports, keys
         self._peers = self._peers_of(plan)
@@ -45,7 +52,8 @@ class Welcome:
         self._farewell_mono_ns: int | None = None
         policy = Policy(rate_pps=_cap_pps(plan), reflector_ports=frozenset(self._ports(plan)))
         self.reflector = Reflector(self._is_welcome, policy, keys, secrets.randbits(63))
-        self.answering = Answering([*self._places(plan), *self._far_ends], self.reflector, clock)
+        places = [*self._places(plan), *self._far_ends]
+        self.answering = Answering(places, self.reflector, clock, playing)
 
     @property
     def self_port(self) -> int | None:
