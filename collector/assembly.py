@@ -30,6 +30,7 @@ from collector.journal.journal import Journal
 from collector.live.excuses import Excuses
 from collector.live.judged import Judged, Stage
 from collector.live.judging import Judge, JudgingLoop
+from collector.live.last_paths import LastPaths
 from collector.live.live import LiveState
 from collector.live.member_rows import MemberRows
 from collector.live.node_rows import NodeRows
@@ -108,13 +109,14 @@ def build(
     clock: Clock | None = None,
     remember: Callable[[Past], None] | None = None,
     excuses: Excuses | None = None,
+    paths: LastPaths | None = None,
 ) -> Collector:
     """Make every part; nothing runs yet. Raises ConfigError and StoreError.
 
     judge: from new rows, and those that it was given before, to verdicts. remember: gives it rows while none
     is asked for, at start. observers: called with each window's frames, before they are journalled together
-    with what the observers add; not when a window is judged again. alerts: what /v1/alerts tells. excuses:
-    what the judge asks which links do not count; it is shown every batch.
+    with what the observers add; not when a window is judged again. alerts: what /v1/alerts tells. excuses,
+    paths: what the judge asks which links do not count, and where ways are looked up; shown every batch.
     """
     clock = clock or SystemClock()
     tokens, metrics = Tokens.load(settings.tokens), Metrics()
@@ -131,10 +133,16 @@ def build(
         live, ArchiveReader(settings.archive_path), journal, clock.now().wall_ns, period_ns, window_ns,
         len(book.specs()), remember,
     )  # fmt: skip
+    paths = paths or LastPaths(book.inventory)
+    with contextlib.closing(ArchiveReader(settings.archive_path)) as reader:
+        paths.replay(reader, clock.now().wall_ns)
     wake, drops, catching_up = _waker(pumps), AgentDrops(), CatchingUp(clock)
     intake = Intake(
         journal, lambda: PossibleLinks(book.links(), book.inventory().nodes), clock, metrics,
-        [live.take, excuses.observe, drops.observe, catching_up.observe, lambda *_: wake()],
+        [
+            live.take, excuses.observe, paths.observe, drops.observe, catching_up.observe,
+            lambda *_: wake(),
+        ],
         settings.max_body_bytes,
         lambda: book.inventory().nodes,
     )  # fmt: skip
