@@ -1,7 +1,9 @@
 """The drill of a running agent: begins when a file says so, ends by itself, and says both in the log.
 
-A file that is taken away ends it at once; one that cannot be understood is told and plays nothing. An agent
-that starts anew plays on what is not over, and says so again.
+A drill is announced for the rest of the window in which its file came, and plays from the next window on, so
+that who judges knows of it before the first packet is touched. A file that is taken away ends it at once; one
+that cannot be understood is told and plays nothing. An agent that starts anew plays on what is not over, and
+says so again.
 """
 
 from __future__ import annotations
@@ -36,11 +38,12 @@ class Playing:
         self._look_mono_ns, self._end_mono_ns = 0, 0
         self.fault: PlayedFault | None = None
         """What is played now; None: nothing."""
+        self._announced: PlayedFault | None = None
         self._played = False
 
     def look(self, mono_ns: int) -> None:
         """Begin or end what the file says, about once a second."""
-        if self.fault is not None and mono_ns >= self._end_mono_ns:
+        if self._order is not None and mono_ns >= self._end_mono_ns:
             self._end("its time is over")
         if mono_ns < self._look_mono_ns:
             return
@@ -51,8 +54,10 @@ class Playing:
             self._change()
 
     def played(self) -> bool:
-        """Whether a fault was played since the last call, or is."""
-        played, self._played = self._played or self.fault is not None, False
+        """Called at the end of each window: whether a fault was played or announced in it."""
+        played, self._played = self._played or self._order is not None, False
+        if self._announced is not None:
+            self.fault, self._announced = self._announced, None
         return played
 
     def _version(self) -> tuple[int, ...] | None:
@@ -63,7 +68,7 @@ class Playing:
         return found.st_ino, found.st_mtime_ns, found.st_size
 
     def _change(self) -> None:
-        if self.fault is not None:
+        if self._order is not None:
             self._end("there is another order" if self._file else "its file was taken away")
         try:
             order = read_order(self._path)
@@ -82,24 +87,24 @@ class Playing:
         if left_ns > LONGEST_S * NS_PER_S:
             _log.warning("no drill: it would last longer than %.0f s: %s", LONGEST_S, order.sentence())
             return
-        self._order, self._end_mono_ns, self._played = order, now.mono_ns + left_ns, True
+        self._order, self._end_mono_ns = order, now.mono_ns + left_ns
         peer = raw_name(order.peer, 0)[_ADDRESS].tobytes()
-        self.fault = PlayedFault(order.fault, order.size, peer, self._chance)
-        _log.warning("DRILL begins: this reflector plays %s", order.sentence())
+        self._announced = PlayedFault(order.fault, order.size, peer, self._chance)
+        _log.warning("DRILL begins with the next window: this reflector plays %s", order.sentence())
 
     def _end(self, why: str) -> None:
-        assert self.fault is not None
         assert self._order is not None
+        touched, lost = (self.fault.touched, self.fault.no_room) if self.fault is not None else (0, 0)
         _log.warning(
             "DRILL ends, %s: %s; %d packets were touched, %d lost for want of room",
             why,
             self._order.sentence(),
-            self.fault.touched,
-            self.fault.no_room,
+            touched,
+            lost,
         )
         if self._version() == self._file:
             self._remove()
-        self.fault, self._order, self._played = None, None, True
+        self.fault, self._announced, self._order, self._played = None, None, None, True
 
     def _remove(self) -> None:
         """The file has done its work; one that cannot be removed plays no more all the same."""

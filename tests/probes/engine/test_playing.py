@@ -53,8 +53,13 @@ def test_a_file_begins_a_drill_and_time_ends_it(
         write_order(path, _order(30))
         clock.at_s = 2
         playing.look(clock.now().mono_ns)
+        assert playing.fault is None
+        assert playing.played()  # of the window in which it was announced
         assert playing.fault is not None
-        assert "DRILL begins: this reflector plays loss (0.05 ratio) on what 10.0.0.1 sends" in caplog.text
+        assert (
+            "DRILL begins with the next window: this reflector plays loss (0.05 ratio) on what 10.0.0.1 sends"
+            in caplog.text
+        )
         clock.at_s = 31
         playing.look(clock.now().mono_ns)
     assert playing.fault is None
@@ -71,6 +76,7 @@ def test_a_file_that_is_taken_away_ends_it(
     write_order(path, _order(30))
     playing = _playing(path, clock)
     playing.look(clock.now().mono_ns)
+    assert playing.played()
     path.unlink()
     clock.at_s = 2
     playing.look(clock.now().mono_ns)
