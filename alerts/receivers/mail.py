@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Literal
@@ -34,6 +35,8 @@ from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.errors import SinkBusy, SinkRejected
 
 TIMEOUT_S = 10.0
+_POLICY = SMTP.clone(max_line_length=500)
+"""A subject stays one line: some programs compare it with that of the mail it answers."""
 Security = Literal["starttls", "tls", "none"]
 
 
@@ -125,7 +128,7 @@ class Mail:
 
     def _mail(self, bodies: Sequence[bytes]) -> EmailMessage:
         made = composed(bodies, self._links)
-        mail = EmailMessage()
+        mail = EmailMessage(policy=_POLICY)
         mail["From"], mail["To"] = self._sender, ", ".join(self._to)
         mail["Date"] = format_datetime(datetime.fromtimestamp(self._clock.now().wall_ns // NS_PER_S, UTC))
         mail["Auto-Submitted"] = "auto-generated"

@@ -23,6 +23,7 @@ from urllib.parse import urlencode
 from alerts.receivers.told import Told, readable
 
 STEPS = 3
+MOST_LINES = 100
 LONGEST_BYTES = 20_000
 _MARGIN_MS = 1_800_000
 """Half an hour before and after, on the board that a message names."""
@@ -127,7 +128,7 @@ def digest(several: Sequence[Told], links: Links, longest_bytes: int = LONGEST_B
     for at, told in enumerate(ordered):
         line = f"{told.severity.upper()} {told.status} {told.id}: {told.summary}"
         left_bytes -= len(line.encode()) + 2
-        if left_bytes < 0:
+        if left_bytes < 0 or at == MOST_LINES:
             lines.append(("", f"and {len(ordered) - at} more: see the board, or `linkgauge alerts list`"))
             break
         lines.append(("", line))
