@@ -59,6 +59,7 @@ def test_names_are_those_of_fitness(parts: Parts) -> None:
         "self_rtt_p50_us",
         "self_rtt_max_us",
         "self_lost",
+        "drill",
     }
     assert set(parts.counters.noted()) == set(Fitness.__slots__) - given
 

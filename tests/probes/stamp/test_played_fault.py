@@ -88,7 +88,7 @@ def test_jitter_keeps_the_order_and_reordering_does_not() -> None:
     while (held := fault.due(1 << 60)) is not None:
         stamps.append(int(held[1].stamp_ns[0]))
     assert stamps == sorted(stamps)
-    assert len(set(stamps)) > 3
+    assert len(set(stamps)) >= 3
     mixed = _playing("reorder", 0.5)
     now = Counter(len(mixed.passes(_got((_PEER, 1)), 0, 0).length) for _ in range(200))
     assert 60 < now[0] < 140
