@@ -67,9 +67,10 @@ class Facts:
         basis = np.where(half, DelayBasis.HALF_ROUND_TRIP, DelayBasis.ONE_WAY)
         return np.where(self["sampled"] + self["late"] > 0, basis, DelayBasis.NONE).astype(np.int64)
 
-    def keeps(self, quantile: Reals) -> tuple[Mask, Mask]:
-        """Links whose delay quantile surely keeps to the objective, and those where it surely does not."""
-        basis = self.basis
+    def keeps(self, quantile: Reals, basis: Counts | None = None) -> tuple[Mask, Mask]:
+        """Links whose delay quantile surely keeps to the objective, and those where it surely does not.
+        basis: another than that of these facts."""
+        basis = self.basis if basis is None else basis
 
         def on_basis(part: str) -> Counts:
             one_way, half = self[f"one_way{part}"], self[f"rtt{part}"]
@@ -119,6 +120,17 @@ def facts(rows: Frame, link: Rows, objectives: Objectives, limits: Limits) -> Co
         made[f"{way}_most"] = losses.most * fit
     made |= _delay(evidence, fit & (rows.count("under_test") == 0), objectives, limits)
     return np.array([made[name] for name in NAMES], np.int64)
+
+
+def carried(matrix: Counts, link: Rows, unattributed: Counts, silent: Mask) -> None:
+    """The way out of the links (m,) is well, as their far ends say: packets (m,) lost without a direction
+    tell nothing of it. silent (m,): nothing came back. The matrix of the window is changed in place."""
+    trials, least, most = (_AT[f"forward_{name}"] for name in ("trials", "least", "most"))
+    matrix[trials, link] = np.maximum(matrix[trials, link] - unattributed, 0)
+    matrix[most, link] = np.maximum(matrix[most, link] - unattributed, 0)
+    matrix[least, link] = np.where(silent, 0, np.minimum(matrix[least, link], matrix[most, link]))
+    kept = (matrix[most, link] == 0) | (matrix[most, link] < AVAILABLE_LOSS * matrix[trials, link])
+    matrix[_AT["available"], link] = matrix[_AT["fit"], link] * kept
 
 
 def _delay(evidence: Evidence, use: Mask, objectives: Objectives, limits: Limits) -> dict[str, Counts]:

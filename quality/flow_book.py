@@ -26,6 +26,11 @@ class FlowBook:
         """Windows of which something is remembered, ascending."""
         return self._ring.starts
 
+    @property
+    def names(self) -> list[str]:
+        """The name of each flow, by its number."""
+        return list(self._numbers)
+
     def put(self, start_ns: int, link: Rows, rows: Frame, links: int) -> None:
         """Rows (m,) of FLOW that start in one window, of the links (m,); they replace those of the same flow,
         and of these rows the later counts. What an agent measured that was not fit is nothing."""
@@ -44,7 +49,7 @@ class FlowBook:
         lost = forward + unknown + np.where(told_elsewhere[:, None], 0, backward)
         sent = replied + forward + backward + unknown
         link, flow = np.nonzero(sent)
-        return FlowCounts(link, sent[link, flow], lost[link, flow], links)
+        return FlowCounts(link, sent[link, flow], lost[link, flow], links, flow)
 
     def forget(self, before_ns: int) -> None:
         """Drop the windows that start before."""

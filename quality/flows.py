@@ -22,7 +22,7 @@ never tells its direction. A network that moves flows to other paths within the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,13 +49,15 @@ MOST = 2**40
 class FlowCounts:
     """m flows, each of one of `links` links: packets with a known fate, and of these lost.
 
-    link (m,) 0..links-1, ascending. sent, lost (m,) int64, 0 <= lost <= sent, sent > 0.
+    link (m,) 0..links-1, ascending. sent, lost (m,) int64, 0 <= lost <= sent, sent > 0. flow (m,): a number
+    that stands for its name, where that is told.
     """
 
     link: Rows
     sent: Counts
     lost: Counts
     links: int
+    flow: Counts = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,4 +161,4 @@ def _by_flow(link: Rows, flow: Counts, sent: Counts, lost: Counts, links: int) -
     groups = int(begins.sum())
     all_sent, all_lost = summed(sent, group, groups), summed(lost, group, groups)
     some = all_sent > 0
-    return FlowCounts(link[begins][some], all_sent[some], all_lost[some], links)
+    return FlowCounts(link[begins][some], all_sent[some], all_lost[some], links, flow[begins][some])

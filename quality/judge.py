@@ -67,11 +67,11 @@ def judge(
     verdict = assess(evidence, last_received_bps(throughput, objectives, end_ns), objectives)
     now = evidence.where(evidence.count("start_ns") == start_ns)
     delay_us = delay.delays(now.fit.unloaded, verdict.basis, objectives.delay_quantile).value_us
-    unfit = now.each(now.count("unfit") != 0) > 0
+    unfit_end = unfit_ends(now.each(now.count("unfit") != 0) > 0, specs)
     unlike = unequal(gather_flows(flows, objectives, judged_class, end_ns, verdict.told_elsewhere))
     apart = divergent(period, objectives, judged_class, start_ns, length_ns)
-    window = Window(start_ns, length_ns, Sums.of(now), unfit, delay_us, unlike, apart)
-    return state(verdict, window, objectives, specs)
+    window = Window(start_ns, length_ns, Sums.of(now), unfit_end, delay_us, unlike, apart)
+    return Frame.of(STATE, verdicts(verdict, window, objectives))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +81,22 @@ class Window:
     start_ns: int
     length_ns: int
     sums: Sums
-    unfit: NDArray[np.bool_]
-    """Its agent says that it was not fit."""
+    unfit_end: NDArray[np.bool_]
+    """The far end says of itself that it was not fit: what it did not answer is its own loss."""
     delay_us: NDArray[np.float64]
     flows: Unequal
     divergent: NDArray[np.int64]
 
 
-def state(verdict: Period, window: Window, objectives: Objectives, specs: Sequence[LinkSpec]) -> Frame:
-    """STATE rows, one for each spec, in their order."""
-    columns: Columns = {
+def verdicts(verdict: Period, window: Window, objectives: Objectives) -> Columns:
+    """The columns of STATE but the signals, one row for each link, in their order."""
+    links = len(objectives)
+    return {
         "link": list(objectives.rows),
-        "start_ns": np.full(len(specs), window.start_ns),
-        "length_ns": np.full(len(specs), window.length_ns),
+        "start_ns": np.full(links, window.start_ns),
+        "length_ns": np.full(links, window.length_ns),
         **_verdicts(verdict, objectives),
-        **_loss(window, objectives, verdict.told_elsewhere, _unfit_ends(window, specs)),
+        **_loss(window, objectives, verdict.told_elsewhere),
         "delay_basis": verdict.basis,
         "delay_us": window.delay_us,
         "delay_objective_us": objectives.delay_us,
@@ -105,7 +106,6 @@ def state(verdict: Period, window: Window, objectives: Objectives, specs: Sequen
         "flows_bad_loss_ratio": window.flows.bad_loss_ratio,
         "divergent": window.divergent,
     }
-    return Frame.of(STATE, columns)
 
 
 def _verdicts(period: Period, objectives: Objectives) -> Columns:
@@ -122,20 +122,15 @@ def _verdicts(period: Period, objectives: Objectives) -> Columns:
     }
 
 
-def _unfit_ends(window: Window, specs: Sequence[LinkSpec]) -> NDArray[np.bool_]:
-    """Links (n,) whose far end says of itself that it was not fit: what it did not answer is its own loss."""
-    unfit = {specs[row].link.src for row in np.flatnonzero(window.unfit).tolist()}
-    if not unfit:
+def unfit_ends(unfit: NDArray[np.bool_], specs: Sequence[LinkSpec]) -> NDArray[np.bool_]:
+    """Links (n,) whose far end says that it was not fit. unfit (n,): the link's own agent says so."""
+    names = {specs[row].link.src for row in np.flatnonzero(unfit).tolist()}
+    if not names:
         return np.zeros(len(specs), np.bool_)
-    return np.array([spec.link.dst in unfit for spec in specs], np.bool_)
+    return np.array([spec.link.dst in names for spec in specs], np.bool_)
 
 
-def _loss(
-    window: Window,
-    objectives: Objectives,
-    told_elsewhere: NDArray[np.bool_],
-    unfit_end: NDArray[np.bool_],
-) -> Columns:
+def _loss(window: Window, objectives: Objectives, told_elsewhere: NDArray[np.bool_]) -> Columns:
     sums = window.sums
     columns = {
         "measured": sums.measured,
@@ -147,7 +142,9 @@ def _loss(
     columns["loss_backward_excess_ratio"] = np.where(
         told_elsewhere, np.nan, columns["loss_backward_excess_ratio"]
     )
-    columns["loss_forward_excess_ratio"] = np.where(unfit_end, np.nan, columns["loss_forward_excess_ratio"])
+    columns["loss_forward_excess_ratio"] = np.where(
+        window.unfit_end, np.nan, columns["loss_forward_excess_ratio"]
+    )
     return columns
 
 

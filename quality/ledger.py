@@ -14,7 +14,7 @@ for this:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +22,20 @@ from numpy.typing import NDArray
 from linkgauge.clock import AHEAD_NS, NS_PER_S
 from linkgauge.frame import Frame, concat
 from linkgauge.model import LinkSpec, Probe
-from linkgauge.table import Kind
+from linkgauge.schema import STATE
+from quality.batches import batched, wide
 from quality.delay import Delays
 from quality.evidence import Rows
-from quality.facts import DELAY_FROM, NAMES, Facts, Limits, facts, ranked, told_us
+from quality.facts import DELAY_FROM, NAMES, Facts, Limits, carried, facts, ranked, told_us
 from quality.flow_book import FlowBook
-from quality.flows import unequal
-from quality.judge import Window, state
+from quality.flows import FlowCounts, Unequal, unequal
+from quality.judge import Columns, Window, unfit_ends, verdicts
 from quality.objectives import Objectives
 from quality.period import conclude
 from quality.pool import Pool
 from quality.ring import Ring
+from quality.signal_book import SignalBook
+from quality.signals import Known
 from quality.spread import Spread
 from quality.throughput import last_received_bps
 
@@ -42,8 +45,8 @@ SLACK_WINDOWS = 8
 """Windows kept beyond a period: those not yet judged; and so long as clocks may be ahead, with two more."""
 LEAST_FLOWS_NS = 300 * NS_PER_S
 """Flows are compared over the period, and over this long where the period is shorter."""
-_AT_ONCE = 100_000
-"""Rows worked on at once."""
+LEAST_EVENTS_NS = 900 * NS_PER_S
+"""An event is told of over the period, and over this long where the period is shorter."""
 _REVISION, _RTT, _ONE_WAY, _DIVERGENT = range(4)
 
 
@@ -52,8 +55,9 @@ class Ledger:
 
     def __init__(self, window_ns: int, period_ns: int) -> None:
         self._window_ns, self._period_ns = window_ns, period_ns
-        self._flows_ns = max(period_ns, LEAST_FLOWS_NS)
-        self._class = ""
+        self._flows_ns, self._events_ns = max(period_ns, LEAST_FLOWS_NS), max(period_ns, LEAST_EVENTS_NS)
+        self._slack_ns = max(SLACK_WINDOWS * window_ns, AHEAD_NS + 2 * window_ns)
+        self._class, self._classes = "", 1
         self._specs: Sequence[LinkSpec] = ()
         self._objectives = Objectives.of(())
         self._limits = Limits.of(self._objectives)
@@ -63,6 +67,10 @@ class Ledger:
         self._facts, self._marks = Ring(len(NAMES)), Ring(4)
         self._pool, self._spread = Pool(self._window_ns), Spread(self._window_ns, self._period_ns)
         self._flows = FlowBook()
+        remember_ns = self._period_ns + self._slack_ns
+        self._signals = SignalBook(self._window_ns, self._period_ns, remember_ns, self._events_ns)
+        self._excused = np.zeros(len(self._objectives), np.bool_)
+        self._last_flows: tuple[FlowCounts, Unequal] | None = None
         self._newest_ns = 0
 
     def begin_anew(self) -> None:
@@ -80,21 +88,38 @@ class Ledger:
         flows: Sequence[Frame],
         specs: Sequence[LinkSpec],
         judged_class: str = "0",
+        events: Sequence[Frame] = (),
+        certificates: Sequence[Frame] = (),
+        states: Sequence[Frame] = (),
+        classes: int = 1,
     ) -> None:
-        """Work in rows of WINDOW and FLOW (or frames with those columns of them that are read here; counts
-        may be of any whole type). Of STAMP the rows of that class count; rows of other links than those of
-        the specs are left out."""
+        """Work in rows of WINDOW, FLOW, EVENT and CERTIFICATE (or frames with those columns of them that are
+        read here; counts may be of any whole type). Of STAMP the rows of that class count; rows of other
+        links than those of the specs are left out. states: what an earlier life told, with `good` and `bad`.
+        classes: in how many STAMP is sent."""
         self._adopt(specs, judged_class)
-        for frames in _batched(windows):
-            self._absorb_windows(frames)
-        for frames in _batched(flows):
+        self._classes = classes
+        touched: set[int] = set()
+        for frames in batched(windows):
+            touched |= self._absorb_windows(frames)
+        for start_ns in sorted(touched):
+            self._settle(start_ns)
+        for frames in batched(flows):
             self._absorb_flows(frames)
+        judged = [frame.take(frame.text("class") == self._class) for frame in events]
+        self._signals.take(judged, certificates, states, self._objectives)
         self._forget()
+
+    def excuse(self, links: Rows | NDArray[np.bool_]) -> None:
+        """The links (rows, or a mask (n,), in the order of the specs) whose windows are neither good nor bad:
+        work was announced, or somebody plays a fault. Of windows judged from now on, until told again."""
+        self._excused = np.zeros(len(self._objectives), np.bool_)
+        self._excused[links] = True
 
     def judge(self, throughput: Frame, start_ns: int) -> Frame:
         """STATE rows for the window from `start_ns`, one for each spec that was last told, in their order.
 
-        throughput: as in quality.judge.judge.
+        All columns but `maintenance` and `drill`, which are 0. throughput: as in quality.judge.judge.
         """
         objectives, end_ns = self._objectives, start_ns + self._window_ns
         links = len(objectives)
@@ -107,16 +132,59 @@ class Ledger:
         delays = Delays(period["rtt"] + late, delay_us, unknown, unknown)
         keeps = period.keeps(objectives.delay_quantile)
         verdict = conclude(period.sums, basis, delays, keeps, received_bps, objectives)
+        flows = self._flows.between(end_ns - self._flows_ns, start_ns, verdict.told_elsewhere)
         window = Window(
             start_ns,
             self._window_ns,
             now.sums,
-            now["measured"] > now["fit"],
+            unfit_ends(now["measured"] > now["fit"], self._specs),
             told_us(marks[_RTT], marks[_ONE_WAY], basis),
-            unequal(self._flows.between(end_ns - self._flows_ns, start_ns, verdict.told_elsewhere)),
+            unequal(flows),
             self._divergent(start_ns, marks),
         )
-        return state(verdict, window, objectives, self._specs)
+        self._last_flows = flows, window.flows
+        columns = verdicts(verdict, window, objectives)
+        well = self._signals.carried(start_ns, links)
+        known = Known(now["fit"] > 0, verdict.told_elsewhere, window.unfit_end, well)
+        slow = now.keeps(objectives.delay_quantile, basis)[1]
+        return Frame.of(STATE, self._with_signals(start_ns, columns, known, slow))
+
+    def bad_flows(self) -> dict[str, dict[str, bool]]:
+        """Of the window judged last, the links that have bad flows: of each the names of the flows that were
+        compared (as in FLOW and PATH), and whether they are bad."""
+        if self._last_flows is None:
+            return {}
+        (counts, found), links, names = self._last_flows, list(self._objectives.rows), self._flows.names
+        told: dict[str, dict[str, bool]] = {}
+        for at in np.flatnonzero((found.bad > 0)[counts.link]).tolist():
+            flow = names[counts.flow[at]]
+            told.setdefault(links[counts.link[at]], {})[flow] = bool(found.is_bad[at])
+        return told
+
+    def snapshot(self) -> bytes:
+        """What error budgets were used up, for `restore` after a restart: nothing else lasts for days."""
+        return self._signals.burn.snapshot(list(self._objectives.rows))
+
+    def restore(self, body: bytes, specs: Sequence[LinkSpec], judged_class: str = "0") -> None:
+        """Take up a snapshot, before any row. Raises StoreError when it is none."""
+        self._adopt(specs, judged_class)
+        self._signals.burn.restore(body, self._objectives.rows)
+
+    def _with_signals(
+        self, start_ns: int, columns: Columns, known: Known, slow: NDArray[np.bool_]
+    ) -> Columns:
+        book = self._signals
+        columns |= book.columns(start_ns, columns, known, self._objectives)
+        columns |= book.judged(start_ns, columns, known, slow, self._excused)
+        return columns | book.burnt(start_ns, self._objectives)
+
+    def _settle(self, start_ns: int) -> None:
+        """Take off losses of the window that are known by the far end's word not to be on the way out."""
+        link, unattributed, silent = self._signals.settle(start_ns, self._objectives.reverse)
+        if len(link):
+            matrix = self._facts.at(start_ns, len(self._objectives))
+            carried(matrix, link, unattributed, silent)
+            self._facts.put(start_ns, matrix)
 
     def _divergent(self, start_ns: int, marks: Counts) -> Counts:
         if not self._pool.covers(start_ns) and marks[_DIVERGENT].any():
@@ -138,8 +206,9 @@ class Ledger:
         self._limits = Limits.of(self._objectives)
         links = len(self._objectives)
         place = self._objectives.found(np.array(list(former.rows), np.object_))
-        for part in (self._facts, self._marks, self._pool, self._flows):
+        for part in (self._facts, self._marks, self._pool, self._flows, self._signals):
             part.move(place, links)
+        self._excused, self._last_flows = np.zeros(links, np.bool_), None
         self._spread.move(place, links)
         kept = place >= 0
         others = np.zeros(links, np.bool_)
@@ -149,9 +218,11 @@ class Ledger:
             self._facts.clear(slice(DELAY_FROM, None), np.flatnonzero(others))
             self._marks.clear(slice(_RTT, _ONE_WAY + 1), np.flatnonzero(others))
 
-    def _absorb_windows(self, frames: Sequence[Frame]) -> None:
-        frame = _wide(concat(frames[0].table, frames))
+    def _absorb_windows(self, frames: Sequence[Frame]) -> set[int]:
+        """Returns the windows of which rows of STAMP came."""
+        frame = wide(concat(frames[0].table, frames))
         link, slots = self._objectives.found(frame.text("link")), self._slots(frame)
+        touched: set[int] = set()
         for probe in (Probe.STAMP, Probe.ICMP, Probe.TCP):
             mine = (frame.text("probe") == probe.value) & (link >= 0)
             if probe is Probe.STAMP:
@@ -159,6 +230,9 @@ class Ledger:
             for start_ns in np.unique(slots[mine]).tolist():
                 rows = np.flatnonzero(mine & (slots == start_ns))
                 self._put(probe, start_ns, rows, link, frame)
+                if probe is Probe.STAMP:
+                    touched.add(start_ns)
+        return touched
 
     def _put(self, probe: Probe, start_ns: int, rows: Rows, link: Rows, frame: Frame) -> None:
         """Rows of one probe in one window."""
@@ -184,10 +258,11 @@ class Ledger:
         marks[_RTT : _ONE_WAY + 1, owner] = ranked(part, owner, self._objectives.delay_quantile)
         marks[_REVISION, owner] = revision[rows] + 1
         self._marks.put(start_ns, marks)
+        self._signals.put(start_ns, owner, part, links, self._classes)
         self._newest_ns = max(self._newest_ns, start_ns)
 
     def _absorb_flows(self, frames: Sequence[Frame]) -> None:
-        frame = _wide(concat(frames[0].table, frames))
+        frame = wide(concat(frames[0].table, frames))
         link, slots = self._objectives.found(frame.text("link")), self._slots(frame)
         mine = (frame.text("probe") == Probe.STAMP.value) & (frame.text("class") == self._class)
         mine &= link >= 0
@@ -201,30 +276,11 @@ class Ledger:
         return starts - starts % self._window_ns
 
     def _forget(self) -> None:
-        slack_ns = max(SLACK_WINDOWS * self._window_ns, AHEAD_NS + 2 * self._window_ns)
+        slack_ns = self._slack_ns
         oldest_ns = self._newest_ns - self._period_ns - slack_ns
         self._facts.forget(oldest_ns)
         self._marks.forget(oldest_ns)
         self._spread.forget(oldest_ns)
         self._flows.forget(self._newest_ns - self._flows_ns - slack_ns)
         self._pool.keep_for(self._newest_ns - slack_ns)
-
-
-def _batched(frames: Sequence[Frame]) -> Iterator[Sequence[Frame]]:
-    """The frames in order, some _AT_ONCE rows at a time."""
-    begin = rows = 0
-    for at, frame in enumerate(frames):
-        rows += frame.rows
-        if rows >= _AT_ONCE or at == len(frames) - 1:
-            yield frames[begin : at + 1]
-            begin, rows = at + 1, 0
-
-
-def _wide(frame: Frame) -> Frame:
-    """With all counts as int64, whatever they were kept as."""
-    counts = {field.name for field in frame.table.columns if field.kind is Kind.COUNT}
-    columns = {
-        name: column.astype(np.int64, copy=False) if name in counts else column  # type: ignore[union-attr]  # counts are arrays
-        for name, column in frame.columns.items()
-    }
-    return Frame(frame.table, columns, frame.rows)
+        self._signals.forget(oldest_ns, self._newest_ns - self._events_ns - slack_ns)

@@ -26,6 +26,12 @@ class Objectives:
     """(n,) highest loss one way, 0..1."""
     promised_bps: Reals
     """(n,) NaN where nothing was promised."""
+    pdv_us: Reals
+    """(n,) highest delay variation of the round trip."""
+    ce_ratio: Reals
+    """(n,) highest share of packets marked Congestion Experienced, 0..1."""
+    good_ratio: Reals
+    """(n,) share of windows that must keep to loss and delay, 0..1."""
     reverse: NDArray[np.intp]
     """(n,) row of the reverse link, -1 where it is not expected."""
 
@@ -41,6 +47,9 @@ class Objectives:
             np.array([spec.tier.delay_quantile for spec in specs], np.float64),
             np.array([spec.tier.loss_ratio for spec in specs], np.float64),
             np.where(promised > 0, promised, np.nan),
+            np.array([spec.tier.pdv_objective_us for spec in specs], np.float64),
+            np.array([spec.tier.ce_ratio for spec in specs], np.float64),
+            np.array([spec.tier.good_ratio for spec in specs], np.float64),
             np.array(reverse, np.intp),
         )
 

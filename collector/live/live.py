@@ -23,7 +23,7 @@ from linkgauge.code import Outcome
 from linkgauge.frame import Frame
 from linkgauge.inventory import Inventory
 from linkgauge.model import LinkSpec, Probe
-from linkgauge.schema import FLOW, HEALTH, STATE, THROUGHPUT, WINDOW
+from linkgauge.schema import CERTIFICATE, EVENT, FLOW, HEALTH, STATE, THROUGHPUT, WINDOW
 from linkgauge.wire import Batch
 
 _SHOWN = (
@@ -56,6 +56,7 @@ class LiveState:
         self._health: dict[str, Row] = {}
         self._seen: dict[str, tuple[int, str]] = {}
         self._anew = False  # judges are still to be told
+        self._begun = False  # something was judged in this life
 
     def take(self, batch: Batch, received_ns: int) -> None:
         """Observe a journalled batch."""
@@ -89,17 +90,17 @@ class LiveState:
     def period(self, start_ns: int) -> Past:
         """What came since the last call, to judge the window at start_ns; rows of it that come from now on
         are late."""
+        tests = self.throughput(start_ns)
         with self._lock:
             self._recent.settle(start_ns)
-            windows, flows = self._recent.hand_over()
-            anew, self._anew = self._anew, False
-        return Past(windows, flows, self.throughput(start_ns), anew)
+            anew, self._anew, self._begun = self._anew, False, True
+            return self._recent.hand_over(tests, anew)
 
     def news(self) -> Past:
         """Rows that came since the last call, while none is judged."""
+        tests = self.throughput(0)
         with self._lock:
-            windows, flows = self._recent.hand_over()
-        return Past(windows, flows, self.throughput(0))
+            return self._recent.hand_over(tests)
 
     @property
     def tests_valid_ns(self) -> int:
@@ -184,8 +185,14 @@ class LiveState:
             self._measured.put(self._found(measured), measured)
         elif frame.table is HEALTH:
             _keep_last(self._health, frame, frame.text("agent").tolist())
+        elif frame.table is EVENT:
+            self._recent.take_events(frame)
+        elif frame.table is CERTIFICATE:
+            self._recent.take_certificates(frame)
         elif frame.table is STATE:
             self._take_state(frame)
+            if not self._begun:
+                self._recent.take_states(frame)
 
     def _take_state(self, frame: Frame) -> None:
         self._number()

@@ -10,12 +10,12 @@ from typing import Protocol
 from collector.event_line import event_line
 from collector.journal.batch_log import Entry
 from collector.live.live import LiveState
-from collector.live.recent import LEAST_FLOWS_NS, Past
+from collector.live.recent import LEAST_EVENTS_NS, LEAST_FLOWS_NS, Past
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import StoreError, WireError
 from linkgauge.frame import Frame
 from linkgauge.packing import unpack
-from linkgauge.schema import FLOW, HEALTH, STATE, THROUGHPUT, WINDOW
+from linkgauge.schema import CERTIFICATE, EVENT, FLOW, HEALTH, STATE, THROUGHPUT, WINDOW
 from linkgauge.table import Table
 from linkgauge.wire import MAX_BODY_BYTES, decode
 
@@ -54,8 +54,8 @@ def replay(
     links: int,
     remember: Callable[[Past], None] | None = None,
 ) -> None:
-    """Remember the last period, flows and throughput tests as long as they count: what the archive has of
-    them, then what only the journal still has.
+    """Remember the last period, flows, events, certificates and throughput tests as long as they count:
+    what the archive has of them, then what only the journal still has.
 
     remember: is given the rows to be judged by, piece by piece; without it they wait for the first judging.
     """
@@ -65,9 +65,10 @@ def replay(
             remember(live.news())
 
     longer = {THROUGHPUT.name: live.tests_valid_ns, FLOW.name: max(period_ns, LEAST_FLOWS_NS)}
+    longer |= dict.fromkeys((EVENT.name, CERTIFICATE.name), max(period_ns, LEAST_EVENTS_NS))
     step_ns = window_ns * max(1, LINKS_AT_ONCE // max(links, 1))
     try:
-        for table in (WINDOW, FLOW, THROUGHPUT, HEALTH, STATE):
+        for table in (WINDOW, FLOW, EVENT, CERTIFICATE, THROUGHPUT, HEALTH, STATE):
             back_ns = longer.get(table.name, period_ns)
             at_once_ns = back_ns + AHEAD_NS if table is THROUGHPUT else step_ns
             for from_ns in range(now_ns - back_ns, now_ns + AHEAD_NS, at_once_ns):
