@@ -1,293 +1,153 @@
-"""The board "Network overview": which links keep their objectives, where they do not, and who measures.
+"""The board "Network overview", for the wall: how many links keep their objectives, where they do not, what
+fires, what changed. It obeys the variables network, tier, src_site and dst_site.
 
-Everything about links obeys the variables network, tier, src_site, dst_site and link. Verdicts are numbers
-in the store (`linkgauge.model.Verdict`) and coloured words here. A step of a graph shows its worst window
-(delay) or the mean of its windows (loss: every window sends the same number of packets).
+What stands now is that of the last minutes (RECENT) whatever range the board has; timelines have the range.
 """
 
 from __future__ import annotations
 
-from dashboards.health import agents, collector
-from dashboards.panel import (
-    BITS,
-    BLUE,
-    COUNT,
-    GREY,
-    MICROSECONDS,
-    ORANGE,
-    RATIO,
-    STEP,
-    VERMILLION,
-    Json,
-    board,
-    data_source_variable,
-    override,
-    panel,
-    placed,
-    row,
-    series,
-    stat,
-    target,
-    thresholds,
-    timeline,
-    variable,
-    where,
-    words,
-)
+from dashboards.board import Section, band, board, even
+from dashboards.colours import DOWN, MAINTENANCE, MET, MISSED, UNKNOWN
+from dashboards.filters import LINK_FILTERS, link_filters
+from dashboards.panel import COUNT, RATIO, stat, thresholds
+from dashboards.query import by, target, where
+from dashboards.sites import delay_matrix, loss_matrix, site_map, throughput_matrix
+from dashboards.trouble import changes, firing, worst, worst_timeline
+from dashboards.words import Json, Text
+from linkgauge.judged_tables import DOWN_S
+from linkgauge.model import DEFAULT_TIERS
 
-UID = "linkgauge-overview"
-DATA_SOURCE_UID = "linkgauge-influx"
-TAGS = ("network", "tier", "src_site", "dst_site", "link")
-LINKS = where(*TAGS)
-STAMP = f"{LINKS} AND \"probe\" = 'stamp'"
-VERDICTS = words({1: ("met", BLUE), 2: ("missed", VERMILLION), 0: ("unknown", GREY)}, "no data")
-PROBES = ((1, "stamp"), (2, "icmp"), (4, "tcp"))
-"""The bits of the field `divergent`."""
-DIVERGENCE = words(
-    {
-        bits: (" ".join(name for bit, name in PROBES if bits & bit) or "none", ORANGE if bits else BLUE)
-        for bits in range(8)
-    },
-    "no data",
-)
-LOSS_STEPS = thresholds((0, BLUE), (0.001, ORANGE), (0.01, VERMILLION))
+RECENT = "5m"
+LINKS = where(*LINK_FILTERS)
 
 
 def overview() -> Json:
-    """The board as Grafana's JSON model."""
-    panels = [*_verdicts(), *_matrices(), *_series(), *_trouble(50), *agents(59), *collector(87)]
-    return board(UID, "Network overview", _variables(), panels)
+    """The board with `Text` in it."""
+    return board(
+        "overview",
+        Text(
+            "Which links keep their objectives, where they do not, what fires and what changed.",
+            "哪些链路达标、哪些没有、在哪里、正在触发的告警以及最近的变化。",
+        ),
+        [*link_filters(), worst()],
+        [
+            Section(Text("Now", "当前"), (even(6, *_counts()), band(5, (8, _coverage()), (16, firing())))),
+            Section(
+                Text("Site to site", "站点之间"),
+                (even(10, delay_matrix(), loss_matrix(), throughput_matrix()),),
+            ),
+            Section(
+                Text("Trouble", "故障"),
+                (band(10, (14, worst_timeline()), (10, site_map())), band(9, *changes())),
+            ),
+        ],
+    )
 
 
-def _variables() -> list[Json]:
-    labels = ("Network", "Tier", "From site", "To site", "Link")
-    chained = [
-        variable(name, label, "link_state", TAGS[:at])
-        for at, (name, label) in enumerate(zip(TAGS, labels, strict=True))
-    ]
-    return [data_source_variable(DATA_SOURCE_UID), *chained]
-
-
-def _counted(name: str, indicator: str) -> str:
-    """How many links have their last verdict v with indicator(v) = 1.
+def _counted(name: str, field: str, indicator: str) -> str:
+    """For each tier, how many links have indicator(v) = 1, v being their last value of `field`.
 
     Counted by arithmetic because `WHERE v = 2` gives nothing, and not 0, when no link has missed.
     """
-    last = f'SELECT last("verdict") AS "v" FROM "link_state" {LINKS} GROUP BY "link"'
-    return (
-        f'SELECT sum("is") AS "{name}" FROM (SELECT {indicator} AS "is" FROM ({last}) '
-        'WHERE $timeFilter GROUP BY "link") WHERE $timeFilter'
+    last = f'SELECT last("{field}") AS "v" FROM "link_state" {LINKS} {by("link", "tier")}'
+    each = f'SELECT {indicator} AS "is" FROM ({last}) WHERE $timeFilter {by("link", "tier")}'
+    return f'SELECT sum("is") AS "{name}" FROM ({each}) WHERE $timeFilter {by("tier")}'
+
+
+def _down() -> str:
+    """The same of links that are not answered: those above the bound, and 0 for each tier that is known."""
+    last = f'SELECT last("unanswered_s") AS "v" FROM "link_state" {LINKS} {by("link", "tier")}'
+    above = f'SELECT count("v") AS "is" FROM ({last}) WHERE $timeFilter AND "v" > {DOWN_S} {by("tier")}'
+    known = f'SELECT 0 * count("v") AS "is" FROM ({last}) WHERE $timeFilter {by("tier")}'
+    return f'SELECT sum("is") AS "down" FROM ({above}), ({known}) WHERE $timeFilter {by("tier")}'
+
+
+def _counts() -> list[Json]:
+    met = _count(
+        Text("Links met", "达标链路"),
+        Text(
+            "By tier: links whose last verdict is met. Delay and loss over the period keep to the tier, "
+            "with enough "
+            "packets to say so.",
+            "按等级：最近判定为达标的链路。评估期内的时延和丢包符合等级要求，且样本量足以下此结论。",
+        ),
+        _counted("met", "verdict", '"v" * (2 - "v")'),
+        MET,
+        MET,
     )
-
-
-def _verdicts() -> list[Json]:
-    met = stat(
-        "Links met",
-        "Links whose last verdict is met: delay and loss over the period keep to the tier, "
-        "with enough packets to say so.",
-        _counted("met", '"v" * (2 - "v")'),
-        thresholds((0, GREY), (1, BLUE)),
+    missed = _count(
+        Text("Links missed", "未达标链路"),
+        Text(
+            "By tier: links whose last verdict is missed. Delay, loss or throughput does not keep to "
+            "its objective.",
+            "按等级：最近判定为未达标的链路。时延、丢包或吞吐没有达到目标。",
+        ),
+        _counted("missed", "verdict", '"v" * ("v" - 1) / 2'),
+        MET,
+        MISSED,
     )
-    missed = stat(
-        "Links missed",
-        "Links whose last verdict is missed: delay, loss or throughput does not keep to its objective.",
-        _counted("missed", '"v" * ("v" - 1) / 2'),
-        thresholds((0, BLUE), (1, VERMILLION)),
+    unknown = _count(
+        Text("Links unknown", "未知链路"),
+        Text(
+            "By tier: links of which nothing can be said. Not measured, an unfit agent, or too few "
+            "packets yet; "
+            "neither good nor bad.",
+            "按等级：无法判定的链路。未测量、探针不健康或样本不足；既不算好也不算坏。",
+        ),
+        _counted("unknown", "verdict", '("v" - 1) * ("v" - 2) / 2'),
+        MET,
+        UNKNOWN,
     )
-    unknown = stat(
-        "Links unknown",
-        "Links of which nothing can be said: not measured, an unfit agent, or too few packets yet. "
-        "This is neither good nor bad.",
-        _counted("unknown", '("v" - 1) * ("v" - 2) / 2'),
-        thresholds((0, BLUE), (1, ORANGE)),
+    down = _count(
+        Text("Links down", "中断链路"),
+        Text(
+            "By tier: links whose far end does not answer now. They also count as missed or unknown.",
+            "按等级：对端当前没有应答的链路。它们同时计入未达标或未知。",
+        ),
+        _down(),
+        MET,
+        DOWN,
     )
-    state = timeline(
-        "Verdicts",
-        "The worst verdict of each link in each step. A gap means that the collector wrote nothing.",
-        target("A", f'SELECT max("verdict") AS "verdict" FROM "link_state" {LINKS} {STEP},"link" fill(null)',
-               "$tag_link"),
-        VERDICTS,
-    )  # fmt: skip
-    return [
-        placed(met, 0, 0, 8, 4),
-        placed(missed, 8, 0, 8, 4),
-        placed(unknown, 16, 0, 8, 4),
-        placed(_links(), 0, 4, 24, 10),
-        placed(state, 0, 14, 24, 9),
-    ]
-
-
-_COLUMNS = (
-    ("verdict", 'last("verdict")', "link_state", COUNT),
-    ("delay", 'last("delay_us")', "link_state", MICROSECONDS),
-    ("objective", 'last("delay_objective_us")', "link_state", MICROSECONDS),
-    ("loss forward", 'last("loss_forward_ratio")', "link_state", RATIO),
-    ("loss backward", 'last("loss_backward_ratio")', "link_state", RATIO),
-    ("throughput", 'last("received_bps")', "link_throughput", BITS),
-    ("bad flows", 'last("flows_bad")', "link_state", COUNT),
-    ("divergent", 'last("divergent")', "link_state", COUNT),
-    # 2 missed, 1 unknown, 0 met: the order of the rows; not shown
-    ("rank", '1.5 * last("verdict") * last("verdict") - 2.5 * last("verdict") + 1', "link_state", COUNT),
-)
-
-
-def _links() -> Json:
-    """One row for each link: a target for each column, merged by the tags that all of them have."""
-    targets = [
-        target(chr(ord("A") + at), f'SELECT {value} AS "{name}" FROM "{measurement}" {LINKS} '
-               'GROUP BY "link","tier","network"', table=True)
-        for at, (name, value, measurement, _) in enumerate(_COLUMNS)
-    ]  # fmt: skip
-    order = ["verdict", "link", "network", "tier", *(name for name, *_ in _COLUMNS[1:-1])]
-    colored = {"custom_cellOptions": {"type": "color-text"}, "thresholds": LOSS_STEPS}
-    units = [override(name, unit=unit) for name, _, _, unit in _COLUMNS[1:-1]]
-    return panel(
-        "table",
-        "Links, worst first",
-        "The last verdict and figures of every link. Delay is one way where both clocks allow it, else half "
-        "the round trip, at the tier's quantile; loss is that of the last window; throughput is that of the "
-        "last test. Bad flows lose more than the link's others; divergent are probes that see trouble where "
-        "another sees none. Empty: not known.",
-        targets,
-        COUNT,
-        defaults={
-            "custom": {"align": "auto", "filterable": True},
-            "mappings": words({}, "-")[1:],
-            "noValue": "-",
-        },
-        overrides=[
-            override("verdict", mappings=VERDICTS, custom_cellOptions={"type": "color-background"}),
-            *units,
-            *(override(name, **colored) for name in ("loss forward", "loss backward")),
-            override("divergent", mappings=DIVERGENCE),
-        ],
-        options={"showHeader": True, "cellHeight": "sm", "footer": {"show": False}},
-        transformations=[
-            {"id": "filterFieldsByName", "options": {"exclude": {"names": ["Time", "time"]}}},
-            {"id": "merge", "options": {}},
-            {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": "rank", "desc": True}]}},
-            {
-                "id": "organize",
-                "options": {
-                    "excludeByName": {"rank": True, "Time": True, "time": True},
-                    "indexByName": {name: at for at, name in enumerate(order)},
-                    "renameByName": {},
-                },
-            },
-        ],
+    work = _count(
+        Text("Links in maintenance", "维护中的链路"),
+        Text(
+            "By tier: links that announced work touches. They page nobody and do not count in scores.",
+            "按等级：受已公告维护影响的链路。不会呼叫任何人，也不计入评分。",
+        ),
+        _counted("maintenance", "maintenance", '"v"'),
+        MET,
+        MAINTENANCE,
     )
+    return [met, missed, unknown, down, work]
 
 
-def _matrices() -> list[Json]:
-    loss = _matrix(
-        "Loss forward, site to site",
-        "Rows send to columns: of the links between two sites the worst, each the mean of its windows.",
-        "loss_forward_ratio",
+def _count(title: Text, description: Text, query: str, none: str, some: str) -> Json:
+    steps = thresholds((0, none), (1, some))
+    return stat(title, description, [target(query, "$tag_tier")], COUNT, steps, last=RECENT)
+
+
+def _coverage() -> Json:
+    circles = sorted({tier.delay_us for tier in DEFAULT_TIERS.values()})
+    return stat(
+        Text("Latency circles", "时延圈覆盖"),
+        Text(
+            "Share of the pairs of sites whose best link is within 1, 5 and 20 ms one way, over the "
+            "period that "
+            "verdicts look at. Pairs of which the delay is not known do not count.",
+            "站点对中，最优链路单向时延在 1、5、20 毫秒以内的比例，按判定所用的评估期计算。时延未知的站"
+            "点对不计入。",
+        ),
+        [target(_within(delay_us), f"≤ {delay_us / 1000:g} ms") for delay_us in circles],
         RATIO,
-        LOSS_STEPS,
-    )
-    delay = _matrix(
-        "Delay over objective, site to site",
-        "Rows send to columns: of the links between two sites the worst, each the mean of its windows; "
-        "above zero the tier's objective is exceeded.",
-        "delay_excess_us",
-        MICROSECONDS,
-        thresholds((-1e9, BLUE), (0, VERMILLION)),
-    )
-    return [placed(loss, 0, 23, 12, 8), placed(delay, 12, 23, 12, 8)]
-
-
-def _matrix(title: str, description: str, field: str, unit: str, color: Json) -> Json:
-    each = f'SELECT mean("{field}") AS "each" FROM "link_state" {LINKS} GROUP BY "link","src_site","dst_site"'
-    query = f'SELECT max("each") AS "worst" FROM ({each}) WHERE $timeFilter GROUP BY "src_site","dst_site"'
-    options = {"columnField": "dst_site", "rowField": "src_site", "valueField": "worst", "emptyValue": "null"}
-    return panel(
-        "table",
-        title,
-        description,
-        [target("A", query, table=True)],
-        unit,
-        defaults={
-            "custom": {"align": "center", "cellOptions": {"type": "color-background"}},
-            "mappings": words({}, "-")[1:],
-            "noValue": "-",
-            "thresholds": color,
-        },
-        overrides=[override("src_site\\dst_site", custom_cellOptions={"type": "auto"}, unit="string")],
-        options={"showHeader": True, "cellHeight": "sm", "footer": {"show": False}},
-        transformations=[{"id": "groupingToMatrix", "options": options}],
+        thresholds((0, MET)),
+        last=RECENT,
     )
 
 
-def _by_link(ref_id: str, value: str, name: str, measurement: str) -> Json:
-    query = f'SELECT {value} AS "{name}" FROM "{measurement}" {LINKS} {STEP},"link" fill(null)'
-    return target(ref_id, query, "$tag_link")
-
-
-def _by_class(ref_id: str, value: str, name: str, measurement: str, what: str) -> Json:
-    """A line for each class of STAMP of each link."""
-    query = f'SELECT {value} AS "{name}" FROM "{measurement}" {STAMP} {STEP},"link","class" fill(null)'
-    return target(ref_id, query, f"$tag_link class $tag_class {what}".strip())
-
-
-def _series() -> list[Json]:
-    delay = series(
-        "Round trip",
-        "Round trip less the reflector's own time, by class (DSCP). p50: the worst window's median in each "
-        "step; max: the slowest packet.",
-        [
-            _by_class("A", 'max("rtt_p50_us")', "p50", "link_delay", "p50"),
-            _by_class("B", 'max("rtt_max_us")', "max", "link_delay", "max"),
-        ],
-        MICROSECONDS,
-    )
-    forward, backward = (
-        series(
-            f"Loss {way}",
-            f"Share of packets lost on the way {there}, mean of the windows of each step. The dashed line is "
-            "the default tiers' objective. No line: the direction is not known.",
-            [_by_class("A", f'mean("loss_{way}_ratio")', way, "link_loss", "")],
-            RATIO,
-            custom={"thresholdsStyle": {"mode": "dashed"}},
-            defaults={"thresholds": thresholds((0, BLUE), (0.001, ORANGE))},
-        )
-        for way, there in (("forward", "out"), ("backward", "back"))
-    )
-    rate = series(
-        "Throughput received",
-        "Goodput at the receiver of each iperf3 test; points are tests, lines only join them.",
-        [_by_link("A", 'last("received_bps")', "received", "link_throughput")],
-        BITS,
-        custom={"showPoints": "always", "pointSize": 6, "spanNulls": True},
-    )
-    return [
-        placed(row("Delay, loss, throughput"), 0, 31, 24, 1),
-        placed(delay, 0, 32, 12, 9),
-        placed(rate, 12, 32, 12, 9),
-        placed(forward, 0, 41, 12, 9),
-        placed(backward, 12, 41, 12, 9),
-    ]
-
-
-def _trouble(y: int) -> list[Json]:
-    """What an average hides; 9 rows high."""
-    flows = series(
-        "Bad flows",
-        "Flows (source ports) of a link that lose significantly more than its others over the period: one of "
-        "several equal paths is ill.",
-        [_by_link("A", 'max("flows_bad")', "bad", "link_state")],
-        COUNT,
-        defaults={"thresholds": thresholds((0, BLUE), (1, ORANGE))},
-    )
-    apart = timeline(
-        "Probes that disagree",
-        "Probes that see loss or delay on a link where another probe to the same address sees none: a "
-        "filter, a rate limit or an ill reflector rather than the network.",
-        _by_link("A", 'max("divergent")', "divergent", "link_state"),
-        DIVERGENCE,
-    )
-    return [
-        placed(row("What averages hide"), 0, y, 24, 1),
-        placed(flows, 0, y + 1, 12, 8),
-        placed(apart, 12, y + 1, 12, 8),
-    ]
+def _within(delay_us: int) -> str:
+    """Share of pairs of sites; known pairs count as 0 first, so that none within is 0 and not nothing."""
+    best = f'SELECT min("period_delay_us") AS "d" FROM "link_state" {LINKS} {by("src_site", "dst_site")}'
+    within = f'SELECT count("d") AS "in", 0 * count("d") AS "all" FROM ({best})'
+    known = f'SELECT 0 * count("d") AS "in", count("d") AS "all" FROM ({best}) WHERE $timeFilter'
+    parts = f'({within} WHERE $timeFilter AND "d" <= {delay_us}), ({known})'
+    return f'SELECT sum("in") / sum("all") AS "share" FROM {parts} WHERE $timeFilter'

@@ -1,0 +1,188 @@
+"""Panels of the overview that stand for pairs of sites, and for sites on a map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dashboards.colours import MET, MISSED, OBJECTIVE
+from dashboards.filters import LINK_FILTERS
+from dashboards.links import COLUMN, ROW, cell, drill
+from dashboards.panel import COUNT, DEGREES, MICROSECONDS, RATIO, excess, override, panel, thresholds
+from dashboards.query import by, target, where
+from dashboards.table import matrix
+from dashboards.words import SITE, Json, Text
+
+LINKS = where(*LINK_FILTERS)
+RECENT = "5m"
+PAIR = ("src_site", "dst_site")
+_KEPT: list[Json] = [
+    {"type": "range", "options": {"from": None, "to": 0, "result": {"text": "✓", "color": MET, "index": 0}}}
+]
+"""What is not above 0 needs no number."""
+
+
+def _worst(field: str) -> str:
+    """Of the links of each pair of sites the largest last value."""
+    last = f'SELECT last("{field}") AS "v" FROM "link_state" {LINKS} {by("link", *PAIR)}'
+    return f'SELECT max("v") AS "worst" FROM ({last}) WHERE $timeFilter {by(*PAIR)}'
+
+
+def _pairs(title: Text, description: Text, field: str, unit: str, mappings: Sequence[Json]) -> Json:
+    way = drill("link", "network", "tier", src_site=ROW, dst_site=COLUMN)
+    return matrix(
+        title,
+        description,
+        target(_worst(field), table=True),
+        PAIR,
+        "worst",
+        unit,
+        color=excess(MET, MISSED),
+        links=[way],
+        mappings=mappings,
+        last=RECENT,
+    )
+
+
+def delay_matrix() -> Json:
+    """Delay less objective of each pair of sites."""
+    return _pairs(
+        Text("Delay over the objective", "时延超出目标"),
+        Text(
+            "Rows send to columns: the last window of the worst link between two sites, delay less the "
+            "objective of "
+            "its tier. Below zero: what is left; above: by how much it is broken. A dash: no link, or "
+            "not known. "
+            "A cell leads to the links of the pair.",
+            "行为发送方，列为接收方：两站点间最差链路最近一个窗口的时延减去其等级目标。小于零为余量，大"
+            "于零为超出量。"
+            "横线：没有链路或未知。点击单元格查看该站点对的链路。",
+        ),
+        "delay_excess_us",
+        MICROSECONDS,
+        (),
+    )
+
+
+def loss_matrix() -> Json:
+    """Loss that is surely above the objective, for each pair of sites."""
+    return _pairs(
+        Text("Loss surely over the objective", "确定超出目标的丢包"),
+        Text(
+            "Rows send to columns: the last window of the worst link between two sites, lower bound of "
+            "its loss "
+            "less the objective of its tier. A tick: not surely above it. A dash: no link, or not known.",
+            "行为发送方，列为接收方：两站点间最差链路最近一个窗口的丢包下界减去其等级目标。对勾：不能确"
+            "定超出。"
+            "横线：没有链路或未知。",
+        ),
+        "loss_forward_excess_ratio",
+        RATIO,
+        _KEPT,
+    )
+
+
+def throughput_matrix() -> Json:
+    """What is missing of the promised throughput, for each pair of sites."""
+    return _pairs(
+        Text("Throughput missing", "吞吐缺口"),
+        Text(
+            "Rows send to columns: the share of the promised throughput that the last test of the worst "
+            "link between "
+            "two sites did not reach. A tick: nothing is missing. A dash: no link, no promise, or not "
+            "tested.",
+            "行为发送方，列为接收方：两站点间最差链路最近一次测试与承诺吞吐相差的比例。对勾：没有缺口。"
+            "横线：没有链路、没有承诺或尚未测试。",
+        ),
+        "throughput_shortfall_ratio",
+        RATIO,
+        _KEPT,
+    )
+
+
+def site_map() -> Json:
+    """A mark for each site that has coordinates."""
+    values = {
+        "latitude": 'mean("latitude")',
+        "longitude": 'mean("longitude")',
+        "nodes": 'count("latitude")',
+        "links": 'sum("links")',
+        "down": 'sum("down")',
+        "share": 'sum("down") / sum("links")',
+    }
+    last = (
+        'SELECT last("latitude_deg") AS "latitude", last("longitude_deg") AS "longitude", '
+        'last("links_in") AS "links", last("links_in_down") AS "down" '
+        f'FROM "node_state" WHERE $timeFilter {by("node", "site")}'
+    )
+    outer = ", ".join(f'{value} AS "{name}"' for name, value in values.items())
+    return panel(
+        "geomap",
+        Text("Map of sites", "站点地图"),
+        Text(
+            "Sites at the coordinates of the inventory, coloured by the share of links to them that are "
+            "down now: "
+            "none, some, half and more. A site without coordinates, or whose nodes are not reported, is "
+            "not drawn.",
+            "站点按清单中的坐标绘制，颜色表示当前通往该站点的链路中断比例：无、部分、一半及以上。"
+            "没有坐标或没有节点上报的站点不绘制。",
+        ),
+        [target(f"SELECT {outer} FROM ({last}) WHERE $timeFilter {by('site')}", table=True)],
+        COUNT,
+        defaults={
+            "color": {"mode": "thresholds"},
+            "thresholds": thresholds((0, MET), (1e-9, OBJECTIVE), (0.5, MISSED)),
+        },
+        overrides=_map_columns(),
+        options=_map_options(),
+        last=RECENT,
+    )
+
+
+def _map_columns() -> list[Json]:
+    shown = {
+        "site": (SITE, "string"),
+        "latitude": (Text("latitude", "纬度"), DEGREES),
+        "longitude": (Text("longitude", "经度"), DEGREES),
+        "nodes": (Text("nodes", "节点数"), COUNT),
+        "links": (Text("links to it", "入向链路"), COUNT),
+        "down": (Text("of these down", "其中中断"), COUNT),
+        "share": (Text("share down", "中断比例"), RATIO),
+    }
+    way = drill("overview", "network", "tier", "src_site", dst_site=cell("site"))
+    return [
+        override(name, displayName=text, unit=unit, **({"links": [way]} if name == "site" else {}))
+        for name, (text, unit) in shown.items()
+    ]
+
+
+def _map_options() -> dict[str, Any]:
+    style = {
+        "size": {"fixed": 9, "min": 4, "max": 16},
+        "color": {"field": "share", "fixed": MET},
+        "opacity": 0.8,
+        "symbol": {"mode": "fixed", "fixed": "img/icons/marker/circle.svg"},
+        "text": {"mode": "field", "field": "site", "fixed": ""},
+        "textConfig": {
+            "fontSize": 12,
+            "textAlign": "center",
+            "textBaseline": "top",
+            "offsetX": 0,
+            "offsetY": 10,
+        },
+    }
+    return {
+        "view": {"id": "fit", "lat": 35.0, "lon": 105.0, "zoom": 6, "allLayers": True, "padding": 20},
+        "basemap": {"type": "default", "name": "basemap", "config": {}},
+        "controls": {"showZoom": True, "mouseWheelZoom": False, "showAttribution": True, "showScale": False},
+        "layers": [
+            {
+                "type": "markers",
+                "name": "sites",
+                "config": {"style": style, "showLegend": False},
+                "location": {"mode": "coords", "latitude": "latitude", "longitude": "longitude"},
+                "tooltip": True,
+            }
+        ],
+        "tooltip": {"mode": "details"},
+    }

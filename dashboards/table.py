@@ -1,0 +1,138 @@
+"""Tables and matrices: columns in a fixed order with words for headings, cells coloured, cells that lead on.
+
+Newer Grafana gives the tags of a table in random order, so the order is always told. The column of time is
+"Time", in 9.4 sometimes "time": both are meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dashboards.panel import COUNT, absent, override, panel
+from dashboards.words import NO_DATA, TIME, Json, Text
+
+TIMES = ("Time", "time")
+_OPTIONS = {"showHeader": True, "cellHeight": "sm", "footer": {"show": False}}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column. name: its tag or value column; unit: None of texts and words.
+
+    more: further properties of Grafana's field configuration (`mappings`, `thresholds`, `links`, ...).
+    """
+
+    name: str
+    shown: Text
+    unit: str | None = None
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def override(self) -> Json:
+        """As Grafana has it."""
+        unit = {"unit": self.unit} if self.unit else {}
+        return override(self.name, displayName=self.shown, **unit, **self.more)
+
+
+def coloured(**more: Any) -> dict[str, Any]:
+    """Properties of a column whose cells have the colour of their value as background."""
+    return {"custom_cellOptions": {"type": "color-background", "mode": "basic"}, **more}
+
+
+def table(
+    title: Text,
+    description: Text,
+    targets: Sequence[Json],
+    columns: Sequence[Column],
+    *,
+    first: tuple[str, bool] | None = None,
+    time: bool = False,
+    missing: Text = NO_DATA,
+    **parts: Any,
+) -> Json:
+    """Rows of all targets merged by the tags that they share; what is not among `columns` is not shown.
+
+    first: the column to sort by, and whether descending. time: the first column is the time of the row.
+    """
+    names = [*(TIMES if time else ()), *(column.name for column in columns)]
+    steps: list[Json] = [{"id": "merge", "options": {}}] if len(targets) > 1 else []
+    if not time:
+        steps.insert(0, {"id": "filterFieldsByName", "options": {"exclude": {"names": list(TIMES)}}})
+    if first is not None:
+        sort = [{"field": first[0], "desc": first[1]}]
+        steps.append({"id": "sortBy", "options": {"fields": {}, "sort": sort}})
+    order = {name: at for at, name in enumerate(names)}
+    hidden = {first[0]: True} if first and first[0] not in names else {}
+    if not time:
+        hidden |= dict.fromkeys(TIMES, True)
+    steps.append(
+        {
+            "id": "organize",
+            "options": {"excludeByName": hidden, "indexByName": order, "renameByName": {}},
+        }
+    )
+    times = [override(name, displayName=TIME, unit="dateTimeAsLocal") for name in TIMES] if time else []
+    return panel(
+        "table",
+        title,
+        description,
+        targets,
+        COUNT,
+        defaults={
+            "custom": {"align": "auto", "filterable": True},
+            "mappings": absent(missing),
+            "noValue": missing,
+        },
+        overrides=[*times, *(column.override() for column in columns)],
+        options=_OPTIONS,
+        transformations=steps,
+        **parts,
+    )
+
+
+def matrix(
+    title: Text,
+    description: Text,
+    target: Json,
+    tags: tuple[str, str],
+    value: str,
+    unit: str,
+    *,
+    color: Json,
+    links: Sequence[Json] = (),
+    mappings: Sequence[Json] = (),
+    **parts: Any,
+) -> Json:
+    """One row for each value of the first tag, one column for each of the second; `value` is the target's one
+    value column. A pair without a row says "no data". In links, `dashboards.links` ROW and COLUMN."""
+    corner = f"{tags[0]}\\{tags[1]}"
+    cells = {"rowField": tags[0], "columnField": tags[1], "valueField": value, "emptyValue": "null"}
+    plain = override(
+        corner,
+        displayName=Text("from \\ to", "起 \\ 止"),
+        custom_cellOptions={"type": "auto"},
+        links=[],
+        unit="string",
+    )
+    return panel(
+        "table",
+        title,
+        description,
+        [target],
+        unit,
+        defaults={
+            "custom": {"align": "center", "cellOptions": {"type": "color-background", "mode": "basic"}},
+            "color": {"mode": "thresholds"},
+            "thresholds": color,
+            "mappings": [*mappings, *absent(Text("–", "–"), len(mappings))],
+            "links": list(links),
+        },
+        overrides=[plain],
+        options=_OPTIONS,
+        transformations=[
+            {"id": "groupingToMatrix", "options": cells},
+            {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": corner}]}},
+        ],
+        **parts,
+    )

@@ -1,0 +1,161 @@
+"""Panels of the overview that tell trouble over time: the worst links, what fires, what changed."""
+
+from __future__ import annotations
+
+from dashboards.board import hidden_variable
+from dashboards.colours import MAINTENANCE, MET, MISSED, UNKNOWN
+from dashboards.filters import LINK_FILTERS
+from dashboards.links import cell, drill
+from dashboards.panel import COUNT, MICROSECONDS, SECONDS, states, timeline
+from dashboards.query import STEP, by, matches, target, where
+from dashboards.table import Column, coloured, table
+from dashboards.words import LINK, SITE, Json, Text
+from dashboards.words import MET as MET_WORD
+from dashboards.words import MISSED as MISSED_WORD
+from dashboards.words import UNKNOWN as UNKNOWN_WORD
+
+VERDICTS = states({1: (MET_WORD, MET), 2: (MISSED_WORD, MISSED), 0: (UNKNOWN_WORD, UNKNOWN)})
+WORST = 20
+"""Links in the timeline."""
+FIRING = states({1: (Text("firing", "触发中"), MISSED), 0: (Text("ended", "已结束"), MET)})
+HELD = states({0: (Text("told", "已通知"), MISSED), 1: (Text("held back", "已抑制"), MAINTENANCE)})
+_ALERT = ("rule", "severity", "about", "direction", "site")
+_NETWORK = matches("network")
+
+
+def worst() -> Json:
+    """The hidden variable `worst`: links of which alerts told longest in the board's range."""
+    windows = (
+        'SELECT sum("firing") AS "windows" FROM "alert_state" '
+        f'WHERE $timeFilter AND "about" =~ /@/ AND {_NETWORK} {by("about")}'
+    )
+    return hidden_variable(
+        "worst", f'SELECT "about", "top" FROM (SELECT top("windows", "about", {WORST}) FROM ({windows}))'
+    )
+
+
+def worst_timeline() -> Json:
+    """Verdicts of the worst links."""
+    query = (
+        f'SELECT max("verdict") AS "verdict" FROM "link_state" {where(*LINK_FILTERS)} '
+        f'AND {matches("link", "worst")} {STEP},"link" fill(null)'
+    )
+    return timeline(
+        Text("Worst links", "最差链路"),
+        Text(
+            f"Verdicts of the {WORST} links of which alerts told longest in this range, the worst of "
+            "each step. "
+            "No data: no alert told of a link. A gap: the collector wrote nothing.",
+            f"本时段内告警时间最长的 {WORST} 条链路的判定，每格取最差值。无数据：没有针对链路的告警。空"
+            "白：采集器没有写入。",
+        ),
+        [target(query, "$tag_link")],
+        VERDICTS,
+    )
+
+
+def _alerts(value: str, name: str) -> Json:
+    """The last row of each alert in the range, with one of its other columns."""
+    last = (
+        f'SELECT last("firing") AS "firing", {value} FROM "alert_state" '
+        f"WHERE $timeFilter AND ({_NETWORK} OR \"network\" = '') {by(*_ALERT)}"
+    )
+    query = f'SELECT "{name}" FROM ({last}) WHERE $timeFilter AND "firing" = 1 {by(*_ALERT)}'
+    return target(query, table=True)
+
+
+def firing() -> Json:
+    """Alerts that fire now."""
+    columns = (
+        Column("severity", Text("severity", "级别")),
+        Column("rule", Text("rule", "规则")),
+        Column("about", Text("about", "对象"), more={"links": [drill("link", link=cell("about"))]}),
+        Column("direction", Text("direction", "方向")),
+        Column("site", SITE),
+        Column("since", Text("since", "持续"), SECONDS),
+        Column("held", Text("told", "通知"), more=coloured(mappings=HELD)),
+        Column("summary", Text("what", "说明")),
+    )
+    return table(
+        Text("Firing alerts", "正在触发的告警"),
+        Text(
+            "Alerts of the last minutes that have not ended, the longest first. Held back: another "
+            "alert explains "
+            "it, it is silenced, or it belongs to a drill. No data: nothing fires, or the collector is "
+            "silent; "
+            "the board Measuring system tells which.",
+            "最近几分钟内尚未结束的告警，持续最久的在前。已抑制：由另一告警解释、被静默或属于演练。"
+            "无数据：没有告警，或采集器没有上报；“测量系统”面板可以区分。",
+        ),
+        [
+            _alerts('"summary"', "summary"),
+            _alerts('"since_s" AS "since"', "since"),
+            _alerts('"held_back" AS "held"', "held"),
+        ],
+        columns,
+        first=("since", True),
+        last="2m",
+    )
+
+
+def changes() -> list[tuple[int, Json]]:
+    """What changed in the last hour, as (width, panel): ways and delays, and alerts."""
+    return [(12, _events()), (12, _ended())]
+
+
+def _events() -> Json:
+    links = f"{where(*LINK_FILTERS)} {by('link', 'kind')}"
+    targets = [
+        target(f'SELECT "{field}" AS "{name}" FROM "link_event" {links}', table=True)
+        for field, name in (("flows", "flows"), ("before_us", "before"), ("after_us", "after"))
+    ]
+    columns = (
+        Column("link", LINK, more={"links": [drill("link", link=cell("link"))]}),
+        Column("kind", Text("what changed", "变化")),
+        Column("flows", Text("flows", "流"), COUNT),
+        Column("before", Text("delay before", "之前时延"), MICROSECONDS),
+        Column("after", Text("delay after", "之后时延"), MICROSECONDS),
+    )
+    return table(
+        Text("Changes of the last hour: ways", "最近一小时的变化：路径"),
+        Text(
+            "Changes of the way, of the smallest delay (reroute; below-ip: the hops stayed) and of the "
+            "MTU, the "
+            "latest first. No data: nothing changed.",
+            "路径、最小时延（reroute：改道；below-ip：逐跳不变）和 MTU 的变化，最新的在前。无数据：没有"
+            "变化。",
+        ),
+        targets,
+        columns,
+        first=("Time", True),
+        time=True,
+        last="1h",
+    )
+
+
+def _ended() -> Json:
+    query = (
+        'SELECT last("firing") AS "firing", "since_s" AS "since" FROM "alert_state" '
+        f"WHERE $timeFilter AND ({_NETWORK} OR \"network\" = '') {by(*_ALERT)}"
+    )
+    columns = (
+        Column("firing", Text("state", "状态"), more=coloured(mappings=FIRING)),
+        Column("rule", Text("rule", "规则")),
+        Column("about", Text("about", "对象"), more={"links": [drill("link", link=cell("about"))]}),
+        Column("direction", Text("direction", "方向")),
+        Column("since", Text("for", "时长"), SECONDS),
+    )
+    return table(
+        Text("Changes of the last hour: alerts", "最近一小时的变化：告警"),
+        Text(
+            "Alerts that fired in the last hour, with their last state and how long they had been "
+            "firing then, the "
+            "latest first. No data: none fired.",
+            "最近一小时内触发过的告警、其最后状态以及到那时持续的时长，最新的在前。无数据：没有触发。",
+        ),
+        [target(query, table=True)],
+        columns,
+        first=("Time", True),
+        time=True,
+        last="1h",
+    )
