@@ -1,0 +1,56 @@
+"""The collector's judge: quality's ledger, told what does not count; its error budgets outlive a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from collector.live.excuses import Excuses
+from collector.live.judged import Judged
+from collector.live.kept_budget import KeptBudget
+from collector.live.recent import Past
+from linkgauge.clock import Clock
+from linkgauge.frame import Frame
+from linkgauge.inventory import Inventory
+from linkgauge.model import LinkSpec
+from quality.ledger import Ledger
+
+
+class LedgerJudge:
+    """Called by the judging thread alone, and before it runs. budget: the file of the error budgets."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        inventory: Callable[[], Inventory],
+        excuses: Excuses,
+        budget: Path,
+        clock: Clock,
+    ) -> None:
+        self._ledger, self._inventory, self._excuses = ledger, inventory, excuses
+        self.budget = KeptBudget(budget, ledger.snapshot, clock)
+
+    def restore(self, specs: Sequence[LinkSpec]) -> None:
+        """Take up the kept budgets; before `remember` and `judge`."""
+        self.budget.restore(lambda body: self._ledger.restore(body, specs, self._inventory().judged_class))
+
+    def remember(self, past: Past, specs: Sequence[LinkSpec]) -> None:
+        """Rows to be judged by later."""
+        inventory = self._inventory()
+        self._ledger.absorb(
+            past.windows, past.flows, specs, inventory.judged_class, past.events, past.certificates,
+            past.states, len(inventory.probing.stamp.classes),
+        )  # fmt: skip
+
+    def judge(self, past: Past, specs: Sequence[LinkSpec], start_ns: int) -> Frame:
+        """STATE rows of the window from start_ns, marked where they do not count."""
+        if past.anew:
+            self._ledger.begin_anew()
+        self.remember(past, specs)
+        excused = self._excuses.links(specs, start_ns)
+        self._ledger.excuse(excused.any)
+        return excused.marked(self._ledger.judge(past.throughput, start_ns))
+
+    def keep(self, _judged: Judged) -> None:
+        """A stage of the telling: writes the budgets when it is time."""
+        self.budget.step()
