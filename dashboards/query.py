@@ -12,7 +12,7 @@ from dashboards.words import Json
 RAW: Json = {"type": "influxdb", "uid": "${ds}"}
 """The data source of the raw database."""
 CHOSEN: Json = {"type": "influxdb", "uid": "${resolution}"}
-"""Raw, or a roll-up, as the variable `resolution` says: `link_delay` and `link_loss` are in each."""
+"""Raw, or a roll-up, as the variable `resolution` says: only `link_delay` and `link_loss`."""
 HOURS: Json = {"type": "influxdb", "uid": "${hours}"}
 """The database of hours, which is kept for years; `link_score` is only there."""
 STEP = "GROUP BY time($__interval)"

@@ -11,7 +11,7 @@ from linkgauge.frame import Frame
 from linkgauge.inventory import Inventory, build
 from linkgauge.inventory_file import InventoryFile
 from linkgauge.model import Link
-from linkgauge.schema import HEALTH, RAW_TABLES, STATE
+from linkgauge.schema import ALERT, HEALTH, PLACE, STATE, TABLES
 from linkgauge.table import Kind, Table
 
 WINDOW_NS = 10 * NS_PER_S
@@ -38,26 +38,60 @@ def inventory() -> Inventory:
 
 
 def frames(first_ns: int) -> dict[str, Frame]:
-    """WINDOWS windows from `first_ns` on, of every table; every number is known and differs by row."""
+    """WINDOWS windows from `first_ns` on, of every table; every number is known and differs by row.
+
+    Alerts of links and nodes fire, but the last one, which has ended; one link is not answered.
+    """
     starts = [first_ns + at * WINDOW_NS for at in range(WINDOWS)]
-    links = [str(link) for link in inventory().links]
-    keys: dict[str, list[dict[str, str]]] = {
-        "window": [{"link": link, "probe": "stamp", "class": "0"} for link in links],
-        "flow": [{"link": link, "probe": "stamp", "class": "0", "flow": "3"} for link in links],
-        "path": [{"link": link, "class": "0", "flow": "3"} for link in links],
-        "event": [{"link": link, "class": "0", "kind": "path"} for link in links],
-        "certificate": [{"link": link} for link in links],
-        "throughput": [{"link": link} for link in links],
-        "state": [{"link": link} for link in links],
-        "health": [{"agent": node} for node in inventory().nodes],
-        "collector": [{"collector": "collector"}],
-    }
-    return {table.name: _frame(table, keys[table.name], starts) for table in RAW_TABLES.values()}
+    return {table.name: _frame(table, _keys(table), starts) for table in TABLES.values()}
 
 
 def verdict(link: str) -> int:
     """What `frames` says of a link: its place in the order of links, modulo 3."""
     return list(inventory().links).index(Link.parse(link)) % 3
+
+
+DOWN = "j1>g1@backbone"
+"""The link that is not answered."""
+_SAME = {"probe": "stamp", "class": "0", "flow": "3", "kind": "path"}
+_OPERATORS = {"src_operator": "op", "dst_operator": "op"}
+
+
+def _keys(table: Table) -> list[dict[str, str]]:
+    """The keys of the table's rows in one window."""
+    if table is ALERT:
+        return _alerts()
+    if "link" in table.keys:
+        return [{"link": str(link), **_SAME, **_OPERATORS} for link in inventory().links]
+    if table is PLACE:
+        site = {"kind": "site", "network": "backbone", "direction": "in", "site": "guiyang"}
+        return [{"place": "guiyang", **site}]
+    if "node" in table.keys or "agent" in table.keys:
+        return [
+            {"agent": node.name, "node": node.name, "site": node.site, "network": network, **_PLACED}
+            for node in inventory().nodes.values()
+            for network in (node.addresses if "network" in table.keys else ("backbone",))
+        ]
+    return [{"collector": "collector", "sink": sink} for sink in ("archive", "influxdb")]
+
+
+_PLACED = {"region": "shandong", "operator": "op"}
+
+
+def _alerts() -> list[dict[str, str]]:
+    link = {
+        "severity": "page",
+        "direction": "forward",
+        "network": "backbone",
+        "site": "jinan",
+        "team": "network",
+    }
+    node = {"severity": "ticket", "direction": "-", "network": "", "site": "guiyang", "team": "network"}
+    return [
+        {"rule": "link-loss", "about": DOWN, **link},
+        {"rule": "agent-silent", "about": "g1", **node},
+        {"rule": "link-delay", "about": "g1>j1@backbone", **link},
+    ]
 
 
 def _frame(table: Table, keys: list[dict[str, str]], starts: list[int]) -> Frame:
@@ -72,9 +106,20 @@ def _frame(table: Table, keys: list[dict[str, str]], starts: list[int]) -> Frame
             columns[field.name] = (np.arange(len(rows)) + at) / 1024
         elif field.kind is Kind.TEXT:
             columns[field.name] = [f"{field.name} {at}" for at in range(len(rows))]
+    return Frame.of(table, {**columns, **_special(table, rows, starts[-1])})
+
+
+def _special(table: Table, rows: list[tuple[dict[str, str], int]], end_ns: int) -> dict[str, Any]:
+    """Columns whose numbers mean something to a query."""
     if table is HEALTH:
-        columns["fit"] = [1] * len(rows)
-        columns["unfit"] = np.arange(len(rows)) * 7 % 64
+        return {"fit": [1] * len(rows), "unfit": np.arange(len(rows)) * 7 % 64}
     if table is STATE:
-        columns["verdict"] = [verdict(key["link"]) for key, _ in rows]
-    return Frame.of(table, columns)
+        return {
+            "verdict": [verdict(key["link"]) for key, _ in rows],
+            "unanswered_s": [2.5 if key["link"] == DOWN else 0.0 for key, _ in rows],
+            "maintenance": [0] * len(rows),
+            "period_delay_us": [900.0 if key["link"] == DOWN else 1_000_000.0 for key, _ in rows],
+        }
+    if table is ALERT:
+        return {"firing": [int(key["rule"] != "link-delay" or at < end_ns) for key, at in rows]}
+    return {}
