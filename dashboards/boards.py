@@ -6,13 +6,21 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from dashboards.evaluation import evaluation
 from dashboards.overview import overview
+from dashboards.private import private
+from dashboards.system import system
 from dashboards.words import LANGUAGES, Json, spoken
 
 RENDERED = Path(__file__).parent / "rendered"
 """The committed files, a folder for each language; a test fails when they are stale."""
 
-BOARDS: Mapping[str, Callable[[], Json]] = {"overview": overview}
+BOARDS: Mapping[str, Callable[[], Json]] = {
+    "overview": overview,
+    "private": private,
+    "evaluation": evaluation,
+    "system": system,
+}
 """What makes each board, with `Text` in it; the names are those of dashboards.links.TITLES."""
 
 

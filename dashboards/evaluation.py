@@ -1,0 +1,281 @@
+"""The board "Evaluation": scores, ranking, error budget, months compared, and how much data is behind them.
+
+A score is the share of windows that kept to the tier, of those of which it can be told; its coverage is the
+share of which it can. Both are of `link_score`, an hour of verdicts of each link, which lies in the database
+of the hours and is kept for years. What a whole network, region or operator scores is made of sums, never of
+means of shares. Windows of announced work and of drills are in neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dashboards import colours, words
+from dashboards.board import Section, board, even, variable
+from dashboards.links import cell, drill
+from dashboards.panel import COUNT, RATIO, Line, excess, series, stat, thresholds
+from dashboards.query import HOURS, RAW, by, columns, matches, target
+from dashboards.table import Column, coloured, table
+from dashboards.words import Json, Text
+
+FILTERS = ("network", "tier", "src_region", "src_operator")
+CHOSEN = " AND ".join(matches(name) for name in FILTERS)
+WINDOWS = 'sum("windows_good") + sum("windows_bad")'
+SCORE = f'sum("windows_good") / ({WINDOWS})'
+COVERAGE = f'({WINDOWS}) / (sum("windows") - sum("windows_excused"))'
+USED = f'(1 - {SCORE}) / (1 - mean("good_objective_ratio"))'
+"""Of the error budget; 1 = all of it."""
+LEAST_COVERAGE = 0.9
+"""Below it a score stands on little."""
+MONTH_D = 30
+HOW = Text(
+    " Score: share of windows that kept to loss and delay of their tier, of those of which it can be told. "
+    "Coverage: share of which it can. Budget used: above 100 % the objective is broken.",
+    " 得分：可判定窗口中符合等级丢包与时延目标的比例。覆盖率：可判定窗口的比例。预算消耗超过 100 % "
+    "即未达目标。",
+)
+
+
+def evaluation() -> Json:
+    """The board with `Text` in it."""
+    return board(
+        "evaluation",
+        Text(
+            "How well links kept to their objectives, by tier, region, operator and site, and how sure "
+            "that is.",
+            "链路对目标的符合程度：按等级、区域、运营商与站点，并给出可信程度。",
+        ),
+        _variables(),
+        [_overall(), _ranking(), _budget(), _months(), _over_time()],
+        span="24h",
+        hours=True,
+    )
+
+
+def _variables() -> list[Json]:
+    labels = (words.NETWORK, words.TIER, words.REGION, words.OPERATOR)
+    made = [
+        variable(name, label, "link_score", FILTERS[:at])
+        for at, (name, label) in enumerate(zip(FILTERS, labels, strict=True))
+    ]
+    return [{**each, "datasource": HOURS} for each in made]
+
+
+def _where(span: str = "$timeFilter") -> str:
+    return f"WHERE {span} AND {CHOSEN}"
+
+
+_NUMBERS = (
+    (
+        Text("Score", "得分"),
+        SCORE,
+        thresholds((0, colours.NEUTRAL)),
+        Text("Of all windows of the chosen links.", "所选链路的全部窗口。"),
+    ),
+    (
+        Text("Error budget used", "误差预算消耗"),
+        USED,
+        thresholds((0, colours.MET), (1, colours.MISSED)),
+        Text("Bad windows against those that the tiers allow.", "不良窗口数与等级允许数之比。"),
+    ),
+    (
+        Text("Coverage", "覆盖率"),
+        COVERAGE,
+        thresholds((0, colours.UNKNOWN), (LEAST_COVERAGE, colours.MET)),
+        Text("Grey below 90 %: then the score stands on little.", "低于 90 % 为灰色：得分依据不足。"),
+    ),
+    (
+        Text("Windows down", "中断窗口"),
+        f'sum("windows_down") / ({WINDOWS})',
+        thresholds((0, colours.MET), (1e-9, colours.DOWN)),
+        Text("Share of windows at whose end nothing was answered.", "窗口结束时无任何应答的比例。"),
+    ),
+)
+
+
+def _overall() -> Section:
+    stats = [
+        stat(
+            title,
+            description + HOW,
+            [target(f'SELECT {value} AS "all" FROM "link_score" {_where()}', source=HOURS)],
+            RATIO,
+            color,
+        )
+        for title, value, color, description in _NUMBERS
+    ]
+    return Section(Text("All chosen links", "全部所选链路"), (even(4, *stats),))
+
+
+_COLUMNS = (
+    Column(
+        "score", Text("score", "得分"), RATIO, {"decimals": 3},
+    ),
+    Column("objective", words.OBJECTIVE, RATIO, {"decimals": 2}),
+    Column(
+        "used", Text("budget used", "预算消耗"), RATIO,
+        coloured(thresholds=thresholds((0, colours.MET), (1, colours.MISSED))),
+    ),
+    Column(
+        "coverage", Text("coverage", "覆盖率"), RATIO,
+        coloured(thresholds=thresholds((0, colours.UNKNOWN), (LEAST_COVERAGE, colours.MET))),
+    ),
+    Column("windows", Text("windows", "窗口数"), COUNT),
+    Column("down", Text("of these down", "其中中断"), COUNT),
+)  # fmt: skip
+_FIELDS = {
+    "score": SCORE,
+    "objective": 'mean("good_objective_ratio")',
+    "used": USED,
+    "coverage": COVERAGE,
+    "windows": 'sum("windows")',
+    "down": 'sum("windows_down")',
+}
+
+
+def _ranked(title: Text, description: Text, heads: Sequence[Column]) -> Json:
+    """Scores by the tags of `heads`, worst first."""
+    tags = by(*(head.name for head in heads))
+    query = f'SELECT {columns(**_FIELDS)} FROM "link_score" {_where()} {tags}'
+    return table(
+        title,
+        description + HOW,
+        [target(query, table=True, source=HOURS)],
+        [*heads, *_COLUMNS],
+        first=("score", False),
+    )
+
+
+def _ranking() -> Section:
+    by_tier, by_region, by_operator, by_site = (
+        _ranked(
+            Text("By ", "按") + heading.shown,
+            Text("Worst first.", "最差在前。"),
+            [heading],
+        )
+        for heading in (
+            Column("tier", words.TIER),
+            Column("src_region", words.REGION),
+            Column("src_operator", words.OPERATOR),
+            Column("src_site", words.FROM_SITE),
+        )
+    )
+    links = _ranked(
+        Text("Links", "链路"),
+        Text("Worst first; open one for everything about it.", "最差在前；点击查看详情。"),
+        [Column("link", words.LINK, more={"links": [drill("link", link=cell("link"))]})],
+    )
+    return Section(
+        Text("Ranking", "排名"),
+        (even(7, by_tier, by_region), even(7, by_operator, by_site), even(10, links)),
+    )
+
+
+def _budget() -> Section:
+    raw = " AND ".join(("WHERE $timeFilter", matches("network"), matches("tier"), matches("src_region")))
+    fields = {
+        "fast": 'last("burn_fast_ratio")',
+        "slow": 'last("burn_slow_ratio")',
+        "left": 'last("budget_left_ratio")',
+    }
+    query = f'SELECT {columns(**fields)} FROM "link_state" {raw} {by("link", "tier")}'
+    burning = table(
+        Text("Budgets burning now", "当前预算消耗速度"),
+        Text(
+            "How fast each link uses its error budget, against a pace that would use it up exactly: "
+            "over an hour "
+            "(and the last 5 minutes), over 6 hours (and the last 30 minutes), and what is left of "
+            "three days.",
+            "各链路误差预算的消耗速度（相对于恰好用尽的速度）：1 小时（及最近 5 分钟）、6 小时（及最近 "
+            "30 分钟），以及三天预算的剩余。",
+        ),
+        [target(query, table=True, source=RAW)],
+        [
+            Column("link", words.LINK, more={"links": [drill("link", link=cell("link"))]}),
+            Column("tier", words.TIER),
+            Column("fast", Text("1 hour", "1 小时"), "short", {"decimals": 1}),
+            Column("slow", Text("6 hours", "6 小时"), "short", {"decimals": 1}),
+            Column(
+                "left", Text("left of 3 days", "三天剩余"), RATIO,
+                coloured(thresholds=excess(colours.MISSED, colours.MET)),
+            ),
+        ],
+        first=("slow", True),
+        last="2m",
+    )  # fmt: skip
+    return Section(Text("Error budget", "误差预算"), (even(9, burning),))
+
+
+def _months() -> Section:
+    """Thirty days against the thirty before: as numbers side by side, and as bars over a year."""
+    spans = {
+        "these": f"time > now() - {MONTH_D}d",
+        "before": f"time > now() - {2 * MONTH_D}d AND time <= now() - {MONTH_D}d",
+    }
+    targets = [
+        target(
+            f"SELECT {columns(**{f'score_{name}': SCORE, f'coverage_{name}': COVERAGE})} "
+            f'FROM "link_score" {_where(span)} {by("tier", "src_region", "src_operator")}',
+            table=True,
+            source=HOURS,
+        )
+        for name, span in spans.items()
+    ]
+    these, before = Text("these 30 days", "近 30 天"), Text("30 days before", "前 30 天")
+    compared = table(
+        Text("These 30 days and the 30 before", "近 30 天与前 30 天"),
+        Text("Whatever the board's range is." + HOW.en, "与所选时间范围无关。" + HOW.zh),
+        targets,
+        [
+            Column("tier", words.TIER),
+            Column("src_region", words.REGION),
+            Column("src_operator", words.OPERATOR),
+            Column("score_these", Text("score, ", "得分，") + these, RATIO, {"decimals": 3}),
+            Column("score_before", Text("score, ", "得分，") + before, RATIO, {"decimals": 3}),
+            Column("coverage_these", Text("coverage, ", "覆盖率，") + these, RATIO),
+            Column("coverage_before", Text("coverage, ", "覆盖率，") + before, RATIO),
+        ],
+        first=("score_these", False),
+    )
+    query = (
+        f'SELECT {SCORE} AS "score" FROM "link_score" {_where()} GROUP BY time({MONTH_D}d),"tier" fill(none)'
+    )
+    bars = series(
+        Text("Score of each 30 days", "每 30 天得分"),
+        Text(
+            "A bar for each tier; 30 days are counted from 1970 on.",
+            "每个等级一根柱；以 1970 年起每 30 天为一段。",
+        ),
+        [target(query, "$tag_tier", source=HOURS)],
+        RATIO,
+        custom={"drawStyle": "bars", "fillOpacity": 60, "axisSoftMin": None},
+        last="365d",
+    )
+    return Section(Text("Months compared", "月度对比"), (even(9, compared, bars),), collapsed=True)
+
+
+def _over_time() -> Section:
+    step = 'GROUP BY time(1h),"tier" fill(none)'
+    score = series(
+        Text("Score of each hour", "每小时得分"),
+        Text("A line for each tier.", "每个等级一条线。") + HOW,
+        [target(f'SELECT {SCORE} AS "score" FROM "link_score" {_where()} {step}', "$tag_tier", source=HOURS)],
+        RATIO,
+        custom={"axisSoftMin": None},
+    )
+    share = columns(coverage=COVERAGE, excused='sum("windows_excused") / sum("windows")')
+    coverage = series(
+        Text("Coverage of each hour", "每小时覆盖率"),
+        Text(
+            "Share of windows of which a verdict can be told, and share that announced work or drills "
+            "excuse.",
+            "可判定窗口的比例，以及因公告维护或演练而豁免的比例。",
+        ),
+        [target(f'SELECT {share} FROM "link_score" {_where()} GROUP BY time(1h) fill(none)', source=HOURS)],
+        RATIO,
+        [
+            Line("coverage", Text("coverage", "覆盖率"), colours.MET, width=2),
+            Line("excused", Text("excused", "豁免"), colours.MAINTENANCE),
+        ],
+    )
+    return Section(Text("Over time", "随时间变化"), (even(8, score, coverage),), collapsed=True)
