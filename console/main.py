@@ -17,6 +17,7 @@ from linkgauge.errors import LinkgaugeError
 
 COMMANDS = {
     "demo": ("console.demo.command", "Measure a lab network, break a link, check what was seen."),
+    "drill": ("console.drill.command", "Break something on purpose, see whether it is noticed."),
     "agent": ("console.agent", "Run the agent of this node."),
     "collector": ("console.collector", "Run the collector: receive, keep, judge, alert."),
     "reflector": ("console.reflector", "Answer STAMP packets, without plan or collector."),
@@ -30,7 +31,8 @@ COMMANDS = {
     "store": ("console.store", "Make and check the databases of the hot store."),
     "dead-letters": ("console.dead_letters", "List, replay, forget what a store refused for good."),
     "archive": ("console.archive", "Check that nothing in the archive was altered; list, compact it."),
-    "render": ("console.render", "Write Grafana boards, data source and alert rules."),
+    "render": ("console.render", "Write boards, alert rules and more as files for Grafana."),
+    "publish": ("console.publish", "Put the same into a running Grafana, over its API."),
 }
 """Name of a command: the module whose `run` it is, and what it does in one line."""
 

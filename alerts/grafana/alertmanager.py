@@ -1,0 +1,119 @@
+"""alertmanager.yml for Prometheus Alertmanager 0.22 and later: routes, groups, and who holds back whom. Pure.
+
+It takes alerts of the collector (`receivers:` of kind alertmanager) and of Grafana's rules; both carry the
+same labels. Who is told is not filled in: each receiver is empty until somebody does.
+
+Alertmanager joins two alerts by labels of the same name and value. So an alert of a link is held back by
+another of the same link by itself; that a node that is down holds back the links to and from it takes a rule
+for each node, which stand there when the file is rendered with an inventory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from alerts.grafana.plain_yaml import plain_yaml
+from alerts.grafana.policies import SEVERITIES, receiver
+from alerts.rule import Rule
+from linkgauge.inventory import Inventory
+
+Json = dict[str, Any]
+
+DRILL = "linkgauge-drill"
+_REAL = 'drill!="true"'
+_HEAD = """\
+# Who is told of linkgauge's alerts. Until a receiver is filled in, its alerts are shown at port 9093 and go
+# nowhere: put webhook_configs, email_configs or others below the receiver's name, secrets in files
+# (url_file, password_file). Look whether the file is good: amtool check-config alertmanager.yml
+"""
+_TIMES = {
+    "page": {"group_wait": "10s", "group_interval": "1m", "repeat_interval": "4h"},
+    "ticket": {"group_wait": "30s", "group_interval": "5m", "repeat_interval": "24h"},
+}
+_SAME = ("link", "node", "collector", "sink", "place", "network")
+"""What makes two alerts be about the same thing; a label that neither has is equal as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Nodes and sites that alerts of links and nodes may be explained by."""
+
+    nodes: Sequence[str] = ()
+    sites: Sequence[str] = ()
+
+
+def places_of(inventory: Inventory) -> Places:
+    """Those of an inventory."""
+    return Places(tuple(inventory.nodes), tuple(inventory.sites))
+
+
+def alertmanager_file(rules: Sequence[Rule], teams: Sequence[str] = (), places: Places | None = None) -> str:
+    """The file's text. teams: those that are told apart, when there are several."""
+    told = teams if len(teams) > 1 else ("",)
+    names = [receiver(severity, team) for severity in SEVERITIES for team in told]
+    file: Json = {
+        "route": {
+            "receiver": names[-1],
+            "group_by": ["rule"],
+            **_TIMES["ticket"],
+            "routes": [
+                {"receiver": DRILL, "matchers": ['drill="true"'], "group_by": ["..."], "group_wait": "0s"},
+                *_routes(told),
+            ],
+        },
+        "inhibit_rules": [*_explained(rules), *_placed(places or Places())],
+        "receivers": [{"name": name} for name in (*names, DRILL)],
+    }
+    return _HEAD + plain_yaml(file)
+
+
+def _routes(teams: Sequence[str]) -> Iterator[Json]:
+    """A route for each severity, team and kind of thing; see alerts.grafana.policies."""
+    for severity in SEVERITIES:
+        for team in teams:
+            of_team = [f'team="{team}"'] if team else []
+            for matchers, group_by in (
+                (['link=~".+"'], ["network", "dst_site"]),
+                ([], ["site", "collector"]),
+            ):
+                yield {
+                    "receiver": receiver(severity, team),
+                    "matchers": [f'severity="{severity}"', *of_team, *matchers],
+                    "group_by": group_by,
+                    **_TIMES[severity],
+                }
+
+
+def _explained(rules: Sequence[Rule]) -> Iterator[Json]:
+    """`explained_by` of the rules: of the same thing. A place is a node by its name alone: _placed."""
+    for rule in rules:
+        if rule.explained_by and rule.table != "place":
+            source = [f'rule=~"{"|".join(rule.explained_by)}"', _REAL]
+            yield _inhibition(source, [f'rule="{rule.name}"', _REAL], *_SAME)
+
+
+def _placed(places: Places) -> Iterator[Json]:
+    """What a node that is down and a common cause explain: links by their ends, on that network."""
+    for node in places.nodes:
+        down = ['rule="node-down"', f'node="{node}"', _REAL]
+        for end in ("src", "dst"):
+            links = ['link=~".+"', f'{end}="{node}"', _REAL]
+            yield _inhibition(down, links)
+            yield _inhibition(_common("node", node, end), links, "network")
+        yield _inhibition(down, ['rule="common-cause"', 'kind="node"', f'place="{node}"', _REAL])
+    for site in places.sites:
+        for end in ("src", "dst"):
+            links = ['link=~".+"', f'{end}_site="{site}"', _REAL]
+            yield _inhibition(_common("site", site, end), links, "network")
+
+
+def _common(kind: str, place: str, end: str) -> list[str]:
+    """Packets into a place come by links that end there, packets out of it by links that begin there."""
+    way = "in|both" if end == "dst" else "out|both"
+    return ['rule="common-cause"', f'kind="{kind}"', f'place="{place}"', f'direction=~"{way}"', _REAL]
+
+
+def _inhibition(source: Sequence[str], target: Sequence[str], *equal: str) -> Json:
+    return {"source_matchers": list(source), "target_matchers": list(target), "equal": list(equal)}

@@ -1,0 +1,124 @@
+"""Who is told, in how many messages; secrets stay variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from alerts.grafana.muted import Muted
+from alerts.grafana.policies import KINDS, Contacts, route
+from linkgauge.errors import ConfigError
+from linkgauge.maintenance import Scope
+
+Json = dict[str, Any]
+FOLDER = {"grafana_folder": "linkgauge alerts"}
+
+
+def labels(src: str, dst: str, rule: str = "link-loss", **more: str) -> dict[str, str]:
+    ends = {
+        "link": f"{src}>{dst}@backbone",
+        "src": src,
+        "dst": dst,
+        "src_site": src[:-2],
+        "dst_site": dst[:-2],
+    }
+    return {
+        **FOLDER,
+        "rule": rule,
+        "severity": "page",
+        "network": "backbone",
+        "site": src[:-2],
+        **ends,
+        **more,
+    }
+
+
+def chosen(tree: Json, of: Mapping[str, str]) -> Json:
+    """The route that Grafana takes for an alert."""
+    for child in tree.get("routes", ()):
+        if all(_matches(matcher, of) for matcher in child["object_matchers"]):
+            return chosen(child, of)
+    return tree
+
+
+def _matches(matcher: list[str], of: Mapping[str, str]) -> bool:
+    label, operator, value = matcher
+    there = of.get(label, "")
+    return there == value if operator == "=" else re.fullmatch(value, there) is not None
+
+
+def messages(tree: Json, alerts: list[dict[str, str]]) -> set[tuple[str, ...]]:
+    """The groups that the alerts fall into."""
+    return {
+        (taken["receiver"], *(each.get(label, "") for label in taken["group_by"]))
+        for each in alerts
+        for taken in [chosen(tree, each)]
+    }
+
+
+def whole(contacts: Contacts, *muted: Muted) -> Json:
+    """Our route below a root, as in Grafana."""
+    return {"receiver": "root", "group_by": [], "routes": [route(contacts, muted)]}
+
+
+def test_a_dead_node_is_one_message_of_its_links_and_one_of_itself() -> None:
+    tree = whole(Contacts({}))
+    sources = [f"{site}-{at}" for site in ("jinan", "qingdao") for at in range(5)]
+    links = [labels(src, "guiyang-1", rule) for src in sources for rule in ("link-loss", "link-unreachable")]
+    node = {**FOLDER, "rule": "node-down", "severity": "page", "node": "guiyang-1", "site": "guiyang"}
+    assert len(messages(tree, links)) == 1
+    assert len(messages(tree, [*links, node])) == 2
+
+
+def test_severity_and_team_choose_the_contact_point() -> None:
+    tree = whole(Contacts({}, teams=("east", "west")))
+    assert chosen(tree, labels("a-1", "b-1", team="east"))["receiver"] == "linkgauge-page-east"
+    ticket = labels("a-1", "b-1", team="west", severity="ticket")
+    assert chosen(tree, ticket)["receiver"] == "linkgauge-ticket-west"
+    assert chosen(tree, {"severity": "page"})["receiver"] == "root", "an alert of another folder is not ours"
+
+
+def test_announced_work_mutes_what_it_names_and_no_more() -> None:
+    now = datetime(2025, 11, 21, tzinfo=UTC)
+    work = Muted("linkgauge-work", Scope(sites=frozenset({"guiyang"})), frozenset(), now, now)
+    tree = whole(Contacts({}), work)
+    for named in (labels("jinan-1", "guiyang-1"), labels("guiyang-1", "jinan-1")):
+        taken = chosen(tree, named)
+        assert taken["mute_time_intervals"] == ["linkgauge-work"]
+        assert taken["receiver"] == "linkgauge-page"
+    node = {**FOLDER, "severity": "page", "node": "guiyang-1", "site": "guiyang"}
+    assert chosen(tree, node)["mute_time_intervals"] == ["linkgauge-work"]
+    assert "mute_time_intervals" not in chosen(tree, labels("jinan-1", "qingdao-1"))
+
+
+def test_contact_points_hold_variables_and_never_secrets() -> None:
+    contacts = Contacts({"page": tuple(KINDS), "ticket": ("email",)}, teams=("east", "north-west"))
+    assert len(contacts.points) == 2 * len(KINDS) + 2
+    assert len({point["uid"] for point in contacts.points}) == len(contacts.points)
+    assert all(len(point["uid"]) <= 40 for point in contacts.points)
+    assert "LINKGAUGE_PAGE_NORTH_WEST_WECOM_URL" in contacts.variables
+    assert "LINKGAUGE_TICKET_EAST_EMAIL_ADDRESSES" in contacts.variables
+    for point in contacts.points:
+        value = point["settings"].get("url", point["settings"].get("addresses"))
+        assert value.startswith("$LINKGAUGE_") or point["type"] == "prometheus-alertmanager"
+
+
+def test_a_kind_that_grafana_does_not_have_is_told() -> None:
+    with pytest.raises(ConfigError, match="'feishu' is no kind of contact point; there are alertmanager, "):
+        Contacts({"page": ("feishu",)})
+
+
+def _receivers(tree: Json) -> Iterator[str]:
+    yield tree["receiver"]
+    for child in tree.get("routes", ()):
+        yield from _receivers(child)
+
+
+@pytest.mark.parametrize("teams", [(), ("east",), ("east", "west")])
+def test_every_receiver_of_a_route_is_a_contact_point(teams: tuple[str, ...]) -> None:
+    contacts = Contacts({}, teams=teams)
+    assert set(_receivers(route(contacts))) <= {point["name"] for point in contacts.points}
