@@ -1,4 +1,4 @@
-"""Alerting in process: states of links in, notices out; nothing is forgotten or told anew by a restart.
+"""Alerting in process: frames of a window in, notices out; nothing is forgotten or told anew by a restart.
 
 `observe` is called with each judged window. What it finds is written to the book together with the memory of
 the evaluation, and only then delivered. When the book cannot be written, what was found is kept in memory and
@@ -10,48 +10,79 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from alerts.book import Book
 from alerts.delivery import Delivery
-from alerts.evaluate import Active, Evaluator
+from alerts.evaluate import Change, Evaluator, Window
 from alerts.event import Event, Fired, payload, rfc3339
+from alerts.explanation import Cause, Explanation, NoSilences, SameThing, Silences
+from alerts.memory import Memory
 from alerts.receivers.receiver import Receiver
+from alerts.roll import Alert, Key, Roll
 from alerts.rule import Rule
+from alerts.subject import Subjects
+from alerts.thing import once
+from alerts.wording import began, ended, gone
 from linkgauge.clock import Clock
 from linkgauge.errors import StoreError
-from linkgauge.frame import Frame
-from linkgauge.model import LinkSpec
+from linkgauge.frame import Frame, concat
+from linkgauge.schema import PLACE
 
 log = logging.getLogger(__name__)
 
 MOST_UNWRITTEN = 10_000
+_VERSION = 2
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """What is remembered over a restart."""
+
+    version: int
+    memory: Memory
+    alerts: list[Alert]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """events: what is told of this window, in order. frames: PLACE and ALERT rows, by name of the table."""
+
+    events: list[Event] = field(default_factory=list)
+    frames: Mapping[str, Frame] = field(default_factory=dict)
 
 
 class AlertEngine:
-    """Evaluates `rules` over the links of `specs` and tells `receivers`. Any thread may call it."""
+    """Evaluates `rules` over frames and tells `receivers`. Any thread may call it."""
 
     def __init__(
         self,
         rules: Sequence[Rule],
-        specs: Sequence[LinkSpec],
+        subjects: Subjects,
         book: Book,
         receivers: Sequence[Receiver],
         clock: Clock,
+        cause: Cause | None = None,
+        silences: Silences | None = None,
     ) -> None:
         """Goes on from the book's memory; raises StoreError when it cannot be read."""
-        self._rules, self._book, self._clock = tuple(rules), book, clock
+        self._book, self._clock, self._subjects = book, clock, subjects
+        self._cause: Cause = cause or SameThing(rules)
+        self._silences: Silences = silences or NoSilences()
         self._receivers = tuple(receiver.name for receiver in receivers)
         self._deliveries = [Delivery(book, receiver, clock) for receiver in receivers]
         self._lock = threading.Lock()
         self._unwritten: deque[tuple[str, bytes]] = deque()
-        self._counts = {"fired": 0, "resolved": 0, "windows_ignored": 0, "unwritten_dropped": 0}
+        self._counts = dict.fromkeys(
+            ("fired", "resolved", "held_back", "windows_ignored", "unwritten_dropped", "cause_failed"), 0
+        )
         self._store_trouble = False
-        self._evaluator = Evaluator(rules, specs)
-        self._resume(book.memory())
+        self._aftermaths = {rule.name: rule.aftermath_windows for rule in rules}
+        self._evaluator, self._roll = Evaluator(rules), Roll(self._aftermaths)
+        self._resume(rules, book.memory())
 
     def start(self) -> None:
         """Begin to deliver, first what was left by an earlier run."""
@@ -63,52 +94,142 @@ class AlertEngine:
         for delivery in self._deliveries:
             delivery.stop()
 
-    def observe(self, state: Frame, tell: Callable[[Event], bool] = lambda _: True) -> list[Event]:
-        """Evaluate the STATE rows of a window; returns what began and ended. Never raises for the disk.
+    def observe(self, judged: Mapping[str, Frame], tell: Callable[[Event], bool] = lambda _: True) -> Outcome:
+        """Evaluate the frames of a window, by name of their table. Never raises for the disk.
 
         tell: whether the receivers are told of an event; what they are not told is remembered all the same.
         """
+        if not any(frame.rows for frame in judged.values()):
+            return Outcome()
+        window = Window.of(judged)
         with self._lock:
             ignored = self._evaluator.ignored
-            events = self._evaluator.step(state)
-            self._counts["windows_ignored"] += self._evaluator.ignored - ignored
+            self._take(self._evaluator.step(judged, window), judged)
+            places = {PLACE.name: self._places(judged, window)}
+            self._take(self._evaluator.step(places, window), places)
+            self._counts["windows_ignored"] += self._evaluator.ignored > ignored
+            events = self._decide(window)
+            frames = {**places, "alert": self._roll.rows(window)}
             self._write([event for event in events if tell(event)])
-        return events
+        return Outcome(events, frames)
 
     def tell(self, events: Sequence[Event]) -> None:
         """Tell the receivers of events that `observe` returned and did not tell."""
         with self._lock:
             self._write(events)
 
-    def watch(self, specs: Sequence[LinkSpec]) -> None:
-        """From now on these links; alerts of links that are gone end."""
+    def watch(self, subjects: Subjects) -> None:
+        """From now on these links and nodes; alerts of those that are gone end."""
         with self._lock:
-            snapshot = self._evaluator.snapshot()
-            self._evaluator = Evaluator(self._rules, specs)
-            self._write(self._evaluator.restore(snapshot))
+            self._subjects = subjects
+            self._forget(self._clock.now().wall_ns)
 
     def active(self) -> list[dict[str, Any]]:
-        """Alerts that fire now, as JSON-like values: the keys of the webhook, and `unmeasured_since`."""
+        """Alerts that fire now, as JSON-like values: the keys of the webhook, and `told`, `held` (why
+        nobody is told), `cause` (id of the alert that explains it) and `unmeasured_since`."""
         with self._lock:
-            active = self._evaluator.active()
-        return [_as_dict(each) for each in active]
+            unmeasured = {
+                (each.watch.rule.name, each.watch.direction, each.thing): each.unmeasured_since_ns
+                for each in self._evaluator.active()
+            }
+            return [_as_dict(alert, unmeasured.get(alert.key)) for alert in self._roll]
+
+    def receivers(self) -> list[dict[str, Any]]:
+        """How each receiver stands; see Delivery.standing."""
+        return [delivery.standing() for delivery in self._deliveries]
 
     @property
     def counters(self) -> dict[str, int]:
-        """Since the start: fired, resolved, windows_ignored, unwritten_dropped; now: firing, unwritten;
-        since the book was made: delivered, given_up, dropped, and now waiting. Raises StoreError."""
+        """Since the start: fired, resolved (told), held_back, windows_ignored, unwritten_dropped,
+        cause_failed; now: firing, unwritten; since the book was made: delivered, given_up, dropped, and now
+        waiting. Raises StoreError."""
         totals = self._book.totals()
         with self._lock:
-            firing, unwritten = len(self._evaluator.active()), len(self._unwritten)
-            return {**self._counts, "firing": firing, "unwritten": unwritten, **totals}
+            return {
+                **self._counts,
+                "firing": len(self._roll),
+                "unwritten": len(self._unwritten),
+                **totals,
+            }
 
-    def _resume(self, snapshot: bytes | None) -> None:
+    def _places(self, judged: Mapping[str, Frame], window: Window) -> Frame:
+        """A cause that fails must not silence alerts."""
+        try:
+            return once(self._cause.places(judged, self._evaluator, window))
+        except Exception:
+            self._counts["cause_failed"] += 1
+            log.exception("looking for the cause of alerts failed; alerts are told without it")
+            return concat(PLACE, [])
+
+    def _explained(self) -> Mapping[str, Explanation]:
+        try:
+            return self._cause.explained(self._roll.firing()) if len(self._roll) else {}
+        except Exception:
+            self._counts["cause_failed"] += 1
+            log.exception("explaining alerts failed; alerts are told without it")
+            return {}
+
+    def _take(self, changes: Sequence[Change], frames: Mapping[str, Frame]) -> None:
+        """Enter what began and ended; an alert of a link that is no longer expected is none."""
+        strangers: dict[str, set[str]] = {}
+        for change in changes:
+            key = change.watch.rule.name, change.watch.direction, change.thing
+            frame = frames[change.watch.table]
+            if change.kind == "fires":
+                labels = self._subjects.labels(change.watch, frame, change.row)
+                if labels is None:
+                    strangers.setdefault(change.watch.table, set()).add(change.thing)
+                else:
+                    self._roll.begin(key, began(change, labels, frame))
+            elif (alert := self._roll.get(key)) is not None:
+                self._roll.end(key, ended(change, alert.fired, frame))
+        for table, things in strangers.items():
+            self._evaluator.forget(table, things)
+
+    def _decide(self, window: Window) -> list[Event]:
+        breaching: set[Key] = set()
+        if held := self._roll.held():
+            breaching = {
+                (each.watch.rule.name, each.watch.direction, each.thing)
+                for each in self._evaluator.active()
+                if each.breaches_now
+            }
+        events = self._roll.decide(
+            self._explained(), lambda labels: self._silences.silenced(labels, window), breaching, window
+        )
+        self._counts["held_back"] += max(0, self._roll.held() - held)
+        return events
+
+    def _forget(self, at_ns: int) -> None:
+        """End alerts whose rule, link or node is no longer there."""
+        for table in ("state", "node"):
+            suspects = {thing for each in self._evaluator.suspects(table) for thing in each.things.tolist()}
+            self._evaluator.forget(table, {each for each in suspects if not self._subjects.has(table, each)})
+        there = {
+            (each.watch.rule.name, each.watch.direction, each.thing) for each in self._evaluator.active()
+        }
+        events: list[Event] = []
+        for alert in list(self._roll):
+            if alert.key not in there:
+                over = gone(alert.fired, at_ns)
+                self._roll.end(alert.key, over)
+                events += [over] if alert.told else []
+        self._write(events)
+
+    def _resume(self, rules: Sequence[Rule], snapshot: bytes | None) -> None:
         if snapshot is None:
             return
         try:
-            self._write(self._evaluator.restore(snapshot))
-        except ValueError as err:
+            kept = msgspec.msgpack.decode(snapshot, type=_Kept)
+            if kept.version != _VERSION:
+                raise ValueError(f"it has version {kept.version}, not {_VERSION}")
+            self._evaluator.restore(kept.memory)
+        except (msgspec.DecodeError, ValueError) as err:
             log.error("the book's memory cannot be used (%s); alerts that fire are told once more", err)
+            self._evaluator = Evaluator(rules)
+            return
+        self._roll = Roll(self._aftermaths, kept.alerts)
+        self._forget(self._clock.now().wall_ns)
 
     def _write(self, events: Sequence[Event]) -> None:
         now_ns = self._clock.now().wall_ns
@@ -119,8 +240,9 @@ class AlertEngine:
         while len(self._unwritten) > MOST_UNWRITTEN:
             self._unwritten.popleft()
             self._counts["unwritten_dropped"] += 1
+        kept = msgspec.msgpack.encode(_Kept(_VERSION, self._evaluator.snapshot(), list(self._roll)))
         try:
-            self._book.record(self._evaluator.snapshot(), self._unwritten, self._receivers, now_ns)
+            self._book.record(kept, self._unwritten, self._receivers, now_ns)
         except StoreError as err:
             if not self._store_trouble:
                 log.error("%s; until then nobody is told of alerts", err)
@@ -133,12 +255,13 @@ class AlertEngine:
                 delivery.wake()
 
 
-def _as_dict(active: Active) -> dict[str, Any]:
-    told: dict[str, Any] = msgspec.json.decode(payload(active.fired, active.fired.at_ns))
+def _as_dict(alert: Alert, unmeasured_since_ns: int | None) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.json.decode(payload(alert.fired, alert.fired.at_ns))
     for name in ("version", "notification", "created_at"):
         del told[name]
-    if active.unmeasured_since_ns is None:
+    told |= {"told": alert.told, "held": alert.held or None, "cause": alert.by or None}
+    if unmeasured_since_ns is None:
         return {**told, "unmeasured_since": None}
-    since = rfc3339(active.unmeasured_since_ns)
+    since = rfc3339(unmeasured_since_ns)
     summary = f"{told['summary']}; it has not been judged since {since}"
     return {**told, "summary": summary, "unmeasured_since": since}

@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from alerts.quantity import quantity, told
+from alerts.quantity import quantity
 from linkgauge.errors import ConfigError
-from linkgauge.model import DelayBasis
 from linkgauge.probing import Model
 from linkgauge.schema import COLLECTOR, NODE, PLACE, SINK, STATE
 from linkgauge.table import Kind, Table
@@ -28,10 +27,7 @@ from linkgauge.yaml_file import read_yaml
 RULES = Path(__file__).parent / "rules"
 """The rules that come with the program."""
 
-__all__ = ["quantity", "told"]
-
 FORWARD, BACKWARD, NO_DIRECTION = "forward", "backward", "-"
-BASIS_DIRECTION: Mapping[int, str] = {DelayBasis.ONE_WAY: FORWARD, DelayBasis.HALF_ROUND_TRIP: "round trip"}
 LONGEST_HISTORY = 64
 """Windows that an evaluation remembers."""
 
@@ -118,6 +114,8 @@ class Rule(Model):
                     raise ValueError(
                         f"there is no number {column(pattern, direction)} in the table {table.name}"
                     )
+        if taken := sorted(set(WORDS[self.table]) & set(self.numbers)):
+            raise ValueError(f"numbers: {taken[0]} is a word of every template; name the number otherwise")
         for template in (self.summary, self.resolved):
             self._check_template(template)
         return self
@@ -155,10 +153,6 @@ class Watch:
     def numbers(self) -> dict[str, str]:
         """Names of the rule's numbers and their columns."""
         return {name: column(pattern, self.direction) for name, pattern in self.rule.numbers.items()}
-
-    def direction_of(self, basis: int) -> str:
-        """The direction that an alert of this watch names, given the link's delay basis."""
-        return self.direction or BASIS_DIRECTION.get(basis, "round trip")
 
     @property
     def bound(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -10,21 +10,22 @@ import typer
 
 from alerts.book import Book
 from alerts.engine import AlertEngine
-from alerts.rule import load_rules
 from alerts.receivers.webhook import Webhook
+from alerts.rule import load_rules
+from alerts.silences import Listed
+from alerts.subject import Subjects
 from collector.assembly import Collector, build
 from collector.live.excuses import Excuses
-from collector.live.recent import Past
+from collector.live.kept_budget import FILE_NAME as BUDGET
 from collector.plans.plan_book import PlanBook
 from collector.service import as_listened, serve, sockets_from_environment
 from collector.settings import Settings
 from collector.stores import JOURNAL
+from console.ledger_judge import LedgerJudge
 from console.on_duty import DutyObserver
 from console.running import look_less_for_garbage, set_up_logs, share_heaps
 from console.single import only_one
 from linkgauge.clock import Clock, SystemClock, seconds
-from linkgauge.frame import Frame
-from linkgauge.model import LinkSpec
 from quality.ledger import Ledger
 
 LARGE_BYTES = 256 << 10
@@ -43,17 +44,28 @@ def run(
     sockets = sockets_from_environment()
     settings = as_listened(settings, sockets)
     with only_one(settings.data_dir, "collector", f"set data_dir in {config}"):
-        collector, engine, told = wire(settings)
-        engine.start()
+        wired = wire(settings)
+        wired.engine.start()
         look_less_for_garbage()
         try:
-            serve(collector, sockets)
+            serve(wired.collector, sockets)
         finally:
-            engine.stop()
-            told.close()
+            wired.engine.stop()
+            wired.told.close()
+            wired.judge.budget.write()
 
 
-def wire(settings: Settings, clock: Clock | None = None) -> tuple[Collector, AlertEngine, Book]:
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """The parts of a collector that are begun and ended one by one."""
+
+    collector: Collector
+    engine: AlertEngine
+    told: Book
+    judge: LedgerJudge
+
+
+def wire(settings: Settings, clock: Clock | None = None) -> Wired:
     """The collector with quality's judge, and the alert engine that watches its verdicts."""
     clock = clock or SystemClock()
     fresh = not (settings.data_dir / JOURNAL).exists()
@@ -61,19 +73,17 @@ def wire(settings: Settings, clock: Clock | None = None) -> tuple[Collector, Ale
     window_ns = seconds(plans.inventory().window_s)
     told = Book(settings.data_dir / "alerts.sqlite")
     receivers = [Webhook(hook.name, hook.url, hook.token) for hook in settings.webhooks]
-    engine = AlertEngine(load_rules(), plans.specs(), told, receivers, clock)
+    subjects, silences = Subjects(plans.specs(), plans.inventory()), Listed(plans.inventory)
+    engine = AlertEngine(load_rules(), subjects, told, receivers, clock, silences=silences)
     period_ns = seconds(plans.inventory().period_s)
-    ledger, excuses = Ledger(window_ns, period_ns), Excuses(plans.inventory, window_ns, period_ns)
-
-    def remember(past: Past) -> None:
-        ledger.absorb(past.windows, past.flows, plans.specs(), plans.inventory().judged_class)
-
-    def judge(past: Past, specs: Sequence[LinkSpec], start_ns: int) -> Frame:
-        if past.anew:
-            ledger.begin_anew()
-        ledger.absorb(past.windows, past.flows, specs, plans.inventory().judged_class)
-        return excuses.links(specs, start_ns).marked(ledger.judge(past.throughput, start_ns))
-
-    observers = [DutyObserver(engine, plans.specs, lambda: collector.duty.on())]
-    collector = build(settings, plans, judge, observers, engine.active, clock, remember, excuses)
-    return collector, engine, told
+    excuses = Excuses(plans.inventory, window_ns, period_ns)
+    judge = LedgerJudge(
+        Ledger(window_ns, period_ns), plans.inventory, excuses, settings.data_dir / BUDGET, clock
+    )  # fmt: skip
+    judge.restore(plans.specs())
+    observer = DutyObserver(engine, plans.specs, lambda: collector.duty.on(), plans.inventory)
+    collector = build(
+        settings, plans, judge.judge, [observer, judge.keep], engine.active, clock,
+        lambda past: judge.remember(past, plans.specs()), excuses,
+    )  # fmt: skip
+    return Wired(collector, engine, told, judge, receivers=engine.receivers)

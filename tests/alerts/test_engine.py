@@ -17,13 +17,14 @@ from alerts.book import Book
 from alerts.engine import AlertEngine
 from alerts.event import rfc3339
 from alerts.receivers.webhook import Webhook
+from alerts.subject import Subjects
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import StoreError
 from tests.alerts.server import Received, eventually, receiving
 from tests.alerts.world import FIRST_NS, NAN, WINDOW_NS, FakeClock, rule, series, spec
 
 BAD, OK = 0.13, -0.001
-RULES = [rule("link-loss")]
+RULES = [rule("link-loss", hold_windows=2, clear_windows=2)]
 
 
 class Run:
@@ -32,12 +33,12 @@ class Run:
     def __init__(self, folder: Path, received: Received | None = None) -> None:
         self.book = Book(folder / "alerts.db")
         hooks = [Webhook("hook", received.url)] if received else []
-        self.engine = AlertEngine(RULES, [spec()], self.book, hooks, FakeClock(FIRST_NS))
+        self.engine = AlertEngine(RULES, Subjects([spec()]), self.book, hooks, FakeClock(FIRST_NS))
         self.engine.start()
 
     def observe(self, excesses: Sequence[float], first: int = 0) -> None:
         for frame in series(excesses)[first:]:
-            self.engine.observe(frame)
+            self.engine.observe({"state": frame})
 
     def end(self) -> None:
         self.engine.stop()
@@ -58,7 +59,8 @@ def test_fire_and_resolve_are_told(tmp_path: Path) -> None:
         run.end()
     assert told(received.bodies) == ["firing", "resolved"]
     assert counters == {
-        "fired": 1, "resolved": 1, "windows_ignored": 0, "unwritten_dropped": 0, "firing": 0, "unwritten": 0,
+        "fired": 1, "resolved": 1, "held_back": 0, "cause_failed": 0, "windows_ignored": 0,
+        "unwritten_dropped": 0, "firing": 0, "unwritten": 0,
         "waiting": 0, "delivered": 2, "given_up": 0, "dropped": 0,
     }  # fmt: skip
 
@@ -110,7 +112,7 @@ def test_an_alert_that_nobody_judges_ends_at_its_time_over_restarts(tmp_path: Pa
 def test_what_was_not_delivered_is_delivered_by_the_next_run(tmp_path: Path) -> None:
     first = Run(tmp_path)
     first.engine = AlertEngine(
-        RULES, [spec()], first.book, [Webhook("hook", "http://127.0.0.1:9/")], FakeClock()
+        RULES, Subjects([spec()]), first.book, [Webhook("hook", "http://127.0.0.1:9/")], FakeClock()
     )
     first.observe([BAD, BAD])
     first.end()
@@ -126,9 +128,9 @@ def test_what_was_not_delivered_is_delivered_by_the_next_run(tmp_path: Path) -> 
 def test_links_that_are_taken_away_end_their_alerts(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.observe([BAD, BAD])
-    run.engine.watch([spec()])
+    run.engine.watch(Subjects([spec()]))
     assert len(run.engine.active()) == 1
-    run.engine.watch([spec("other-1")])
+    run.engine.watch(Subjects([spec("other-1")]))
     assert run.engine.active() == []
     assert run.engine.counters["resolved"] == 1
     run.end()
@@ -184,6 +186,7 @@ from pathlib import Path
 from alerts.book import Book
 from alerts.engine import AlertEngine
 from alerts.receivers.webhook import Webhook
+from alerts.subject import Subjects
 from tests.alerts.world import FakeClock, rule, series, spec
 
 class Killed(Webhook):
@@ -193,10 +196,11 @@ class Killed(Webhook):
         os.kill(os.getpid(), signal.SIGKILL)
 
 book = Book(Path(sys.argv[1]))
-engine = AlertEngine([rule("link-loss")], [spec()], book, [Killed("hook", sys.argv[2])], FakeClock())
+rules = [rule("link-loss", hold_windows=2, clear_windows=2)]
+engine = AlertEngine(rules, Subjects([spec()]), book, [Killed("hook", sys.argv[2])], FakeClock())
 engine.start()
 for frame in series([0.13, 0.13]):
-    engine.observe(frame)
+    engine.observe({"state": frame})
 signal.pause()
 """
 
@@ -220,10 +224,10 @@ def test_killed_between_book_and_delivery(tmp_path: Path, when: str, times: int)
 def test_a_notice_says_when_it_was_found_out(tmp_path: Path) -> None:
     clock = FakeClock(FIRST_NS)
     book = Book(tmp_path / "alerts.db")
-    engine = AlertEngine(RULES, [spec()], book, [Webhook("hook", "http://127.0.0.1:9/")], clock)
+    engine = AlertEngine(RULES, Subjects([spec()]), book, [Webhook("hook", "http://127.0.0.1:9/")], clock)
     clock.advance(2 * WINDOW_NS + 3 * NS_PER_S)
     for frame in series([BAD, BAD]):
-        engine.observe(frame)
+        engine.observe({"state": frame})
     body = json.loads(book.waiting("hook", 1)[0].body)
     assert (body["fired_at"], body["created_at"]) == ("2025-11-21T12:03:20.000Z", "2025-11-21T12:03:23.000Z")
     engine.stop()

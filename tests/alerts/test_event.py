@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from alerts import webhook
+from alerts import event
 from alerts.event import Fired, Resolved, payload, rfc3339, time_of_day
 from tests.alerts.world import FIRST_NS, NAN, WINDOW_NS
 
@@ -21,24 +21,29 @@ FIRED = Fired(
     summary="20 % of packets lost",
     first_steps=("look",),
     runbook="docs/x.md",
+    about="a>b@net",
+    place="node b",
 )
 
 
 def test_a_firing_notice() -> None:
     assert json.loads(payload(FIRED, FIRST_NS + 23_456_000_000)) == {
-        "version": 1,
+        "version": 2,
         "id": "link-loss/a>b@net/forward",
         "notification": f"link-loss/a>b@net/forward|{FIRST_NS}|firing",
         "status": "firing",
         "rule": "link-loss",
         "title": "Packet loss",
         "severity": "page",
+        "about": "a>b@net",
         "link": "a>b@net",
         "direction": "forward",
+        "place": "node b",
         "since": "2025-11-21T12:03:00.000Z",
         "fired_at": "2025-11-21T12:03:20.000Z",
         "resolved_at": None,
         "created_at": "2025-11-21T12:03:23.456Z",
+        "held": None,
         "summary": "20 % of packets lost",
         "numbers": {"loss_ratio": None, "loss_lower_ratio": 0.131},
         "labels": FIRED.labels,
@@ -59,7 +64,7 @@ def test_a_resolved_notice_has_the_same_id_and_its_own_notification() -> None:
 
 
 def test_every_key_is_documented_where_receivers_look() -> None:
-    text = (webhook.__doc__ or "").replace(",", " ")
+    text = (event.__doc__ or "").replace(",", " ")
     for key in json.loads(payload(FIRED, 0)):
         assert re.search(rf"^    (\w+ )?\s*{key}\b", text, re.MULTILINE), key
 

@@ -8,31 +8,102 @@ from typing import Any
 import pytest
 import yaml
 
-from alerts.rule import RULES, load_rules, quantity, watches
+from alerts.quantity import quantity, told
+from alerts.rule import RULES, TABLES, WORDS, Rule, load_rules, watches
 from linkgauge.errors import ConfigError
-from linkgauge.schema import STATE
 from tests.alerts.world import NAN
+
+DESIGN = """
+link-unreachable state.unanswered_s >1 1/4 page holds
+link-loss state.loss_{direction}_excess_ratio >0 3/6 page holds link-unreachable
+flow-loss state.flows_bad >0 3/6 ticket holds link-loss link-unreachable
+link-delay state.delay_excess_us >0 3/6 ticket holds
+delay-step state.delay_step_us >0 1/4 ticket clears link-delay
+delay-variation state.pdv_excess_us >0 6/6 ticket holds link-delay
+delay-asymmetry state.asymmetry_excess_us >0 3/6 ticket holds delay-step
+congestion-marks state.ce_{direction}_excess_ratio >0 3/6 ticket clears link-loss
+dscp-remarked state.remarked_{direction}_ratio >0.05 3/6 ticket clears
+path-changed state.path_changes >0 1/4 ticket clears delay-step path-flapping
+path-flapping state.path_changes >3 1/4 ticket clears
+mtu-shrunk state.mtu_shrunk_bytes >0 1/4 ticket clears
+throughput-low state.throughput_shortfall_ratio >0 1/4 ticket holds link-unreachable link-loss
+certificate-expiring state.certificate_left_s <1209600 1/4 ticket holds
+burn-fast state.burn_fast_ratio >14.4 2/5 page holds link-unreachable link-loss link-delay
+burn-slow state.burn_slow_ratio >6 2/5 ticket holds burn-fast link-unreachable link-loss link-delay
+node-down node.down_ratio >0.5 1/4 page holds
+agent-silent node.silent_s >60 1/4 ticket holds node-down
+agent-unfit node.unfit_ratio >0.5 6/6 ticket holds agent-silent
+clock-unsynchronised node.clock_unsynchronised_ratio >0.5 6/6 ticket holds
+plan-stale node.plan_age_s >600 1/4 ticket holds agent-silent
+agent-backlog node.outbox_oldest_s >120 3/6 ticket holds agent-silent
+collector-backlog sink.lag_s >300 3/6 ticket holds sink-held
+sink-held sink.held_ratio >0.5 6/6 ticket holds
+dead-letters collector.dead_letters >0 1/4 ticket holds
+common-cause place.links_bad >1 1/4 page clears node-down
+"""
+"""Every rule in a line: what it looks at, its bound, hold and clear, severity, unknown, explained by."""
+
+
+def _line(rule: Rule) -> str:
+    bound = f">{rule.above:.10g}" if rule.above is not None else f"<{rule.below:.10g}"
+    windows = f"{rule.hold_windows}/{rule.clear_windows}"
+    return " ".join(
+        (
+            rule.name,
+            f"{rule.table}.{rule.field}",
+            bound,
+            windows,
+            rule.severity,
+            rule.unknown,
+            *rule.explained_by,
+        )
+    )
 
 
 def test_the_programs_own_rules() -> None:
-    assert [rule.name for rule in load_rules()] == ["link-delay", "link-loss"]
-    told = {(watch.rule.name, watch.direction, watch.field) for watch in watches(load_rules())}
-    assert told == {
-        ("link-loss", "forward", "loss_forward_excess_ratio"),
-        ("link-loss", "backward", "loss_backward_excess_ratio"),
-        ("link-delay", "", "delay_excess_us"),
-    }
+    assert sorted(_line(rule) for rule in load_rules()) == sorted(DESIGN.strip().splitlines())
 
 
-def test_every_field_of_every_rule_is_in_the_schema() -> None:
+def test_a_rule_with_directions_is_watched_in_each() -> None:
+    both = {watch.rule.name: watch.direction for watch in watches(load_rules()) if watch.direction}
+    assert sorted(both) == ["congestion-marks", "dscp-remarked", "link-loss"]
+    assert len(watches(load_rules())) == 29
+
+
+def test_every_field_of_every_rule_lands_in_the_measurement_of_its_table() -> None:
+    measurements = {
+        "state": "link_state", "node": "node_state", "sink": "sink_state", "collector": "collector_health",
+        "place": "place_state",
+    }  # fmt: skip
     for watch in watches(load_rules()):
-        for field in (watch.field, *watch.numbers.values()):
-            assert STATE.field(field).measurement == "link_state"
+        assert watch.measurement == measurements[watch.table]
+        for field in watch.numbers.values():
+            assert TABLES[watch.table].field(field).measurement == measurements[watch.table]
 
 
-def test_every_runbook_is_there() -> None:
-    for rule in load_rules():
-        assert (RULES.parent.parent / rule.runbook).is_file()
+def test_rules_that_explain_are_there_and_go_in_no_circle() -> None:
+    explained_by = {rule.name: rule.explained_by for rule in load_rules()}
+    for name in explained_by:
+        seen, open_ = set[str](), [name]
+        while open_:
+            for other in explained_by[open_.pop()]:
+                assert other != name
+                open_ += [] if other in seen else [other]
+                seen.add(other)
+
+
+@pytest.mark.parametrize("rule", load_rules(), ids=lambda rule: rule.name)
+def test_what_a_rule_says_is_one_sentence_with_its_numbers_and_three_steps(rule: Rule) -> None:
+    words = dict.fromkeys(WORDS[rule.table], "x")
+    for template in (rule.summary, rule.resolved):
+        said = told(template, dict.fromkeys(rule.numbers, 2.0), words)
+        assert ". " not in said
+        assert not said.endswith(".")
+        assert "{" not in said
+    assert "{since}" in rule.summary
+    assert any(f"{{{name}}}" in rule.summary for name in rule.numbers)
+    assert len(rule.first_steps) == 3
+    assert all(step.endswith(".") for step in rule.first_steps)
 
 
 def _written(folder: Path, changes: dict[str, Any], file: str = "link-loss") -> Path:
@@ -49,11 +120,17 @@ def _written(folder: Path, changes: dict[str, Any], file: str = "link-loss") -> 
         ({"hold_windows": 0}, "hold_windows: input should be greater than or equal to 1, got 0"),
         ({"unknown_windows": 1}, "unknown_windows: input should be greater than or equal to 2, got 1"),
         ({"severity": "loud"}, "severity: input should be 'page' or 'ticket', got 'loud'"),
-        ({"above": -1}, "above: input should be greater than or equal to 0, got -1"),
-        ({"field": "loss_{direction}_excess"}, "there is no field loss_forward_excess in link_state"),
+        ({"below": 1}, "a rule has either above or below; name one of them"),
+        ({"above": None}, "a rule has either above or below; name one of them"),
+        ({"clear_windows": 63}, "hold_windows and clear_windows together may be 65 at most"),
+        ({"table": "node", "field": "silent_{direction}_s"}, "directions are of links"),
+        ({"table": "links"}, "table: input should be 'state', 'node', 'sink', 'collector' or 'place'"),
+        ({"numbers": {"tier": "loss_objective_ratio"}}, "numbers: tier is a word of every template"),
+        ({"explained_by": ["No Rule"]}, "explained_by[0]"),
+        ({"field": "loss_{direction}_excess"}, "there is no number loss_forward_excess in the table state"),
         ({"field": "delay_excess_us"}, "directions must be named exactly when field has {direction} in it"),
         ({"directions": []}, "directions must be named exactly when field has {direction} in it"),
-        ({"numbers": {"loss_ratio": "loss"}}, "there is no field loss in link_state"),
+        ({"numbers": {"loss_ratio": "loss"}}, "there is no number loss in the table state"),
         ({"summary": "{lost}"}, "a template has {lost}, it may use"),
         ({"resolved": "{link.__class__}"}, "a template has {link.__class__}, it may use"),
         ({"name": "other"}, "name: is other, but must be that of the file, link-loss"),
@@ -91,6 +168,14 @@ def test_a_folder_without_rules_is_a_fault(tmp_path: Path) -> None:
         ("delay_us", 15_230.0, "15.2 ms"),
         ("delay_us", NAN, "unknown"),
         ("tries", 3.0, "3"),
+        ("pace", 20.345, "20.3"),
+        ("silent_s", 90.0, "90 s"),
+        ("silent_s", 600.0, "10 min"),
+        ("left_s", 1_209_600.0, "14 days"),
+        ("left_s", -7_200.0, "-2 h"),
+        ("received_bps", 9.41e9, "9.41 Gbit/s"),
+        ("received_bps", 94.1e6, "94.1 Mbit/s"),
+        ("rows", 1_234_567.0, "1234567"),
     ],
 )
 def test_numbers_as_a_person_reads_them(name: str, value: float, text: str) -> None:

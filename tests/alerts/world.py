@@ -10,7 +10,7 @@ from linkgauge.clock import NS_PER_S, Instant
 from linkgauge.frame import Frame
 from linkgauge.model import DEFAULT_TIERS, DelayBasis, Link, LinkSpec
 from linkgauge.schema import STATE
-from linkgauge.table import Kind
+from linkgauge.table import Kind, Table
 
 WINDOW_NS = 10 * NS_PER_S
 FIRST_NS = 1_763_726_580 * NS_PER_S
@@ -48,6 +48,17 @@ def state(rows: Sequence[Mapping[str, Any]], window: int = 0, links: Sequence[Li
     for name in ("measured", "fit"):
         columns[name] = [row.get(name, 1) for row in rows]
     return Frame.of(STATE, columns)
+
+
+def table_rows(table: Table, rows: Sequence[Mapping[str, Any]], window: int = 0) -> Frame:
+    """Rows of one window of any table: keys are empty, numbers unknown unless told."""
+    columns: dict[str, Any] = {key: [row.get(key, "") for row in rows] for key in table.keys}
+    columns["start_ns"] = [FIRST_NS + window * WINDOW_NS] * len(rows)
+    columns["length_ns"] = [WINDOW_NS] * len(rows)
+    for field in table.fields:
+        unknown: Any = {Kind.COUNT: 0, Kind.TEXT: ""}.get(field.kind, NAN)
+        columns[field.name] = [row.get(field.name, unknown) for row in rows]
+    return Frame.of(table, columns)
 
 
 def lossy(excess: float) -> dict[str, Any]:

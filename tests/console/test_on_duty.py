@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from alerts.book import Book
-from alerts.engine import AlertEngine
+from alerts.engine import AlertEngine, Outcome
 from alerts.event import Event, Fired, Resolved
+from alerts.subject import Subjects
 from collector.plans.plan_book import PlanBook
 from console.on_duty import HANDED_OVER, DutyObserver
 from linkgauge.clock import SystemClock
 from linkgauge.frame import Frame
-from linkgauge.model import LinkSpec
 from linkgauge.schema import STATE
 from tests.collector.world import write_inventory
 
@@ -36,17 +36,17 @@ class Scripted(AlertEngine):
     """Finds what it is told to find; notes what its receivers would hear."""
 
     def __init__(self, book: Book) -> None:
-        super().__init__([], [], book, [], SystemClock())
+        super().__init__([], Subjects(), book, [], SystemClock())
         self.finds: list[Event] = []
         self.told: list[str] = []
-        self.watched: list[Sequence[LinkSpec]] = []
+        self.watched: list[int] = []
 
-    def watch(self, specs: Sequence[LinkSpec]) -> None:
-        self.watched.append(specs)
+    def watch(self, subjects: Subjects) -> None:
+        self.watched.append(len(subjects.links))
 
-    def observe(self, state: Frame, tell: Callable[[Event], bool] = lambda _: True) -> list[Event]:
+    def observe(self, judged: Mapping[str, Frame], tell: Callable[[Event], bool] = lambda _: True) -> Outcome:
         self.tell([event for event in self.finds if tell(event)])
-        return self.finds
+        return Outcome(self.finds, {"alert": judged["state"]})
 
     def tell(self, events: object) -> None:
         for event in msgspec.convert(events, list[Event]):
@@ -95,4 +95,4 @@ def test_an_inventory_that_changed_is_watched_first(engine: Scripted, tmp_path: 
     given[0] = specs
     observer({"state": EMPTY})
     observer({"state": EMPTY})
-    assert engine.watched == [specs]
+    assert engine.watched == [len(specs)]
