@@ -27,9 +27,9 @@ Names = NDArray[np.object_]
 KINDS = ("node", "gateway", "site", "hop", "trunk", "network")
 """In this order places are named that explain the same."""
 NODE, GATEWAY, SITE, HOP, TRUNK, NETWORK = range(len(KINDS))
-OUT, IN = 0, 1
-"""Directions of a cell: out of a place or into it; of a trunk out of the site that is first by name; of hops
-and networks always in."""
+OUT, IN, INSIDE = 0, 1, 2
+"""Directions of a cell: out of a place, into it, between nodes of a site; of a trunk out of the site that is
+first by name; of hops and networks always in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,7 @@ def crossings(links: Links, gateways: Mapping[str, Iterable[str]]) -> Crossings:
     apart = near != far
     entries.add(SITE, near, network, OUT, apart)
     entries.add(SITE, far, network, IN, apart)
+    entries.add(SITE, near, network, INSIDE, ~apart)
     low, high = np.minimum(near, far), np.maximum(near, far)
     sites = len(table.sites)
     for direction, mask in ((OUT, near < far), (IN, near > far)):
@@ -171,9 +172,9 @@ class _Table:
     def made(self, entries: _Entries) -> Crossings:
         way, kind, number, network, direction = np.concatenate(entries.parts, axis=1)
         most = max(len(self.nodes), len(self.sites) ** 2, len(self.networks), 1)
-        codes = ((kind * most + number) * max(len(self.networks), 1) + network) * 2 + direction
+        codes = ((kind * most + number) * max(len(self.networks), 1) + network) * 3 + direction
         distinct, cell = np.unique(codes, return_inverse=True)
-        rest, of_direction = np.divmod(distinct, 2)
+        rest, of_direction = np.divmod(distinct, 3)
         place_code, of_network = np.divmod(rest, max(len(self.networks), 1))
         place_codes, cell_place = np.unique(place_code, return_inverse=True)
         places = tuple(self._place(*divmod(code, most)) for code in place_codes.tolist())

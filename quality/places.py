@@ -10,9 +10,11 @@ network.
 
 A place must explain links between two pairs of nodes at least: one link alone, or a link and its reverse,
 tells nothing about where on the way it is. Places that explain the same are named as `others`, and then
-nothing is sure. Of a node and of the gateway that it is only one is named; a trunk between two sites and what
-hops lie on it are one as well; the network is named only where nothing smaller explains as much. Unknown ways
-neither accuse nor exonerate, so a site whose agents are silent but for one is not told from that node.
+nothing is sure. Of a node and of the gateway that it is only one is named. Hops that all ways over a site's
+edge, or between two sites, pass and no other are part of that site or trunk (where it is a single hop on a
+trunk, the hop is named); of hops in a row the first is named; the network is named only where nothing smaller
+explains as much. Unknown ways neither accuse nor exonerate, so a site whose agents are silent but for one is
+not told from that node.
 
 Trouble of a link whose direction is not known (`either`: nothing came back) is explained by a place on either
 way, unless one of them is known to be well.
@@ -27,12 +29,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quality.cover import Cover
-from quality.crossings import GATEWAY, HOP, KINDS, NETWORK, NODE, TRUNK, Crossings
+from quality.crossings import GATEWAY, HOP, INSIDE, KINDS, NETWORK, NODE, SITE, TRUNK, Crossings
 from quality.sights import Evidence, Known, sighted
 
 Rows = NDArray[np.intp]
 
 DIRECTIONS = ("out", "in", "both")
+"""By the number of a cell; a site of which links inside are in trouble is told as "both"."""
+BOTH = 2
 MOST_FINDINGS = 64
 MOST_OTHERS = 8
 
@@ -59,6 +63,26 @@ class Finding:
     others: tuple[str, ...] = ()
 
 
+def crossed(crossings: Crossings, finding: Finding) -> NDArray[np.bool_]:
+    """Ways (ways,) that cross the place of a finding, in its direction and on its network."""
+    name, direction = finding.place, finding.direction
+    if finding.kind == KINDS[TRUNK]:
+        one, other = name.replace("<>", ">").split(">")
+        name = f"{min(one, other)} {max(one, other)}"
+        direction = "both" if "<>" in finding.place else DIRECTIONS[int(one > other)]
+    cells = np.array([(each.kind, each.name) == (finding.kind, name) for each in crossings.places], np.bool_)
+    use = cells[crossings.cell_place]
+    if finding.network:
+        use &= crossings.cell_network == crossings.networks.index(finding.network)
+    if finding.kind == KINDS[SITE]:
+        use &= crossings.cell_direction != INSIDE
+    if direction != "both" and finding.kind not in (KINDS[HOP], KINDS[NETWORK]):
+        use &= crossings.cell_direction == DIRECTIONS.index(direction)
+    over = np.zeros(crossings.ways, np.bool_)
+    over[crossings.way[use[crossings.cell]]] = True
+    return over
+
+
 def locate(
     crossings: Crossings, evidence: Evidence, held: Collection[tuple[str, str]] = ()
 ) -> tuple[Finding, ...]:
@@ -76,13 +100,36 @@ def locate(
         lead, others = _chosen(named, frozenset(held))
         findings.append(_finding(known, cover, lead, others))
         cover.explain(cover.left_over(lead.cells))
-    return tuple(findings)
+    return tuple(_gathered(findings))
+
+
+def _gathered(findings: Sequence[Finding]) -> list[Finding]:
+    """Several trunks of one network at once: one place that no sweep has seen explains them all, more likely
+    than as many faults. They are told as one, of which only the network is known."""
+    trunks: dict[str, list[Finding]] = {}
+    for each in findings:
+        if each.kind == KINDS[TRUNK]:
+            trunks.setdefault(each.network, []).append(each)
+    some = {network: parts for network, parts in trunks.items() if len(parts) > 1}
+    rest = [each for each in findings if each.kind != KINDS[TRUNK] or each.network not in some]
+    return rest + [_one(network, parts) for network, parts in some.items()]
+
+
+def _one(network: str, parts: Sequence[Finding]) -> Finding:
+    explains = frozenset[str]().union(*(each.explains for each in parts))
+    bad, judged = (sum(each.links_bad for each in parts), sum(each.links_judged for each in parts))
+    others = tuple(f"{each.kind} {each.place}" for each in parts[:MOST_OTHERS])
+    return Finding(network, KINDS[NETWORK], network, "both", "", explains, bad, judged, False, others)
 
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """A place that explains something, as it is told. cells: those of the cover that speak for it."""
+    """A place that explains something, as it is told. cells: those of the cover that speak for it.
 
+    number: of the place; hops one after the other were numbered in that order.
+    """
+
+    number: int
     kind: int
     name: str
     network: str
@@ -96,7 +143,7 @@ class _Named:
         of_cells = cover.cells[cells]
         directions = set(crossings.cell_direction[of_cells].tolist())
         networks = set(crossings.cell_network[of_cells].tolist())
-        direction = DIRECTIONS[2] if len(directions) > 1 else DIRECTIONS[directions.pop()]
+        direction = DIRECTIONS[BOTH if len(directions) > 1 else directions.pop()]
         network = "" if len(networks) > 1 else crossings.networks[networks.pop()]
         kind, name = KINDS.index(place.kind), place.name
         if kind == TRUNK:
@@ -105,7 +152,7 @@ class _Named:
             direction = "both" if direction == "both" else "out"
         if kind == NETWORK:
             direction = "both"
-        return cls(kind, name, network, direction, place.site, cells)
+        return cls(number, kind, name, network, direction, place.site, cells)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -121,11 +168,13 @@ def _chosen(named: Sequence[_Named], held: frozenset[tuple[str, str]]) -> tuple[
     some = [each for each in named if each.kind != NETWORK] or list(named)
     nodes = {each.name for each in some if each.kind == NODE}
     some = [each for each in some if each.kind != GATEWAY or each.name not in nodes]
-    trunks = [each for each in some if each.kind == TRUNK]
     hops = [each for each in some if each.kind == HOP]
-    if trunks and hops and len(trunks) + len(hops) == len(some):
-        some = hops if len(hops) == 1 else trunks
-    lead, *others = sorted(some, key=lambda each: (each.key not in held, each.kind, each.name))
+    around = [each for each in some if each.kind != HOP]
+    if hops and [each.kind for each in around] == [TRUNK] and len(hops) == 1:
+        some = hops
+    elif hops and [each.kind for each in around] in ([TRUNK], [SITE]):
+        some = around
+    lead, *others = sorted(some, key=lambda each: (each.key not in held, each.kind, each.number))
     return lead, others
 
 

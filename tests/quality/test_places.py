@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.places import RIGHT, WRONG, Noise, outcome, scene, sights
+from benchmarks.roads import Roads, Way, grid, star
 from quality.places import Finding, locate
 from quality.sights import FlowSight
-from tests.quality.roads import Roads, Way, grid, star
 
 GRID = Roads(grid(3, 3), hops=star)
 TWO_NETWORKS = Roads(grid(3, 2), ("backbone", "private"))
@@ -167,3 +173,75 @@ def test_one_wrong_sight_does_not_clear_a_place_that_many_accuse() -> None:
 
 def test_the_whole_network() -> None:
     assert told(GRID.find(GRID.ways)) == [("network", "net", "net", "both", True)]
+
+
+def _chain(way: Way) -> list[tuple[str, ...]]:
+    """Sites a and b are behind router east, c and d behind west; each site has a router."""
+    src, dst, network = way
+    side = {"a": "east", "b": "east", "c": "west", "d": "west"}
+    one, other = side[src[0]], side[dst[0]]
+    hops = [f"r-{src[0]}"]
+    if src[0] != dst[0]:
+        hops += [f"{one}-from-{src[0]}", *([f"{other}-from-{one}"] if one != other else [])]
+        hops += [f"r-{dst[0]}-from-{other}"]
+    return [(*hops, f"{dst}.{network}")]
+
+
+def test_a_trunk_that_several_sites_share() -> None:
+    roads = Roads(grid(4, 2), hops=_chain)
+    ways = [way for way in roads.ways if way[0][0] in "ab" and way[1][0] in "cd"]
+    assert told(roads.find(ways)) == [("hop", "west-from-east", "net", "in", True)]
+
+
+def test_hops_of_a_sites_edge_are_the_site() -> None:
+    roads = Roads(grid(4, 2), hops=_chain)
+    assert told(roads.find(between(roads, "c", "*"))) == [("site", "c", "net", "out", True)]
+    both = between(roads, "c", "*") + between(roads, "*", "c")
+    assert told(roads.find((), both, whole=True)) == [("site", "c", "net", "both", True)]
+
+
+def test_of_hops_in_a_row_the_first_is_named() -> None:
+    def hops(way: Way) -> list[tuple[str, ...]]:
+        [(first, *rest)] = _chain(way)
+        at = next((at for at, hop in enumerate(rest) if hop == "west-from-east"), None)
+        return [(first, *rest[:at], "a-further-port", *rest[at:])] if at is not None else [(first, *rest)]
+
+    roads = Roads(grid(4, 2), hops=hops)
+    ways = [way for way in roads.ways if way[0][0] in "ab" and way[1][0] in "cd"]
+    [found] = roads.find(ways)
+    assert (found.place, found.sure, found.others) == ("a-further-port", False, ("hop west-from-east",))
+
+
+@given(st.integers(0, 10**9))
+@settings(max_examples=150, deadline=None)
+def test_a_wrong_place_is_never_sure(seed: int) -> None:
+    """Whatever is unknown, late or silent: what is seen may be too little, and is never held to be enough."""
+    chance = Random(seed)
+    one = scene(chance)
+    noise = Noise(unknown=chance.choice((0.0, 0.1, 0.2)), late=chance.choice((0.0, 0.2)), cleared=0, others=0)
+    found = locate(one.roads.crossings, sights(chance, one, noise))
+    assert outcome(one, found) != WRONG, (one.fault.kind, one.fault.name, found)
+
+
+@given(st.integers(0, 10**9))
+@settings(max_examples=50, deadline=None)
+def test_what_is_seen_in_full_is_found(seed: int) -> None:
+    chance = Random(seed)
+    one = scene(chance)
+    found = locate(one.roads.crossings, sights(chance, one, Noise(0, 0, 0, 0, 0)))
+    assert outcome(one, found) == RIGHT or not one.identifiable
+
+
+def test_a_stretch_that_no_sweep_has_seen_is_told_as_the_network() -> None:
+    roads = Roads(grid(4, 2))
+    ways = [way for way in roads.ways if way[0][0] in "ab" and way[1][0] in "cd"]
+    [found] = roads.find(ways)
+    assert told((found,)) == [("network", "net", "net", "both", False)]
+    assert set(found.others) == {"trunk a>c", "trunk a>d", "trunk b>c", "trunk b>d"}
+    assert len(found.explains) == len(ways)
+
+
+def test_a_site_without_power_is_one_finding() -> None:
+    roads = Roads(grid(3, 3))
+    ways = [way for way in roads.ways if "b" in (way[0][0], way[1][0])]
+    assert told(roads.find((), ways, whole=True)) == [("site", "b", "net", "both", True)]

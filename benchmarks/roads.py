@@ -1,4 +1,4 @@
-"""Handmade topologies for the tests of places: sites with nodes, hops between sites, and what links see."""
+"""Topologies for benchmarks and tests of places: sites with nodes, hops between sites, and what links see."""
 
 from __future__ import annotations
 
