@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import socket
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,14 +35,27 @@ _THIRD_S = 30.0
 """When the fault comes, and how long it stays, in a run that Ctrl-C ends."""
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What may differ from the demo's own. topology: None: the demo's. shaped: see NamespaceWorld. adjust:
+    changes the inventory before it is written."""
+
+    topology: Topology | None = None
+    shaped: bool = False
+    influxdb: bool = True
+    adjust: Callable[[dict[str, Any]], None] = lambda _: None
+
+
 class Chain:
     """A context manager: whatever was started is ended and taken down at its exit, also after a failure."""
 
-    def __init__(self, folder: Path, loopback: bool) -> None:
+    def __init__(self, folder: Path, loopback: bool, setting: Setting | None = None) -> None:
         self.folder = folder.resolve()
         self.run_folder = self.folder / "run"
         self.loopback = loopback
-        self.topology: Topology = loopback_topology() if loopback else demo_topology()
+        self._setting = setting or Setting()
+        own = loopback_topology() if loopback else demo_topology()
+        self.topology: Topology = self._setting.topology or own
         self.fault_link = files.fault_link(self.topology)
         self.pager = Pager()
         self.influxdb: str | None = None
@@ -104,12 +119,14 @@ class Chain:
         self.pager.start()
         world = self._enter_world()
         console.print(f"lab: {len(self.topology.nodes)} nodes, {len(self.links)} links, {self._kind(world)}")
-        started = start_influxd(self.run_folder / "influxdb")
+        started = start_influxd(self.run_folder / "influxdb") if self._setting.influxdb else None
         if started is not None:
             self._influxd, self.influxdb = started
             console.print(f"InfluxDB: {self.influxdb}")
         ports = files.LOOPBACK_PORTS if self.loopback else files.NAMESPACE_PORTS
-        files.write_yaml(self.inventory, files.inventory(self.topology, ports))
+        inventory = files.inventory(self.topology, ports)
+        self._setting.adjust(inventory)
+        files.write_yaml(self.inventory, inventory)
         configs = self._write_agents(world, ports)
         self._start_collector(world)
         console.print(f"collector: {self.api} (API at {self.api}/docs)")
@@ -127,16 +144,26 @@ class Chain:
             while seconds is None or time.monotonic() - began_s < seconds:
                 elapsed_s = time.monotonic() - began_s
                 self._drive_fault(elapsed_s, third_s)
-                check([*self._agents, *(c for c in (self._collector, self._influxd) if c is not None)])
+                self.check()
                 pages = self.pager.pages
                 if console.is_terminal:
                     title = self._title(elapsed_s, seconds)
-                    live.update(screen(title, self._live_links(), self.truth_us(), pages), refresh=True)
+                    live.update(screen(title, self.live_links(), self.truth_us(), pages), refresh=True)
                 else:
                     for page in pages[shown:]:
                         console.print(f"{elapsed_s:5.0f} s  {page_line(page)}")
                     shown = len(pages)
                 time.sleep(0.5)
+
+    def check(self) -> None:
+        """Raise LinkgaugeError when a program has ended on its own."""
+        check([*self._agents, *(c for c in (self._collector, self._influxd) if c is not None)])
+
+    @property
+    def world(self) -> NamespaceWorld | LoopbackWorld:
+        """The lab, once it is built."""
+        assert self._world is not None
+        return self._world
 
     def finish(self, console: Console) -> None:
         """End in order: agents hand over what they have, the collector's sinks take it, then all may go."""
@@ -158,7 +185,7 @@ class Chain:
             loopback = LoopbackWorld(self.topology, state, fronted, files.LOOPBACK_PORTS.stamp)
             self._world = loopback
             return loopback.__enter__()
-        namespaces = NamespaceWorld(self.topology, state)
+        namespaces = NamespaceWorld(self.topology, state, self._setting.shaped)
         self._world = namespaces
         return namespaces.__enter__()
 
@@ -220,7 +247,7 @@ class Chain:
             fault = f"fault {state}: {FAULT_RATIO:.0%} of packets lost on {self.fault_link} forward"
         return f"{elapsed_s:4.0f} s {left}   {fault}   API {self.api}"
 
-    def _live_links(self) -> list[dict[str, Any]]:
+    def live_links(self) -> list[dict[str, Any]]:
         try:
             links: list[dict[str, Any]] = self._http.get(f"{self.api}/v1/links").json()
         except httpx.HTTPError:

@@ -44,8 +44,8 @@ PLAYABLE = {
     "duplicate": Playable(0.1, *_SHARE),
     "remark": Playable(10.0, "dscp", 0.0, 63.0),
     "mark-ce": Playable(0.2, *_SHARE),
-    "delay": Playable(30_000.0, *_TIME),
-    "jitter": Playable(20_000.0, *_TIME),
+    "delay": Playable(60_000.0, *_TIME),
+    "jitter": Playable(60_000.0, *_TIME),
     "reorder": Playable(0.1, *_SHARE),
 }
 
