@@ -76,7 +76,8 @@ class Size:
         self.period_s = QUICK_PERIOD_S if quick else PERIOD_S
         self.clock = MovedClock(window_start(SystemClock().now().wall_ns, WINDOW_NS) - 86_400 * NS_PER_S)
         self.settings = self._settings(folder)
-        self.collector, self.engine, self.told = wire(self.settings, self.clock)
+        self.wired = wire(self.settings, self.clock)
+        self.collector, self.engine, self.told = self.wired.collector, self.wired.engine, self.wired.told
         self.number = 0
 
     def _settings(self, folder: Path) -> Settings:

@@ -110,6 +110,7 @@ def build(
     remember: Callable[[Past], None] | None = None,
     excuses: Excuses | None = None,
     paths: LastPaths | None = None,
+    receivers: Callable[[], list[dict[str, Any]]] = list,
 ) -> Collector:
     """Make every part; nothing runs yet. Raises ConfigError and StoreError.
 
@@ -117,6 +118,7 @@ def build(
     is asked for, at start. observers: called with each window's frames, before they are journalled together
     with what the observers add; not when a window is judged again. alerts: what /v1/alerts tells. excuses,
     paths: what the judge asks which links do not count, and where ways are looked up; shown every batch.
+    receivers: how each receiver of alerts stands, for /v1/status.
     """
     clock = clock or SystemClock()
     tokens, metrics = Tokens.load(settings.tokens), Metrics()
@@ -172,13 +174,15 @@ def build(
         settings, book, tokens, journal, intake, metrics, pumps, judging, rollups, clock, drops, tls,
         next(pump.sink for pump in pumps if isinstance(pump.sink, Archive)),
         many.raw, duty.on, journal.dropped, many.warnings, clock.now().mono_ns, refusals.lately,
+        receivers,
     )  # fmt: skip
     state.watch()
     rate = Rate(settings.limits.requests_per_s, settings.limits.burst, clock)
     access = Access(tokens, settings.reads_are_open, lambda: book.inventory().nodes, rate)
     parts = Parts(
         access, book, intake, live, clock, metrics, alerts, state.status, state.fault,
-        AgentMetrics(lambda: live.agents(clock.now().wall_ns)), refusals, settings.limits.body_timeout_s,
+        AgentMetrics(lambda: live.agents(clock.now().wall_ns)), refusals, rows.nodes,
+        settings.limits.body_timeout_s,
     )  # fmt: skip
     app = create_app(parts)
     add_duty_route(app, access, settings.standby, duty, state.fault)

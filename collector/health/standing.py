@@ -53,6 +53,7 @@ class Standing:
     series: series that the inventory leads to in InfluxDB. on_duty: whether this collector's verdicts count.
     dropped_before: batches that the journal had dropped when this process began. store_warnings: sentences.
     began_mono_ns: when this process began, by `clock`. refused: whom it refused lately.
+    receivers: how each receiver of alerts stands.
     """
 
     settings: Settings
@@ -74,6 +75,7 @@ class Standing:
     store_warnings: Callable[[], list[str]] = list
     began_mono_ns: int = 0
     refused: Callable[[], list[Refused]] = list
+    receivers: Callable[[], list[dict[str, Any]]] = list
 
     def status(self) -> dict[str, Any]:
         """The JSON of /v1/status. Raises StoreError."""
@@ -110,6 +112,7 @@ class Standing:
             "certificate": self._certificate(now_ns),
             "archive": {"head": self._head(), "trouble": self._upkeep_trouble()},
             "store": {"warnings": self.store_warnings()},
+            "receivers": self.receivers(),
             "agents": {"dropped": self.drops.since_start()},
             "refused": self._refused(),
             "counters": self.metrics.values(),

@@ -7,7 +7,10 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from collector.live.judged import Judged
+from collector.live.link_facts import plain
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame
 from linkgauge.schema import COLLECTOR, MEMBER, NODE, SINK, STATE
@@ -52,11 +55,17 @@ class WindowRows:
             made[COLLECTOR.name] = _frame(COLLECTOR, [{"collector": self._name, **at, **self._health()}])
         return made
 
-    def nodes(self) -> Frame | None:
-        """The NODE rows of the last window, None before the first."""
-        return self._last_nodes
+    def nodes(self) -> list[dict[str, Any]]:
+        """The NODE rows of the last window, JSON-like: what is not known is None; none before the first."""
+        return [] if self._last_nodes is None else _plain(self._last_nodes)
 
 
 def _frame(table: Table, rows: list[dict[str, Any]]) -> Frame:
     names = [field.name for field in table.columns if any(field.name in row for row in rows)]
     return Frame.of(table, {name: [row[name] for row in rows] for name in names}, len(rows))
+
+
+def _plain(frame: Frame) -> list[dict[str, Any]]:
+    names = [field.name for field in frame.table.columns]
+    columns = [np.asarray(frame.columns[name]).tolist() for name in names]
+    return [plain(dict(zip(names, values, strict=True))) for values in zip(*columns, strict=True)]

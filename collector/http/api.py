@@ -2,7 +2,8 @@
 
     POST /v1/batches   an agent's batch (its token, or a peer's); answered after the journal's commit
     GET  /v1/plan      the plan of the agent whose token it is; ETag, 304
-    GET  /v1/links, /v1/links/{link}, /v1/agents, /v1/status, /v1/alerts, /metrics, /docs   a reader's token
+    GET  /v1/links, /v1/links/{link}, /v1/agents, /v1/nodes, /v1/status, /v1/alerts, /metrics, /docs
+                       a reader's token
     GET  /healthz      anybody; the reason why not healthy is told to readers only
 
 Every error is ``{"reason": word, "error": sentence}``. Who may ask for what: collector/http/access.py.
@@ -59,9 +60,9 @@ _TOLD_ELSEWHERE = ("store", "busy", "unknown_link")
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the interface shows. status: the JSON of /v1/status. fault: why not healthy, None when healthy.
+    """What the interface shows. status, nodes: the JSON of /v1/status and /v1/nodes.
 
-    body_timeout_s: how long a body may take to come.
+    fault: why not healthy, None when healthy. body_timeout_s: how long a body may take to come.
     """
 
     access: Access
@@ -75,6 +76,7 @@ class Parts:
     fault: Callable[[], str | None]
     agent_metrics: AgentMetrics
     refusals: Refusals
+    nodes: Callable[[], list[dict[str, Any]]]
     body_timeout_s: float = 30
 
 
@@ -174,7 +176,11 @@ def _add_read_routes(app: APIRouter, parts: Parts) -> None:
     def get_agents() -> list[dict[str, Any]]:
         return parts.live.agents(parts.clock.now().wall_ns)
 
-    @app.get("/v1/alerts", summary="Alerts that are active")
+    @app.get("/v1/nodes", summary="Every node as of the last window: silent, down, unfit")
+    def get_nodes() -> list[dict[str, Any]]:
+        return parts.nodes()
+
+    @app.get("/v1/alerts", summary="Alerts that fire, those held back and why among them")
     def get_alerts() -> list[dict[str, Any]]:
         return parts.alerts()
 

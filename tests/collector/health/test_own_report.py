@@ -106,6 +106,8 @@ def test_the_own_report_has_verdicts_nodes_sinks_and_health() -> None:
     assert (sink.text("collector").tolist(), sink.text("sink").tolist()) == (["here"], ["archive"])
     assert (sink.count("backlog_batches")[0], sink.real("lag_s")[0], sink.real("held_ratio")[0]) == (3, 7, 1)
     assert sink.count("start_ns").tolist() == [NOW_NS]
+    (row,) = world.rows.nodes()
+    assert (row["node"], row["site"], row["start_ns"], row["silent_s"]) == ("a", "s", NOW_NS, None)
     health = first.frames["collector"]
     assert health.text("collector").tolist() == ["here"]
     assert health.count("batches_accepted").tolist() == [7]
@@ -154,7 +156,7 @@ def test_a_window_without_links_has_no_rows() -> None:
     world = World()
     world.publish(state(NOW_NS).take(np.zeros(1, np.bool_)))
     assert world.shelf.batches() == []
-    assert world.rows.nodes() is None
+    assert world.rows.nodes() == []
 
 
 def test_own_reports_wait_while_the_journal_is_full_and_the_loss_is_counted() -> None:

@@ -188,6 +188,7 @@ READS = (
     "/v1/links",
     "/v1/links/x",
     "/v1/agents",
+    "/v1/nodes",
     "/v1/alerts",
     "/v1/status",
     "/metrics",
