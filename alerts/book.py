@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS standing(
 """
 WAITING, DELIVERED, GIVEN_UP, DROPPED = "waiting", "delivered", "given_up", "dropped"
 DIGESTED, PASSED_BY = "digested", "passed_by"
+OUTCOMES = (WAITING, DELIVERED, DIGESTED, GIVEN_UP, DROPPED, PASSED_BY)
 """Delivered together with others; of no concern to the receiver."""
 KEPT_DONE = 10_000
 """Notices that are done and still kept, to look up who was told what and when."""

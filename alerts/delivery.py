@@ -22,7 +22,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from alerts.book import Book, Notice, Stands
+from alerts.book import OUTCOMES, Book, Notice, Stands
 from alerts.event import rfc3339
 from alerts.receivers.pace import Pace
 from alerts.receivers.receiver import Receiver
@@ -77,12 +77,18 @@ class Delivery:
         self._receiver.close()
 
     def standing(self) -> dict[str, Any]:
-        """JSON-like: name, kind, what the book's `tally` says, trouble (null: none) and since when."""
+        """JSON-like: name, kind, the book's `tally` (null when it cannot be read), trouble (null: none) and
+        since when."""
         trouble, since_ns = self._trouble or self._receiver.trouble, self._trouble_since_ns
+        counts: dict[str, int | None] = dict.fromkeys(OUTCOMES)
+        try:
+            counts.update(self._book.tally(self._receiver.name))
+        except StoreError as err:
+            trouble = str(err)
         return {
             "name": self._receiver.name,
             "kind": self._receiver.kind,
-            **self._book.tally(self._receiver.name),
+            **counts,
             "trouble": trouble,
             "trouble_since": rfc3339(since_ns) if trouble and since_ns else None,
         }

@@ -3,7 +3,7 @@
 Secrets stand in files of their own (mode 0600) or in the environment, never in the settings:
 
     LINKGAUGE_INFLUXDB_PASSWORD, LINKGAUGE_INFLUXDB_TOKEN, LINKGAUGE_WEBHOOK_<NAME>_TOKEN,
-    LINKGAUGE_PEER_TOKEN
+    LINKGAUGE_PEER_TOKEN, LINKGAUGE_RECEIVER_<NAME>_TOKEN, ..._SECRET, ..._PASSWORD
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, model_validator
 
+from collector.receiver_settings import ReceiverSettings
 from collector.secret import read_secret
 from linkgauge.inventory_file import Name
 from linkgauge.plan import MAX_TAKE_OVER_S
@@ -100,6 +101,8 @@ class InfluxSettings(Model):
 
 
 class Webhook(Model):
+    """The short form of a receiver of kind webhook, told of every alert that is no drill."""
+
     name: Name
     url: Url
     token_file: Path | None = None
@@ -157,6 +160,11 @@ class Settings(Model):
     archive: ArchiveSettings = ArchiveSettings()
     influxdb: InfluxSettings | None = None
     webhooks: tuple[Webhook, ...] = ()
+    receivers: tuple[ReceiverSettings, ...] = ()
+    runbook_url: Url | None = None
+    """The address before `/link-loss.md`, for links in messages; None: they name the page in docs."""
+    grafana_url: Url | None = None
+    """Where the boards are, for links in messages; None: there are none."""
     max_body_bytes: int = Field(MAX_BODY_BYTES, ge=1024, le=MAX_BODY_BYTES)
     journal: JournalSettings = JournalSettings()
     limits: Limits = Limits()
@@ -170,10 +178,10 @@ class Settings(Model):
     _file: Path = PrivateAttr(Path("collector.yaml"))
 
     @model_validator(mode="after")
-    def _webhooks_differ(self) -> Settings:
-        names = [hook.name for hook in self.webhooks]
+    def _names_differ(self) -> Settings:
+        names = [each.name for each in (*self.webhooks, *self.receivers)]
         if len(set(names)) < len(names):
-            raise ValueError("webhooks must have different names")
+            raise ValueError("webhooks and receivers must have different names")
         return self
 
     @classmethod

@@ -10,7 +10,6 @@ import typer
 
 from alerts.book import Book
 from alerts.engine import AlertEngine
-from alerts.receivers.webhook import Webhook
 from alerts.rule import load_rules
 from alerts.silences import Listed
 from alerts.subject import Subjects
@@ -23,6 +22,8 @@ from collector.settings import Settings
 from collector.stores import JOURNAL
 from console.ledger_judge import LedgerJudge
 from console.on_duty import DutyObserver
+from console.receivers import receivers_of
+from console.receivers import watch as watch_receivers
 from console.running import look_less_for_garbage, set_up_logs, share_heaps
 from console.single import only_one
 from linkgauge.clock import Clock, SystemClock, seconds
@@ -72,7 +73,8 @@ def wire(settings: Settings, clock: Clock | None = None) -> Wired:
     plans = PlanBook(settings.inventory, settings.plan_take_over_s, clock, fresh=fresh)
     window_ns = seconds(plans.inventory().window_s)
     told = Book(settings.data_dir / "alerts.sqlite")
-    receivers = [Webhook(hook.name, hook.url, hook.token) for hook in settings.webhooks]
+    receivers = receivers_of(settings, clock)
+    told.only([receiver.name for receiver in receivers], clock.now().wall_ns)
     subjects, silences = Subjects(plans.specs(), plans.inventory()), Listed(plans.inventory)
     engine = AlertEngine(load_rules(), subjects, told, receivers, clock, silences=silences)
     period_ns = seconds(plans.inventory().period_s)
@@ -84,6 +86,7 @@ def wire(settings: Settings, clock: Clock | None = None) -> Wired:
     observer = DutyObserver(engine, plans.specs, lambda: collector.duty.on(), plans.inventory)
     collector = build(
         settings, plans, judge.judge, [observer, judge.keep], engine.active, clock,
-        lambda past: judge.remember(past, plans.specs()), excuses,
+        lambda past: judge.remember(past, plans.specs()), excuses, receivers=engine.receivers,
     )  # fmt: skip
-    return Wired(collector, engine, told, judge, receivers=engine.receivers)
+    watch_receivers(collector.metrics, engine.receivers)
+    return Wired(collector, engine, told, judge)

@@ -28,6 +28,7 @@ def troubles(status: Told, agents: Sequence[Told]) -> list[str]:
         *_letters(status),
         *status.get("store", {}).get("warnings", ()),
         *_rollups(status),
+        *_receivers(status),
         *_own(status),
         *_refusals(status),
         *_agents(status, agents),
@@ -69,6 +70,18 @@ def _sinks(status: Told) -> Iterator[str]:
             yield f"sink {name} does not run, {waiting}: restart the collector"
         elif sink.get("lag_s", 0) > LAG_S:
             yield f"sink {name} is behind, {waiting}, the oldest for {sink['lag_s']:.0f} s"
+
+
+def _receivers(status: Told) -> Iterator[str]:
+    for receiver in status.get("receivers", ()):
+        who = f"receiver {receiver['name']}"
+        waiting = f"{receiver['waiting']} notices of alerts wait"
+        if receiver["trouble"] and receiver["waiting"]:
+            yield f"{who} takes nothing since {receiver['trouble_since']}, {waiting}: {receiver['trouble']}"
+        elif receiver["trouble"]:
+            yield f"{who} is in trouble: {receiver['trouble']}"
+        if receiver["dropped"]:
+            yield f"{who} missed {receiver['dropped']} notices that fell to the bound on what waits"
 
 
 def _journal(status: Told) -> Iterator[str]:

@@ -19,7 +19,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     severity: str
     title: str = ""
     about: str = ""
-    link: str = ""
+    link: str | None = None
     direction: str | None = None
     since: str
     fired_at: str
