@@ -117,6 +117,7 @@ def _collector(path: Path) -> str:
             lambda: hot.password() if hot else None,
             lambda: hot.token() if hot else None,
             *(hook.token for hook in made.webhooks),
+            *(secret for each in made.receivers for secret in each.secrets()),
         ]
     )
     return f"settings of collector {made.name} at {made.listen}, {_inventory(made.inventory)}"
