@@ -84,21 +84,28 @@ def _policies(client: Client, wanted: Alerting) -> Iterator[Change]:
     if not isinstance(tree, dict) or "receiver" not in tree:
         raise client.no_grafana()
     others = tree.get("routes") or []
-    ours = [at for at, route in enumerate(others) if _same_matchers(route, wanted.route)]
-    old = others[ours[0]] if ours else None
-    if len(ours) == 1 and covers(old, wanted.route) and covers(wanted.route, old):
+    mine = _ordered(wanted.route)
+    ours = [
+        at
+        for at, each in enumerate(others)
+        if _ordered(each).get("object_matchers") == mine["object_matchers"]
+    ]
+    old = _ordered(others[ours[0]]) if ours else None
+    if len(ours) == 1 and covers(old, mine) and covers(mine, old):
         return
     at = ours[0] if ours else 0
     routes = [route for number, route in enumerate(others) if number not in ours]
     routes.insert(at, wanted.route)
     body = {key: value for key, value in tree.items() if key not in ("status", "provenance")}
     body["routes"] = routes
-    lines = () if old is None else differences(old, wanted.route)
+    lines = () if old is None else differences(old, mine)
     yield Change("+" if old is None else "~", what, lambda: client.put(f"{API}/policies", body, what), lines)
 
 
-def _same_matchers(route: Json, other: Json) -> bool:
-    return bool(route.get("object_matchers") == other["object_matchers"])
+def _ordered(route: Json) -> Json:
+    """The route with its matchers in order, at every depth: Grafana gives them back in its own order."""
+    made = {**route, "object_matchers": sorted(route.get("object_matchers") or [])}
+    return {**made, "routes": [_ordered(each) for each in route.get("routes") or []]}
 
 
 def _rules(client: Client, wanted: Alerting) -> Iterator[Change]:

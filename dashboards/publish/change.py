@@ -69,5 +69,12 @@ def _empty(value: Any) -> Any:
     return type(value)() if value in ({}, [], "", 0, False) else None
 
 
+class _Plain(yaml.SafeDumper):
+    """What stands in two places is written twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def _text(value: Any) -> list[str]:
-    return str(yaml.safe_dump(value, sort_keys=True, width=110, allow_unicode=True)).splitlines()
+    return str(yaml.dump(value, Dumper=_Plain, sort_keys=True, width=110, allow_unicode=True)).splitlines()

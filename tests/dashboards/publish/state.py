@@ -210,6 +210,9 @@ class State:
                     return 400, {"message": "unsupported match type"}
         if body.get("object_matchers") or body.get("mute_time_intervals"):
             return 400, {"message": "root route must not have any matchers"}
+        for route in _all(body):  # kept in an order of its own
+            if "object_matchers" in route:
+                route["object_matchers"] = sorted(route["object_matchers"])
         self.policies = {key: value for key, value in body.items() if key != "provenance"}
         return 202, {"message": "policies updated"}
 

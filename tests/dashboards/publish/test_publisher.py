@@ -19,7 +19,13 @@ Json = dict[str, Any]
 ROUTE: Json = {
     "receiver": "linkgauge-page",
     "object_matchers": [["grafana_folder", "=", "linkgauge alerts"]],
-    "routes": [{"receiver": "linkgauge-page", "mute_time_intervals": ["linkgauge-work"]}],
+    "routes": [
+        {
+            "receiver": "linkgauge-page",
+            "object_matchers": [["severity", "=", "page"], ["link", "=~", ".+"]],
+            "mute_time_intervals": ["linkgauge-work"],
+        }
+    ],
 }
 POINT: Json = {
     "uid": "linkgauge-page-webhook",
@@ -179,10 +185,16 @@ def test_only_what_is_ours_is_pruned(fake: FakeGrafana) -> None:
 def test_the_routes_of_others_stay(fake: FakeGrafana) -> None:
     fake.state.policies["routes"] = [OTHERS]
     published(fake, wanted())
-    assert fake.state.policies["routes"] == [ROUTE, OTHERS]
+    assert [route["receiver"] for route in fake.state.policies["routes"]] == [
+        "linkgauge-page",
+        OTHERS["receiver"],
+    ]
     fake.state.policies["routes"] = [OTHERS, {**ROUTE, "receiver": "grafana-default-email"}, ROUTE]
     assert published(fake, wanted()) == ["~ notification policy linkgauge"]
-    assert fake.state.policies["routes"] == [OTHERS, ROUTE]
+    assert [route["receiver"] for route in fake.state.policies["routes"]] == [
+        OTHERS["receiver"],
+        "linkgauge-page",
+    ]
     assert fake.state.policies["receiver"] == "grafana-default-email"
 
 
