@@ -4,9 +4,10 @@ A window is good, bad, or neither (quality.signals). Burn = share of bad windows
 budget of a span is used up exactly at its end. Two spans each (Google, The Site Reliability Workbook, 2018,
 chapter 5): the long one says that it matters, the short one, a twelfth of it, that it goes on.
 
-Few windows: a span is told only when at least half of its windows, and LEAST, are good or bad; and the long
-span counts by its lower bound (Clopper-Pearson, 95 % one-sided), so that with a budget of 0.01 % one bad
-window of an hour is not a burn of 28. Bad windows come in bursts; the bound supposes that they do not.
+Few windows: a span is told only when at least half of its windows, and of the long one LEAST, are good or
+bad; and the long span counts by its lower bound (Clopper-Pearson, 95 % one-sided), so that with a budget of
+0.01 % one bad window of an hour is not a burn of 28. Bad windows come in bursts; the bound supposes that they
+do not.
 
 Counts are kept in slots of five minutes and of an hour: a span begins with a whole slot, so it is up to a
 slot longer than its name.
@@ -38,7 +39,7 @@ FAST_NS = SLOT_NS, HOUR_NS
 SLOW_NS = 6 * SLOT_NS, 6 * HOUR_NS
 BUDGET_NS = 72 * HOUR_NS
 LEAST = 10
-"""Windows that a span needs."""
+"""Windows that the long span needs."""
 _GOOD, _BAD = 0, 1
 _MOST_BYTES = 2**30
 _VERSION = 1
@@ -126,7 +127,7 @@ class Burn:
     def _ratio(self, counts: Counts, span_ns: int, surely: bool) -> Reals:
         """Share of bad windows (n,), or its lower bound; NaN with too few windows."""
         judged = counts.sum(axis=0)
-        enough = judged >= max(LEAST, span_ns // self._window_ns / 2)
+        enough = judged >= max(LEAST if surely else 1, span_ns // self._window_ns / 2)
         told = np.zeros(len(judged))
         some = enough & (counts[_BAD] > 0)
         if surely:

@@ -16,6 +16,7 @@ VALID_NS = 86_400 * NS_PER_S
 STEADY_NS = 600 * NS_PER_S
 """An end that moved by less is the same: agents tell it with their own clocks."""
 _DAY_NS = 86_400 * NS_PER_S
+_NONE = -(2**62)
 
 
 class Certificates:
@@ -31,7 +32,7 @@ class Certificates:
         link, start_ns = link[order], rows.count("start_ns")[order]
         days = np.clip(rows.real("days_left")[order], -36_500, 36_500)
         shown = (rows.count("presented")[order] > 0) & np.isfinite(days)
-        ends_ns = np.where(shown, start_ns + np.where(shown, days, 0) * _DAY_NS, 0).astype(np.int64)
+        ends_ns = np.where(shown, start_ns + np.where(shown, days, 0) * _DAY_NS, _NONE).astype(np.int64)
         newer = start_ns >= self._seen_ns[link]
         link, start_ns, ends_ns = link[newer], start_ns[newer], ends_ns[newer]
         self._seen_ns[link] = start_ns
@@ -41,7 +42,7 @@ class Certificates:
     def left_s(self, at_ns: int, links: int) -> Reals:
         """Until each certificate ends, (links,), whole seconds, below 0 when it has; NaN for none."""
         self._reach(links)
-        known = (self._ends_ns > 0) & (self._seen_ns > at_ns - VALID_NS)
+        known = (self._ends_ns != _NONE) & (self._seen_ns > at_ns - VALID_NS)
         return np.where(known, (self._ends_ns - at_ns) // NS_PER_S, np.nan)
 
     def move(self, place: Rows, links: int) -> None:
@@ -49,12 +50,12 @@ class Certificates:
         self._reach(len(place))
         kept = place >= 0
         for name in ("_ends_ns", "_seen_ns"):
-            moved = np.zeros(links, np.int64)
+            moved = np.full(links, _NONE)
             moved[place[kept]] = getattr(self, name)[kept]
             setattr(self, name, moved)
 
     def _reach(self, links: int) -> None:
-        more = np.zeros(max(0, links - len(self._ends_ns)), np.int64)
+        more = np.full(max(0, links - len(self._ends_ns)), _NONE)
         if len(more):
             self._ends_ns = np.concatenate([self._ends_ns, more])
             self._seen_ns = np.concatenate([self._seen_ns, more])

@@ -108,7 +108,7 @@ class SignalBook:
     def carried(self, start_ns: int, links: int) -> Mask:
         """Links (links,) whose way out is well by the far end's word."""
         found = np.zeros(links, np.bool_)
-        found[self._carried.get(start_ns, ())] = True
+        found[self._carried.get(start_ns, np.empty(0, np.intp))] = True
         return found
 
     def forget(self, before_ns: int, events_before_ns: int) -> None:
