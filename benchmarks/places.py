@@ -157,7 +157,9 @@ def outcome(one: Scene, findings: tuple[Finding, ...]) -> str:
         return WRONG
     if f"{first.kind} {first.place}" in (f"{fault.kind} {fault.name}", _router_of(fault)) or same:
         return RIGHT
-    hidden = first.kind == "network" or all(fault.name != each.name for each in one.roads.crossings.places)
+    hidden = {first.kind, *(name.split()[0] for name in names)} & {"network"} or all(
+        fault.name != each.name for each in one.roads.crossings.places
+    )
     return CANNOT_TELL if not first.sure and (hidden or f"{fault.kind} {fault.name}" in names) else WRONG
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from quality.crossings import Crossings, Links, crossings
-from quality.hops import with_hops
+from quality.hops import HopBook
 from quality.places import Finding, locate
 from quality.sights import BAD, UNKNOWN, WELL, Evidence, FlowSight
 
@@ -43,9 +43,12 @@ class Roads:
             [self.nodes[dst] for _, dst, _ in self.ways],
         ]
         links = Links(*(np.array(column, np.object_) for column in columns))
-        sweeps = {at: self.hops(way) for at, way in enumerate(self.ways) if self.hops(way)}
         owner = {f"{node}.{network}": node for node in self.nodes for network in self.networks}
-        self.crossings: Crossings = with_hops(crossings(links, self.gateways), sweeps, owner)
+        book = HopBook(crossings(links, self.gateways), owner)
+        for at, way in enumerate(self.ways):
+            if hops := self.hops(way):
+                book.put(at, hops)
+        self.crossings: Crossings = book.crossings()
 
     def evidence(
         self,

@@ -11,39 +11,47 @@ from quality.crossings import GATEWAY, HOP, IN, KINDS, OUT, Crossings, Place
 SILENT = "*"
 
 
-def with_hops(
-    crossings: Crossings, sweeps: Mapping[int, Sequence[tuple[str, ...]]], owner: Mapping[str, str]
-) -> Crossings:
-    """With the hops of the last sweeps, link (0..n-1) -> addresses in order for each of its flows.
+class HopBook:
+    """The hops of each link, kept so that only what changed is worked on anew. Not thread safe.
 
-    Entries are added to those that are there. owner: address -> node, for every address of the inventory.
+    owner: address -> node, for every address of the inventory.
     """
-    cells = _Cells(crossings)
-    found: list[tuple[int, int, bool]] = []
-    links = crossings.links
-    of_link = list(zip(links.src.tolist(), links.dst.tolist(), links.network.tolist(), strict=True))
-    for link, ways in sweeps.items():
-        src, dst, network = of_link[link]
-        for address, whole in _seen_at(ways).items():
-            node = owner.get(address, "")
-            if node not in (src, dst):
-                found.append((int(crossings.forward[link]), cells.hop(network, address, node, src), whole))
-    return cells.extended(found)
 
-
-class _Cells:
-    """Grows the cells of `base`."""
-
-    def __init__(self, base: Crossings) -> None:
-        self._base, self._places = base, list(base.places)
+    def __init__(self, base: Crossings, owner: Mapping[str, str]) -> None:
+        self._base, self._owner = base, owner
+        self._places = list(base.places)
         self._number = {place: at for at, place in enumerate(base.places)}
         self._known = dict(base.hop_cell)
         self._rows: list[tuple[int, int, int]] = []
         self._network = {name: at for at, name in enumerate(base.networks)}
-        self._sites = dict(zip(base.links.src.tolist(), base.links.src_site.tolist(), strict=True))
-        self._sites |= dict(zip(base.links.dst.tolist(), base.links.dst_site.tolist(), strict=True))
+        links = base.links
+        self._ends = list(zip(links.src.tolist(), links.dst.tolist(), links.network.tolist(), strict=True))
+        self._sites = dict(zip(links.src.tolist(), links.src_site.tolist(), strict=True))
+        self._sites |= dict(zip(links.dst.tolist(), links.dst_site.tolist(), strict=True))
+        self._ways: dict[int, Sequence[tuple[str, ...]]] = {}
+        self._of: dict[int, list[tuple[int, bool]]] = {}
+        self._made: Crossings | None = base
 
-    def hop(self, network: str, address: str, node: str, src: str) -> int:
+    def put(self, link: int, ways: Sequence[tuple[str, ...]]) -> bool:
+        """The hops of the last sweep of each flow of a link (0..n-1); whether they are others than before."""
+        if self._ways.get(link) == ways:
+            return False
+        src, dst, network = self._ends[link]
+        found = []
+        for address, whole in _seen_at(ways).items():
+            node = self._owner.get(address, "")
+            if node not in (src, dst):
+                found.append((self._hop(network, address, node, src), whole))
+        self._ways[link], self._of[link], self._made = ways, found, None
+        return True
+
+    def crossings(self) -> Crossings:
+        """Everything that is crossed, hops included."""
+        if self._made is None:
+            self._made = self._extended()
+        return self._made
+
+    def _hop(self, network: str, address: str, node: str, src: str) -> int:
         """The cell of a hop; a node that packets of others pass is a gateway, listed or not."""
         if not node:
             return self._cell(network, address, IN, Place(KINDS[HOP], address))
@@ -62,10 +70,12 @@ class _Cells:
             self._rows.append((at, self._network[network], direction))
         return cell
 
-    def extended(self, found: Sequence[tuple[int, int, bool]]) -> Crossings:
+    def _extended(self) -> Crossings:
         base = self._base
         rows = np.array(self._rows, np.intp).reshape(-1, 3)
-        more = np.array(found, np.intp).reshape(-1, 3)
+        link = np.repeat(np.array([*self._of], np.intp), [len(some) for some in self._of.values()])
+        cell = np.array([each[0] for some in self._of.values() for each in some], np.intp)
+        whole = np.array([each[1] for some in self._of.values() for each in some], np.bool_)
         return Crossings(
             base.links,
             base.forward,
@@ -76,10 +86,10 @@ class _Cells:
             np.concatenate([base.cell_place, rows[:, 0]]),
             np.concatenate([base.cell_network, rows[:, 1]]),
             np.concatenate([base.cell_direction, rows[:, 2].astype(np.int64)]),
-            np.concatenate([base.way, more[:, 0]]),
-            np.concatenate([base.cell, more[:, 1]]),
-            np.concatenate([base.whole, more[:, 2] != 0]),
-            self._known,
+            np.concatenate([base.way, base.forward[link]]),
+            np.concatenate([base.cell, cell]),
+            np.concatenate([base.whole, whole]),
+            dict(self._known),
         )
 
 

@@ -23,7 +23,7 @@ way, unless one of them is known to be well.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,14 +105,20 @@ def locate(
 
 def _gathered(findings: Sequence[Finding]) -> list[Finding]:
     """Several trunks of one network at once: one place that no sweep has seen explains them all, more likely
-    than as many faults. They are told as one, of which only the network is known."""
+    than as many faults. They are told as one, of which only the network is known; and then nothing else is
+    sure there either."""
     trunks: dict[str, list[Finding]] = {}
     for each in findings:
         if each.kind == KINDS[TRUNK]:
             trunks.setdefault(each.network, []).append(each)
     some = {network: parts for network, parts in trunks.items() if len(parts) > 1}
     rest = [each for each in findings if each.kind != KINDS[TRUNK] or each.network not in some]
-    return rest + [_one(network, parts) for network, parts in some.items()]
+    told = [_doubted(each) if each.network in some else each for each in rest]
+    return told + [_one(network, parts) for network, parts in some.items()]
+
+
+def _doubted(finding: Finding) -> Finding:
+    return replace(finding, sure=False, others=(*finding.others, f"{KINDS[NETWORK]} {finding.network}"))
 
 
 def _one(network: str, parts: Sequence[Finding]) -> Finding:
