@@ -21,10 +21,10 @@ from alerts.delivery import Delivery
 from alerts.evaluate import Change, Evaluator, Window
 from alerts.event import Event, Fired, payload, rfc3339
 from alerts.explanation import Cause, Explanation, NoSilences, SameThing, Silences
-from alerts.memory import Memory
+from alerts.kept import Kept, read, written
 from alerts.receivers.receiver import Receiver
 from alerts.roll import Alert, Key, Roll
-from alerts.rule import Rule
+from alerts.rule import TABLES, Rule
 from alerts.subject import Subjects
 from alerts.thing import once
 from alerts.wording import began, ended, gone
@@ -36,15 +36,6 @@ from linkgauge.schema import PLACE
 log = logging.getLogger(__name__)
 
 MOST_UNWRITTEN = 10_000
-_VERSION = 2
-
-
-class _Kept(msgspec.Struct, frozen=True):
-    """What is remembered over a restart."""
-
-    version: int
-    memory: Memory
-    alerts: list[Alert]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +90,7 @@ class AlertEngine:
 
         tell: whether the receivers are told of an event; what they are not told is remembered all the same.
         """
+        judged = {name: frame for name, frame in judged.items() if name in TABLES}  # no rule looks at others
         if not any(frame.rows for frame in judged.values()):
             return Outcome()
         window = Window.of(judged)
@@ -220,11 +212,9 @@ class AlertEngine:
         if snapshot is None:
             return
         try:
-            kept = msgspec.msgpack.decode(snapshot, type=_Kept)
-            if kept.version != _VERSION:
-                raise ValueError(f"it has version {kept.version}, not {_VERSION}")
+            kept = read(snapshot)
             self._evaluator.restore(kept.memory)
-        except (msgspec.DecodeError, ValueError) as err:
+        except ValueError as err:
             log.error("the book's memory cannot be used (%s); alerts that fire are told once more", err)
             self._evaluator = Evaluator(rules)
             return
@@ -240,7 +230,7 @@ class AlertEngine:
         while len(self._unwritten) > MOST_UNWRITTEN:
             self._unwritten.popleft()
             self._counts["unwritten_dropped"] += 1
-        kept = msgspec.msgpack.encode(_Kept(_VERSION, self._evaluator.snapshot(), list(self._roll)))
+        kept = written(Kept(self._evaluator.snapshot(), list(self._roll)))
         try:
             self._book.record(kept, self._unwritten, self._receivers, now_ns)
         except StoreError as err:
