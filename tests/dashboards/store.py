@@ -75,7 +75,7 @@ def _write(url: str, database: str, tables: Sequence[str], first_ns: int) -> Non
     sent = Batch("@collector", "boot", 1, first_ns, {name: frames[name] for name in tables})
     batch = decode(encode(sent))
     sink = InfluxSink(
-        lambda: connect(InfluxAddress(url, database)),
+        lambda: connect(InfluxAddress(url, database, keep_days=1_095)),
         LineMaker(link_tags(lambda: inventory), lambda: inventory),
         tables=tables,
     )
