@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from console.demo.chain import Setting
@@ -32,6 +33,13 @@ def lab_setting(kind: str, lab: str, window_s: int) -> Setting:
     def adjust(inventory: dict[str, Any]) -> None:
         inventory["window_s"], inventory["period_s"] = window_s, PERIOD_WINDOWS * window_s
         del inventory["tiers"]
+        inventory["silences"] = [
+            {
+                "until": (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds"),
+                "reason": "the lab has the clock of its host",
+                "rules": ["clock-unsynchronised"],
+            }
+        ]
         probing = inventory["probing"]
         probing["stamp"] |= {"rate_pps": RATE_PPS, "paths": paths}
         probing["stamp"]["timeout_s"] = min(2.0, window_s / 2)

@@ -110,7 +110,7 @@ _ALL = (
     _kind(
         "duplicate",
         "let a share of what src sends to dst arrive twice",
-        seen_in="duplicates",
+        seen_in="duplicate",
         magnitude=0.1,
         unit="ratio",
         direction="-",

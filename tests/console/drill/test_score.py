@@ -83,7 +83,7 @@ def test_places() -> None:
 
 
 def test_what_no_rule_looks_at_is_seen_in_its_column() -> None:
-    assert _score(Fault("duplicate", _LINK), measured=("duplicates",)).good
+    assert _score(Fault("duplicate", _LINK), measured=("duplicate",)).good
     unseen = _score(Fault("duplicate", _LINK))
     assert not unseen.detected
-    assert unseen.measured == ("-duplicates",)
+    assert unseen.measured == ("-duplicate",)
