@@ -98,6 +98,7 @@ class Evaluator:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._watches = watches(tuple(rules))
+        self._tables = {watch.table for watch in self._watches}
         self._histories = [History.empty() for _ in self._watches]
         self._orders: dict[str, _Order] = {}
         self._last: dict[str, Window] = {}
@@ -106,9 +107,11 @@ class Evaluator:
     def step(self, frames: Mapping[str, Frame], window: Window | None = None) -> list[Change]:
         """Evaluate one window of these tables, by name; changes in order of rule.
 
-        Nothing changes in a table that is not there. window: needed only when every frame may be empty.
+        Nothing changes in a table that is not there; one that no rule looks at may be there. window: needed
+        only when every frame may be empty.
         """
         window = window or Window.of(frames)
+        frames = {name: frame for name, frame in frames.items() if name in self._tables}
         fresh = [name for name in frames if self._begin(name, window)]
         self.ignored += len(fresh) < len(frames)
         fit = {name: _fit(frames[name]) for name in fresh}
