@@ -16,8 +16,10 @@ from collector.catching_up import CatchingUp
 from collector.event_line import event_line
 from collector.health.agent_drops import AgentDrops
 from collector.health.agent_metrics import AgentMetrics
+from collector.health.firing import Firing
 from collector.health.metrics import Metrics
 from collector.health.own_report import OwnReport
+from collector.health.receiver_metrics import watch_receivers
 from collector.health.standing import Standing
 from collector.health.window_rows import WindowRows
 from collector.http.access import Access
@@ -118,10 +120,11 @@ def build(
     is asked for, at start. observers: called with each window's frames, before they are journalled together
     with what the observers add; not when a window is judged again. alerts: what /v1/alerts tells. excuses,
     paths: what the judge asks which links do not count, and where ways are looked up; shown every batch.
-    receivers: how each receiver of alerts stands, for /v1/status.
+    receivers: how each receiver of alerts stands, for /v1/status and /metrics.
     """
     clock = clock or SystemClock()
     tokens, metrics = Tokens.load(settings.tokens), Metrics()
+    watch_receivers(metrics, receivers)
     tls = ServerTls(settings.tls, settings.file) if settings.tls else None
     inventory, journal = book.inventory(), open_journal(settings)
     live = LiveState(book.inventory, book.cycle_ns)
@@ -158,8 +161,11 @@ def build(
     rows = WindowRows(
         settings.name, nodes.rows, members.rows, lambda: state.sinks(), lambda: state.health()
     )  # fmt: skip
-    shown, woken = _shown(live), _woken(wake)
-    publish: list[Stage] = [shown, rows, *observers, Handover(duty.on, own.publish), own.publish, woken]
+    shown, woken, firing = _shown(live), _woken(wake), Firing()
+    firing.watch(metrics)
+    publish: list[Stage] = [
+        shown, rows, *observers, firing, Handover(duty.on, own.publish), own.publish, woken
+    ]  # fmt: skip
     again: list[Stage] = [own.publish, shown, woken]
     judging = JudgingLoop(
         clock, live, judge, publish, again, book.specs, metrics, window_ns, delay_ns, period_ns

@@ -23,10 +23,10 @@ from collector.stores import JOURNAL
 from console.ledger_judge import LedgerJudge
 from console.on_duty import DutyObserver
 from console.receivers import receivers_of
-from console.receivers import watch as watch_receivers
 from console.running import look_less_for_garbage, set_up_logs, share_heaps
 from console.single import only_one
 from linkgauge.clock import Clock, SystemClock, seconds
+from linkgauge.schema import COLLECTOR, SINK
 from quality.ledger import Ledger
 
 LARGE_BYTES = 256 << 10
@@ -76,17 +76,18 @@ def wire(settings: Settings, clock: Clock | None = None) -> Wired:
     receivers = receivers_of(settings, clock)
     told.only([receiver.name for receiver in receivers], clock.now().wall_ns)
     subjects, silences = Subjects(plans.specs(), plans.inventory()), Listed(plans.inventory)
-    engine = AlertEngine(load_rules(), subjects, told, receivers, clock, silences=silences)
+    rules = load_rules()
+    engine = AlertEngine(rules, subjects, told, receivers, clock, silences=silences)
     period_ns = seconds(plans.inventory().period_s)
     excuses = Excuses(plans.inventory, window_ns, period_ns)
     judge = LedgerJudge(
         Ledger(window_ns, period_ns), plans.inventory, excuses, settings.data_dir / BUDGET, clock
     )  # fmt: skip
     judge.restore(plans.specs())
-    observer = DutyObserver(engine, plans.specs, lambda: collector.duty.on(), plans.inventory)
+    own = [rule.name for rule in rules if rule.table in (SINK.name, COLLECTOR.name)]
+    observer = DutyObserver(engine, plans.specs, lambda: collector.duty.on(), plans.inventory, own)
     collector = build(
         settings, plans, judge.judge, [observer, judge.keep], engine.active, clock,
         lambda past: judge.remember(past, plans.specs()), excuses, receivers=engine.receivers,
     )  # fmt: skip
-    watch_receivers(collector.metrics, engine.receivers)
     return Wired(collector, engine, told, judge)

@@ -1,11 +1,7 @@
-"""Receivers of alerts, made of the collector's settings, and how they stand for /metrics and /v1/status."""
+"""Receivers of alerts, made of the collector's settings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
-
-from alerts.book import OUTCOMES
 from alerts.receivers.alertmanager import Alertmanager
 from alerts.receivers.dingtalk import DingTalk
 from alerts.receivers.feishu import Feishu
@@ -15,7 +11,6 @@ from alerts.receivers.receiver import Policy, Receiver
 from alerts.receivers.robot import Robot
 from alerts.receivers.webhook import Webhook
 from alerts.receivers.wecom import WeCom
-from collector.health.metrics import Metrics
 from collector.receiver_settings import (
     AlertmanagerReceiver,
     DingTalkReceiver,
@@ -41,33 +36,6 @@ def receivers_of(settings: Settings, clock: Clock) -> list[Receiver]:
             secret()
         made.append(_receiver(each, clock, links))
     return made
-
-
-def watch(metrics: Metrics, standing: Callable[[], Sequence[dict[str, Any]]]) -> None:
-    """Adds what /metrics tells of each receiver: notices by outcome, and whether it is in trouble."""
-    for outcome in OUTCOMES:
-
-        def read(outcome: str = outcome) -> Iterable[tuple[str, float]]:
-            return [(each["name"], float(each[outcome])) for each in standing() if each[outcome] is not None]
-
-        ending = "" if outcome == "waiting" else "_total"
-        metrics.watch(f"alerts_{outcome}{ending}", _TEXTS[outcome], "receiver", read)
-    metrics.watch(
-        "alerts_receiver_trouble",
-        "1: the receiver did not take its last message, or part of it; /v1/status says why.",
-        "receiver",
-        lambda: [(each["name"], float(each["trouble"] is not None)) for each in standing()],
-    )
-
-
-_TEXTS = {
-    "delivered": "Notices that the receiver took.",
-    "waiting": "Notices that the receiver has yet to take.",
-    "given_up": "Notices that the receiver refused for good.",
-    "dropped": "Notices that fell to the bound on what waits.",
-    "digested": "Notices delivered together with others, because of max_per_minute.",
-    "passed_by": "Notices that the receiver's filters left out.",
-}
 
 
 def _receiver(told: ReceiverSettings, clock: Clock, links: Links) -> Receiver:

@@ -16,20 +16,27 @@ from collector.plans.plan_book import PlanBook
 from console.on_duty import HANDED_OVER, DutyObserver
 from linkgauge.clock import SystemClock
 from linkgauge.frame import Frame
-from linkgauge.schema import STATE
+from linkgauge.schema import ALERT, PLACE, STATE
+from linkgauge.table import Table
 from tests.collector.world import write_inventory
 
 EMPTY = Frame.of(STATE, {"link": [], "start_ns": [], "length_ns": []})
 
 
-def fired(name: str) -> Fired:
+def fired(name: str, rule: str = "r") -> Fired:
     return Fired(
-        name, 0, 0, {}, {"rule": "r", "severity": "s", "link": "l", "direction": "d"}, "", "", (), ""
+        name, 0, 0, {}, {"rule": rule, "severity": "s", "link": "l", "direction": "d"}, "", "", (), ""
     )
 
 
-def ended(name: str) -> Resolved:
-    return Resolved(fired(name), 0, {}, "")
+def ended(name: str, rule: str = "r") -> Resolved:
+    return Resolved(fired(name, rule), 0, {}, "")
+
+
+def rows(table: Table, about: list[str], rules: list[str]) -> Frame:
+    keys = {key: ["x"] * len(about) for key in table.keys}
+    named = {"about": about, "rule": rules} if table is ALERT else {"place": about}
+    return Frame.of(table, {**keys, **named, "start_ns": [0] * len(about)})
 
 
 class Scripted(AlertEngine):
@@ -38,6 +45,7 @@ class Scripted(AlertEngine):
     def __init__(self, book: Book) -> None:
         super().__init__([], Subjects(), book, [], SystemClock())
         self.finds: list[Event] = []
+        self.frames: dict[str, Frame] = {}
         self.told: list[str] = []
         self.watched: list[int] = []
 
@@ -46,7 +54,7 @@ class Scripted(AlertEngine):
 
     def observe(self, judged: Mapping[str, Frame], tell: Callable[[Event], bool] = lambda _: True) -> Outcome:
         self.tell([event for event in self.finds if tell(event)])
-        return Outcome(self.finds, {"alert": judged["state"]})
+        return Outcome(self.finds, self.frames)
 
     def tell(self, events: object) -> None:
         for event in msgspec.convert(events, list[Event]):
@@ -96,3 +104,26 @@ def test_an_inventory_that_changed_is_watched_first(engine: Scripted, tmp_path: 
     observer({"state": EMPTY})
     observer({"state": EMPTY})
     assert engine.watched == [len(specs)]
+
+
+def test_off_duty_a_collector_tells_of_itself_all_the_same(engine: Scripted) -> None:
+    on = False
+    observer = DutyObserver(engine, list, lambda: on, own_rules=["sink-held"])
+    engine.finds = [fired("a"), fired("held", "sink-held")]
+    engine.frames = {
+        "alert": rows(ALERT, ["a", "held"], ["r", "sink-held"]),
+        "place": rows(PLACE, ["p"], []),
+    }
+    kept = observer({"state": EMPTY})
+    assert engine.told == ["+held"]
+    assert {name: frame.text("about").tolist() for name, frame in kept.items()} == {"alert": ["held"]}
+    engine.finds, engine.frames = [ended("held", "sink-held")], {}
+    assert observer({"state": EMPTY}) == {}
+    assert engine.told == ["+held", "-held"]
+    on = True
+    engine.finds, engine.frames = [], {"alert": rows(ALERT, ["b"], ["r"])}
+    kept = observer({"state": EMPTY})
+    assert engine.told == ["+held", "-held", "+a"]
+    assert kept["alert"].text("about").tolist() == ["a", "b"]
+    assert kept["place"].text("place").tolist() == ["p"]
+    assert list(observer({"state": EMPTY})["alert"].text("about")) == ["b"]

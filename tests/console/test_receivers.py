@@ -9,9 +9,10 @@ import pytest
 
 from alerts.receivers.receiver import Policy
 from collector.health.metrics import Metrics
+from collector.health.receiver_metrics import watch_receivers
 from collector.settings import Settings
 from console.pipeline import troubles
-from console.receivers import receivers_of, watch
+from console.receivers import receivers_of
 from linkgauge.clock import SystemClock
 from linkgauge.errors import ConfigError, SinkBusy
 from tests.alerts.notices import body
@@ -135,17 +136,17 @@ def test_metrics_tell_each_receiver() -> None:
         Metrics(),
         dict.fromkeys(("waiting", "delivered", "given_up", "dropped", "digested", "passed_by")),
     )
-    watch(metrics, lambda: [standing(trouble="no"), standing(name="two", **unread)])
+    watch_receivers(metrics, lambda: [standing(trouble="no"), standing(name="two", **unread)])
     told = metrics.exposition().decode()
     for line in (
-        'linkgauge_collector_alerts_delivered_total{receiver="ops"} 5.0',
-        'linkgauge_collector_alerts_waiting{receiver="ops"} 0.0',
-        'linkgauge_collector_alerts_given_up_total{receiver="ops"} 1.0',
-        'linkgauge_collector_alerts_digested_total{receiver="ops"} 2.0',
-        'linkgauge_collector_alerts_passed_by_total{receiver="ops"} 3.0',
-        'linkgauge_collector_alerts_dropped_total{receiver="ops"} 0.0',
-        'linkgauge_collector_alerts_receiver_trouble{receiver="ops"} 1.0',
-        'linkgauge_collector_alerts_receiver_trouble{receiver="two"} 0.0',
+        'linkgauge_collector_notices_delivered_total{receiver="ops"} 5.0',
+        'linkgauge_collector_notices_waiting{receiver="ops"} 0.0',
+        'linkgauge_collector_notices_given_up_total{receiver="ops"} 1.0',
+        'linkgauge_collector_notices_digested_total{receiver="ops"} 2.0',
+        'linkgauge_collector_notices_passed_by_total{receiver="ops"} 3.0',
+        'linkgauge_collector_notices_dropped_total{receiver="ops"} 0.0',
+        'linkgauge_collector_receiver_troubled{receiver="ops"} 1.0',
+        'linkgauge_collector_receiver_troubled{receiver="two"} 0.0',
     ):
         assert line in told
     assert 'delivered_total{receiver="two"}' not in told
