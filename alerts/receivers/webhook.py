@@ -1,29 +1,4 @@
-"""Notices to an HTTP receiver: POST of JSON, one alert change each, as alerts.event.payload made it.
-
-    version       2
-    id            the alert: rule/about/direction; the same each time that it fires
-    notification  this change of it: a receiver that sees it twice was told twice of one thing
-    status        "firing" or "resolved"
-    rule, title   which rule, by name and in words
-    severity      "page" or "ticket"
-    about         what it is about: a link, a node, collector/sink, a collector or a place
-    link          src>dst@network; null when it is about something else
-    direction     "forward", "backward", "in", "out", "both", or "-" where there is none
-    place         the likely place of the trouble in words; null when it cannot be told
-    since         start of the first breached window
-    fired_at      end of the window that made it fire
-    resolved_at   end of the window that ended it; null while firing
-    created_at    when it was found out
-    held          why it was held back until now; null when it was not
-    summary       one sentence with numbers and how sure they are; of a resolved one whether it is over or
-                  only no longer judged
-    numbers       the rule's numbers in the window that decided: name to number, null = not known
-    labels        rule severity direction network site team, and those of a link, node, sink or place;
-                  drill: "true" of a drill
-    first_steps   what to do first, a list of sentences
-    runbook       where the whole procedure stands
-
-Times are RFC 3339 in UTC (`2025-11-21T12:03:05.000Z`).
+"""Notices to an HTTP receiver: POST of JSON, one alert change each, as alerts.event tells it.
 
 With a token the request carries `Authorization: Bearer`. What an answer means stands in
 alerts.receivers.post. Several notices, of a receiver with max_per_minute, come as one body:

@@ -18,7 +18,7 @@ OUTCOMES = {
 
 
 def watch_receivers(metrics: Metrics, standing: Callable[[], Sequence[dict[str, Any]]]) -> None:
-    """Adds the metrics. standing: of each receiver its name, trouble, and a number of each outcome, or None."""
+    """Adds the metrics. standing: its name, trouble, and a number (or None) of each outcome."""
     for outcome, text in OUTCOMES.items():
 
         def read(outcome: str = outcome) -> Iterable[tuple[str, float]]:
