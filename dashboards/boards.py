@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dashboards.evaluation import evaluation
+from dashboards.link import link
 from dashboards.overview import overview
 from dashboards.private import private
 from dashboards.system import system
@@ -17,6 +18,7 @@ RENDERED = Path(__file__).parent / "rendered"
 
 BOARDS: Mapping[str, Callable[[], Json]] = {
     "overview": overview,
+    "link": link,
     "private": private,
     "evaluation": evaluation,
     "system": system,

@@ -175,7 +175,7 @@ def _gateways() -> Json:
 
 
 def _mesh() -> Section:
-    way = [drill("link", "network", src=ROW, dst=COLUMN)]
+    way = [drill("link", "network", link=f"{ROW}%3E{COLUMN}%40${{network}}")]
     delay = matrix(
         Text("Delay over the objective", "时延超出目标"),
         Text(

@@ -12,7 +12,7 @@ from dashboards.boards import BOARDS, boards
 from dashboards.words import LANGUAGES, Text, same, spoken
 
 CHINESE = re.compile(r"[一-鿿]")
-SYMBOLS = re.compile(r"[^A-Za-z]*|p\d+|(≤ )?[\d.]+ ms|DSCP|CE|MTU|English|ID")
+SYMBOLS = re.compile(r"[^A-Za-z]*|p[\d.]+|(≤ )?[\d.]+ ms|DSCP|CE|MTU|English|ID|((stamp|icmp|tcp) ?)+")
 """What is written alike in both languages."""
 
 

@@ -11,7 +11,7 @@ from linkgauge.frame import Frame
 from linkgauge.inventory import Inventory, build
 from linkgauge.inventory_file import InventoryFile
 from linkgauge.model import Link
-from linkgauge.schema import ALERT, HEALTH, PLACE, STATE, TABLES
+from linkgauge.schema import ALERT, HEALTH, PATH, PLACE, STATE, TABLES
 from linkgauge.table import Kind, Table
 
 WINDOW_NS = 10 * NS_PER_S
@@ -120,6 +120,8 @@ def _special(table: Table, rows: list[tuple[dict[str, str], int]], end_ns: int) 
             "maintenance": [0] * len(rows),
             "period_delay_us": [900.0 if key["link"] == DOWN else 1_000_000.0 for key, _ in rows],
         }
+    if table is PATH:
+        return {"changed": [1] * len(rows), "reached": [1] * len(rows)}
     if table is ALERT:
         return {"firing": [int(key["rule"] != "link-delay" or at < end_ns) for key, at in rows]}
     return {}
