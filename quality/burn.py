@@ -59,6 +59,7 @@ class _Kept(msgspec.Struct):
     """A snapshot: arrays of uint16 as octets, (2, links) each."""
 
     version: int
+    window_ns: int
     newest_ns: int
     links: list[str]
     slots: dict[int, bytes]
@@ -85,6 +86,9 @@ class Burn:
         held = self._windows.get(start_ns)
         if held is None and start_ns <= max(self._restored_ns, self._newest_ns - self._remember_ns):
             return  # counted in an earlier life, or too long ago to know what it was counted as
+        if not self._newest_ns:
+            self._slots.forget_after(start_ns)
+            self._hours.forget_after(start_ns)
         before = np.zeros((2, links), np.int64)
         if held is not None:
             before = held.arrays()[0].astype(np.int64)
@@ -97,6 +101,11 @@ class Burn:
                 ring.put(at_ns, ring.at(at_ns, links) + now - before)
         self._newest_ns = max(self._newest_ns, start_ns)
         self._forget()
+
+    def set_back(self) -> None:
+        """The clock was set back: the next window counts, and slots after it are still to come."""
+        self._windows, self._told = {}, {}
+        self._newest_ns = self._restored_ns = 0
 
     def at(self, start_ns: int, good_ratio: Reals) -> Burns:
         """What the links (n,) have burnt when the window from start_ns ends. A window judged again is told
@@ -154,12 +163,21 @@ class Burn:
             {at: np.minimum(ring.at(at, len(links)), 65_535).astype("<u2").tobytes() for at in ring.starts}
             for ring in (self._slots, self._hours)
         )
-        return pack(msgspec.msgpack.encode(_Kept(_VERSION, self._newest_ns, list(links), slots, hours)))
+        return pack(
+            msgspec.msgpack.encode(
+                _Kept(_VERSION, self._window_ns, self._newest_ns, list(links), slots, hours)
+            )
+        )
 
     def restore(self, body: bytes, numbers: Mapping[str, int]) -> None:
         """Take up a snapshot instead of what is counted; numbers: of the links of now, by name. Raises
-        StoreError when it is none of this version."""
+        StoreError when it is none of this version, or of other windows."""
         kept = _decoded(body)
+        if kept.window_ns != self._window_ns:
+            length_s = kept.window_ns / NS_PER_S
+            raise StoreError(
+                f"the kept counts of error budgets are of windows of {length_s:g} s; remove them"
+            )
         columns = [
             (at, number) for at, name in enumerate(kept.links) if (number := numbers.get(name)) is not None
         ]

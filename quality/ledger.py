@@ -74,8 +74,11 @@ class Ledger:
         self._newest_ns = 0
 
     def begin_anew(self) -> None:
-        """Forget all windows: the clock was set back, and theirs are still to come."""
+        """Forget all windows: the clock was set back, and theirs are still to come. Error budgets stay."""
+        burn = self._signals.burn
         self._begin()
+        burn.set_back()
+        self._signals.burn = burn
 
     @property
     def starts(self) -> list[int]:

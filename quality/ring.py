@@ -75,6 +75,11 @@ class Ring:
         for start_ns in [at for at in self._held if at < before_ns]:
             del self._held[start_ns]
 
+    def forget_after(self, time_ns: int) -> None:
+        """Drop the windows that start later."""
+        for start_ns in [at for at in self._held if at > time_ns]:
+            del self._held[start_ns]
+
     def move(self, place: NDArray[np.intp], columns: int) -> None:
         """Column i becomes column place[i] of `columns`; -1 drops it."""
         kept = place >= 0

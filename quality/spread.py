@@ -10,12 +10,15 @@ from linkgauge.frame import Frame
 from linkgauge.merged import Merged, quantile_rank
 from linkgauge.model import DelayBasis
 from quality.evidence import Rows
+from quality.packed import Packed
 from quality.shelf import RANGE, Shelf
 
 Counts = NDArray[np.int64]
 Reals = NDArray[np.float64]
 BLOCKS = 6
 """Blocks of a period."""
+DEPTH = 15
+"""Windows of which what was told is remembered."""
 _SHARES = {DelayBasis.ONE_WAY: ("forward_ns", 1.0), DelayBasis.HALF_ROUND_TRIP: ("rtt_ns", 0.5)}
 
 
@@ -27,6 +30,7 @@ class Spread:
         windows = -(-period_ns // window_ns)
         self._block_ns = -(-windows // BLOCKS) * window_ns
         self._shelves = {column: Shelf(merge=True) for column, _ in _SHARES.values()}
+        self._told: dict[int, Packed] = {}
 
     def put(self, start_ns: int, link: Rows, rows: Frame) -> None:
         """Add WINDOW rows (m,) of one window, of the links (m,), ascending."""
@@ -38,8 +42,19 @@ class Spread:
     def quantile_us(self, start_ns: int, basis: Counts, late: Counts, quantile: Reals) -> Reals:
         """Delay (links,) over the period that ends with the window at start_ns, on the link's basis.
 
-        late (links,): packets slower than every sample; NaN where the quantile is among them, or unknown.
+        late (links,): packets slower than every sample; NaN where the quantile is among them, or unknown. A
+        window judged again soon is told what it was first: later windows are in its block by now.
         """
+        told = self._quantile_us(start_ns, basis, late, quantile)
+        if start_ns in self._told:
+            before = self._told[start_ns].arrays()[0]
+            told = np.where(np.isnan(before), told, before)
+        self._told[start_ns] = Packed.of(told)
+        for old_ns in sorted(self._told)[:-DEPTH]:
+            del self._told[old_ns]
+        return told
+
+    def _quantile_us(self, start_ns: int, basis: Counts, late: Counts, quantile: Reals) -> Reals:
         first = self._block(start_ns + self._window_ns - self._period_ns)
         blocks = range(first, self._block(start_ns) + 1, self._block_ns)
         told = np.full(len(basis), np.nan)
@@ -63,6 +78,7 @@ class Spread:
 
     def move(self, place: Rows, links: int) -> None:
         """Link i becomes link place[i] of `links`; -1 drops it."""
+        self._told.clear()
         for shelf in self._shelves.values():
             shelf.move(place)
 

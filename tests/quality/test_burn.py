@@ -159,6 +159,22 @@ def test_what_an_earlier_life_told_after_the_snapshot_counts() -> None:
     assert [each["budget_left_ratio"] for each in state] == [pytest.approx(1 - 1 / (0.01 * 25_920)), 1]
 
 
+def test_a_clock_that_is_set_back_keeps_the_budget_that_was_used() -> None:
+    trace = Trace(BOTH)
+    for at in range(12):
+        trace.then(row(**RTT, **({"lost_forward": 50, "replied": 50} if at == 3 else {})), back(**RTT))
+    before = trace.judged()[0]["budget_left_ratio"]
+    trace.ledger.begin_anew()
+    trace.window = 5
+    assert trace.then(row(**RTT), back(**RTT))[0]["budget_left_ratio"] == before < 1
+
+
+def test_a_snapshot_of_other_windows_is_refused() -> None:
+    body = Ledger(2 * WINDOW_NS, 90 * WINDOW_NS).snapshot()
+    with pytest.raises(StoreError, match="windows of 20 s"):
+        Ledger(WINDOW_NS, 90 * WINDOW_NS).restore(body, BOTH)
+
+
 @pytest.mark.parametrize("body", [b"", b"rubbish", pack(b"\x80"), pack(b"\x81\xa7version\x01")])
 def test_a_damaged_snapshot_is_refused(body: bytes) -> None:
     with pytest.raises(StoreError, match="error budgets"):
