@@ -2,8 +2,8 @@
 
 Each rule becomes one Grafana rule for each of its directions; an alert of it is one set of tags. A finds the
 windows that breach, B counts them, C fires when there are at least `hold_windows` of them in the range, which
-holds the last hold_windows + clear_windows - 1 windows. That is what alerts.evaluate does, so `for` is 0.
-D is the last of the values, for the text.
+holds just the last hold_windows + clear_windows - 1 windows whose rows are there for sure. That is what
+alerts.evaluate does, so `for` is 0. D is the last of the values, for the text.
 
 A series without a breach is not in the answer at all. Grafana ends an alert of such a series with the second
 evaluation without it; a rule with hold_windows 1 therefore looks back one evaluation less, so that it ends
@@ -33,13 +33,23 @@ EVALUATION_STEP_S = 10
 LONGEST_UID = 40
 COLLECTOR_SILENT = "collector-silent"
 """The one rule that the collector cannot evaluate itself."""
-_SILENT_RANGE_S = 6 * 3_600
 
 GROUPS = {"state": "links", "node": "nodes", "sink": "system", "collector": "system", "place": "places"}
 _KNOWN = {"state": (("fit", 1), ("drill", 0)), "node": (("drill", 0),)}
 """What a row must say for its window to count."""
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From so long ago to so long ago, both inclusive, seconds."""
+
+    from_s: int
+    to_s: int
+
+
+_SILENT_SPAN = Span(6 * 3_600, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +63,11 @@ class Times:
         """How often Grafana evaluates: at each window, as far as it can."""
         return -(-self.window_s // EVALUATION_STEP_S) * EVALUATION_STEP_S
 
-    def range_s(self, rule: Rule) -> int:
-        """How far the query looks back. A window that ended one window ago is there for sure."""
-        back_s = (rule.windows + 1) * self.window_s + LAG_S
-        return back_s - self.every_s if rule.hold_windows == 1 else back_s
+    def span(self, rule: Rule) -> Span:
+        """Which time a query looks at: just as many windows as the rule has, whenever it is asked."""
+        to_s = self.window_s + LAG_S
+        from_s = to_s + rule.windows * self.window_s - 1
+        return Span(from_s - self.every_s if rule.hold_windows == 1 else from_s, to_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +90,7 @@ class GrafanaRules:
 
     def rule(self, watch: Watch) -> Json:
         """One rule, in the form of POST /api/v1/provisioning/alert-rules but for its group."""
-        rule, back_s = watch.rule, self.times.range_s(watch.rule)
+        rule, span = watch.rule, self.times.span(watch.rule)
         direction = f" ({watch.direction})" if watch.direction else ""
         labels = {"rule": rule.name, "severity": rule.severity, **_labels(watch)}
         labels["team"] = self.teams.label(watch.table)
@@ -90,10 +101,10 @@ class GrafanaRules:
             ),
             "condition": "C",
             "data": [
-                _query(query(watch), back_s, self.times.window_s),
-                _expression("B", back_s, _reduce("A", "count")),
-                _expression("C", back_s, _threshold("B", "gt", rule.hold_windows - 0.5, "C")),
-                _expression("D", back_s, _reduce("A", "last")),
+                _query(query(watch), span, self.times.window_s),
+                _expression("B", span, _reduce("A", "count")),
+                _expression("C", span, _threshold("B", "gt", rule.hold_windows - 0.5, "C")),
+                _expression("D", span, _reduce("A", "last")),
             ],
             "for": "0s",
             "labels": labels,
@@ -115,9 +126,9 @@ class GrafanaRules:
             **_frame(f"linkgauge-{COLLECTOR_SILENT}", "Collector silent"),
             "condition": "C",
             "data": [
-                _query(text, _SILENT_RANGE_S, step_s),
-                _expression("B", _SILENT_RANGE_S, _reduce("A", "last")),
-                _expression("C", _SILENT_RANGE_S, _threshold("B", "lt", 0.5, "C")),
+                _query(text, _SILENT_SPAN, step_s),
+                _expression("B", _SILENT_SPAN, _reduce("A", "last")),
+                _expression("C", _SILENT_SPAN, _threshold("B", "lt", 0.5, "C")),
             ],
             "noDataState": "Alerting",
             "execErrState": "Alerting",
@@ -201,7 +212,7 @@ def _frame(uid: str, title: str) -> Json:
     }
 
 
-def _query(text: str, back_s: int, step_s: int) -> Json:
+def _query(text: str, span: Span, step_s: int) -> Json:
     model = {
         "refId": "A",
         "datasource": {"type": "influxdb", "uid": DATA_SOURCE_UID},
@@ -212,13 +223,13 @@ def _query(text: str, back_s: int, step_s: int) -> Json:
         "intervalMs": step_s * 1_000,
         "maxDataPoints": 43_200,
     }
-    return _data("A", DATA_SOURCE_UID, back_s, model)
+    return _data("A", DATA_SOURCE_UID, span, model)
 
 
-def _expression(ref_id: str, back_s: int, what: Json) -> Json:
+def _expression(ref_id: str, span: Span, what: Json) -> Json:
     source = {"datasource": {"type": "__expr__", "uid": "__expr__"}}
     model = {"refId": ref_id, **what, **source, "intervalMs": 1_000, "maxDataPoints": 43_200}
-    return _data(ref_id, "__expr__", back_s, model)
+    return _data(ref_id, "__expr__", span, model)
 
 
 def _reduce(of: str, reducer: str) -> Json:
@@ -236,11 +247,11 @@ def _threshold(of: str, kind: str, bound: float, ref_id: str) -> Json:
     return {"type": "threshold", "expression": of, "conditions": [condition]}
 
 
-def _data(ref_id: str, source: str, back_s: int, model: Json) -> Json:
+def _data(ref_id: str, source: str, span: Span, model: Json) -> Json:
     return {
         "refId": ref_id,
         "queryType": "",
         "datasourceUid": source,
-        "relativeTimeRange": {"from": back_s, "to": 0},
+        "relativeTimeRange": {"from": span.from_s, "to": span.to_s},
         "model": model,
     }
