@@ -8,6 +8,7 @@ healthy ones with their small troubles. Not in it: paths, events, certificates a
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from collections import Counter
@@ -22,10 +23,9 @@ from alerts.event import Event, Fired
 from alerts.rule import load_rules
 from alerts.subject import Subjects
 from benchmarks.machine import at_most, note, quick, show
-from benchmarks.simulated import FLOW_WINDOWS, WINDOW_NS, Network, own_rows, windows
+from benchmarks.simulated import FLOW_WINDOWS, WINDOW_NS, Network, no_throughput, own_rows, windows
 from linkgauge.clock import NS_PER_S, SystemClock
 from linkgauge.frame import Frame
-from linkgauge.schema import THROUGHPUT
 from quality.ledger import Ledger
 
 HOURS = 1 if quick() else 24
@@ -36,6 +36,7 @@ _SHOWN = 12
 
 
 def main() -> None:
+    logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
         found = _day(Path(folder))
     goal = at_most(f"false alerts in {HOURS} h of healthy traffic", 0, found["false_alerts"])
@@ -64,7 +65,7 @@ def _day(folder: Path) -> dict[str, Any]:
         rows, own = windows(columns), own_rows(network, start_ns, chance)
         began_s = time.process_time()
         ledger.absorb([rows], flows, network.specs, "0")
-        state = ledger.judge(_no_throughput(), start_ns)
+        state = ledger.judge(no_throughput(), start_ns)
         judged_s = time.process_time()
         told += engine.observe({"state": state, **own}).events
         alert_s += time.process_time() - judged_s
@@ -96,11 +97,6 @@ def _breaches(state: Frame) -> int:
     names = ("loss_forward_excess_ratio", "delay_excess_us", "pdv_excess_us", "asymmetry_excess_us")
     with np.errstate(invalid="ignore"):
         return int(np.logical_or.reduce([state.real(name) > 0 for name in names]).sum())
-
-
-def _no_throughput() -> Frame:
-    empty: dict[str, list[str]] = {key: [] for key in THROUGHPUT.keys}
-    return Frame.of(THROUGHPUT, {**empty, "start_ns": []})
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from linkgauge import inventory
 from linkgauge.clock import NS_PER_S, NS_PER_US
 from linkgauge.frame import Frame, Histograms
 from linkgauge.histogram import bucket_of
-from linkgauge.schema import COLLECTOR, FLOW, NODE, SINK, WINDOW
+from linkgauge.schema import COLLECTOR, FLOW, NODE, SINK, THROUGHPUT, WINDOW
 
 NODES, SITES_OF = 33, 3
 RATE_PPS, WINDOW_S = 10, 10
@@ -167,6 +167,12 @@ class Network:
 def windows(columns: Mapping[str, Any]) -> Frame:
     """The frame of such columns."""
     return Frame.of(WINDOW, dict(columns))
+
+
+def no_throughput() -> Frame:
+    """THROUGHPUT without a row: nothing was tested."""
+    empty: dict[str, list[str]] = {key: [] for key in THROUGHPUT.keys}
+    return Frame.of(THROUGHPUT, {**empty, "start_ns": []})
 
 
 def own_rows(network: Network, start_ns: int, chance: np.random.Generator) -> dict[str, Frame]:

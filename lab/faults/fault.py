@@ -149,7 +149,6 @@ _ALL = (
         "lose all that src sends to dst",
         "link-unreachable link-loss",
         _DEAD,
-        "lost_forward",
         direction="-",
     ),
     _kind(
