@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from alerts.book import Book
+from alerts.cause import PlaceCause
 from alerts.engine import AlertEngine
 from alerts.rule import load_rules
 from alerts.silences import Listed
@@ -16,6 +17,7 @@ from alerts.subject import Subjects
 from collector.assembly import Collector, build
 from collector.live.excuses import Excuses
 from collector.live.kept_budget import FILE_NAME as BUDGET
+from collector.live.last_paths import LastPaths
 from collector.plans.plan_book import PlanBook
 from collector.service import as_listened, serve, sockets_from_environment
 from collector.settings import Settings
@@ -77,17 +79,20 @@ def wire(settings: Settings, clock: Clock | None = None) -> Wired:
     told.only([receiver.name for receiver in receivers], clock.now().wall_ns)
     subjects, silences = Subjects(plans.specs(), plans.inventory()), Listed(plans.inventory)
     rules = load_rules()
-    engine = AlertEngine(rules, subjects, told, receivers, clock, silences=silences)
     period_ns = seconds(plans.inventory().period_s)
-    excuses = Excuses(plans.inventory, window_ns, period_ns)
-    judge = LedgerJudge(
-        Ledger(window_ns, period_ns), plans.inventory, excuses, settings.data_dir / BUDGET, clock
+    ledger, paths = Ledger(window_ns, period_ns), LastPaths(plans.inventory)
+    cause = PlaceCause(
+        rules, plans.inventory, paths.paths, ledger.bad_flows,
+        lambda link: paths.of_flows(link, plans.inventory().judged_class),
     )  # fmt: skip
+    engine = AlertEngine(rules, subjects, told, receivers, clock, cause, silences)
+    excuses = Excuses(plans.inventory, window_ns, period_ns)
+    judge = LedgerJudge(ledger, plans.inventory, excuses, settings.data_dir / BUDGET, clock)
     judge.restore(plans.specs())
     own = [rule.name for rule in rules if rule.table in (SINK.name, COLLECTOR.name)]
     observer = DutyObserver(engine, plans.specs, lambda: collector.duty.on(), plans.inventory, own)
     collector = build(
         settings, plans, judge.judge, [observer, judge.keep], engine.active, clock,
-        lambda past: judge.remember(past, plans.specs()), excuses, receivers=engine.receivers,
+        lambda past: judge.remember(past, plans.specs()), excuses, paths, engine.receivers,
     )  # fmt: skip
     return Wired(collector, engine, told, judge)

@@ -181,6 +181,8 @@ def _chosen(named: Sequence[_Named], held: frozenset[tuple[str, str]]) -> tuple[
     elif hops and [each.kind for each in around] in ([TRUNK], [SITE]):
         some = around
     lead, *others = sorted(some, key=lambda each: (each.key not in held, each.kind, each.number))
+    if lead.key not in held:  # perhaps one that is part of the lead, or the other way round
+        lead = next((each for each in named if each.key in held and each.kind != NETWORK), lead)
     return lead, others
 
 

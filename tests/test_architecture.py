@@ -53,7 +53,7 @@ PURE = [
     "quality/*.py",
     *(f"alerts/{name}.py" for name in ("rule", "quantity", "bits", "history", "memory", "evaluate")),
     *(f"alerts/{name}.py" for name in ("thing", "subject", "event", "wording", "roll", "explanation")),
-    *(f"alerts/{name}.py" for name in ("silences", "kept")),
+    *(f"alerts/{name}.py" for name in ("silences", "kept", "cause", "ground", "inhibition", "trouble")),
     *(f"collector/{name}.py" for name in ("admission", "cut", "possible_links")),
     "collector/http/page.py",
     "collector/plans/plan.py",

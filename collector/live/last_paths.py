@@ -85,6 +85,15 @@ class LastPaths:
                 for link, flows in self._ways.items()
             }
 
+    def of_flows(self, link: str, judged_class: str) -> Mapping[str, Way]:
+        """The way of each flow of a link in a class, by the flow's name."""
+        with self._lock:
+            flows = self._ways.get(link, {})
+            prefix = f"{judged_class}/"
+            return {
+                name.removeprefix(prefix): way for name, (_, way) in flows.items() if name.startswith(prefix)
+            }
+
     def _put(self, link: str, flow: str, text: str, reached: bool) -> None:
         hops = text.removesuffix(_CUT).split()
         if not hops or (link not in self._ways and not self._expected(link)):

@@ -1,0 +1,151 @@
+"""The likely place of the trouble of several links, window by window, and which alerts it explains.
+
+Each sort of trouble (alerts.trouble) is looked at by itself, the gravest first: dark, then lossy, then slow.
+What an earlier place explains is no evidence for a later one, so a full trunk is not found a second time by
+the delay of what comes back over it. A place that was found stays while it explains as much as any other.
+Nothing is looked for while no link is in trouble.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alerts.evaluate import Window
+from alerts.event import Fired
+from alerts.explanation import Explanation, Suspecting
+from alerts.ground import Ground, Sweeps
+from alerts.inhibition import Inhibition, Located
+from alerts.rule import Rule
+from alerts.trouble import DARK, LOSSY, SLOW, FlowsOf, Troubles, WaysOf
+from linkgauge.frame import Frame, concat
+from linkgauge.inventory import Inventory
+from linkgauge.schema import PLACE
+from quality.crossings import Crossings
+from quality.places import Finding, crossed, locate
+from quality.sights import BAD, UNKNOWN, WELL, Evidence
+
+Mask = NDArray[np.bool_]
+
+
+class PlaceCause:
+    """An alerts.explanation.Cause; for one thread at a time.
+
+    inventory: the one in force when called. sweeps: the ways of all links. bad_flows, ways: links of which
+    only some flows are in trouble, and the hops of each flow of a link.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        inventory: Callable[[], Inventory],
+        sweeps: Sweeps = dict,
+        bad_flows: FlowsOf = dict,
+        ways: WaysOf = lambda link: {},
+    ) -> None:
+        self._ground, self._troubles = Ground(inventory, sweeps), Troubles(bad_flows, ways)
+        self._inhibition = Inhibition(rules)
+        self._held: frozenset[tuple[str, str]] = frozenset()
+
+    def places(self, judged: Mapping[str, Frame], memory: Suspecting, window: Window) -> Frame:
+        """PLACE rows of this window."""
+        state = judged.get("state")
+        if state is None or not state.rows:
+            return concat(PLACE, [])
+        self._troubles.note(state)
+        suspects = memory.suspects("state")
+        trouble = any(each.now.any() or each.firing.any() for each in suspects)
+        self._ground.prepare(state.text("link"), window.end_ns, trouble)
+        crossings = self._ground.crossings()
+        found: list[Located] = []
+        if trouble and crossings is not None:
+            evidence = self._troubles.evidence(state, suspects, self._ground.rows(), crossings)
+            found = _located(crossings, evidence, self._held)
+        self._held = frozenset((each.finding.kind, each.finding.place) for each in found)
+        self._inhibition.take(found)
+        return _rows(found, window)
+
+    def explained(self, firing: Sequence[Fired]) -> Mapping[str, Explanation]:
+        """See alerts.inhibition."""
+        return self._inhibition.explained(firing)
+
+
+def _located(
+    crossings: Crossings, evidence: Mapping[str, Evidence], held: frozenset[tuple[str, str]]
+) -> list[Located]:
+    """The places of all sorts of trouble, each kind and place once."""
+    found: list[Located] = []
+    for sort in (DARK, LOSSY, SLOW):
+        rest = evidence[sort]
+        for at, each in enumerate(found):
+            rest, links = _without(crossings, rest, each.finding)
+            found[at] = replace(each, links=each.links | links)
+        for finding in locate(crossings, rest, held):
+            one = Located(finding, finding.explains, _beside(crossings, rest, finding), 0.0)
+            same = [at for at, known in enumerate(found) if known.key == one.key]
+            for at in same:
+                found[at] = replace(found[at], links=found[at].links | one.links)
+            if not same:
+                found.append(one)
+    return _shared(crossings, evidence, found)
+
+
+def _without(crossings: Crossings, evidence: Evidence, finding: Finding) -> tuple[Evidence, frozenset[str]]:
+    """The evidence without the trouble of ways over a place that is found, and the links that have it."""
+    over = crossed(crossings, finding)
+    out, back = over[crossings.forward], over[crossings.backward]
+    forward, backward = (
+        np.where((told == BAD) & on, UNKNOWN, told).astype(np.int8)
+        for told, on in ((evidence.forward, out), (evidence.backward, back))
+    )
+    either = np.where((evidence.either == BAD) & (out | back), UNKNOWN, evidence.either).astype(np.int8)
+    gone = (forward != evidence.forward) | (backward != evidence.backward) | (either != evidence.either)
+    flows = [each for each in evidence.flows if not (each.bad and out[each.link])]
+    gone[[each.link for each in evidence.flows if each.bad and out[each.link]]] = True
+    links = frozenset(crossings.links.name[gone].tolist())
+    return Evidence(forward, backward, either, flows, evidence.whole), links
+
+
+def _beside(crossings: Crossings, evidence: Evidence, finding: Finding) -> int:
+    """How many links of the place's network are well and do not cross it."""
+    over = crossed(crossings, finding)
+    well = ((evidence.forward == WELL) | (evidence.either == WELL)) & ~over[crossings.forward]
+    if finding.network:
+        well &= crossings.links.network == finding.network
+    return int(np.count_nonzero(well))
+
+
+def _shared(crossings: Crossings, evidence: Mapping[str, Evidence], found: list[Located]) -> list[Located]:
+    """With the share that each explains of the links in trouble on its network."""
+    trouble = np.zeros(len(crossings.links.name), np.bool_)
+    for each in evidence.values():
+        trouble |= (each.forward == BAD) | (each.backward == BAD) | (each.either == BAD)
+        trouble[[flow.link for flow in each.flows if flow.bad]] = True
+    told = []
+    for one in found:
+        network = one.finding.network
+        mine = trouble & (crossings.links.network == network) if network else trouble
+        told.append(replace(one, share=min(1.0, len(one.links) / max(int(np.count_nonzero(mine)), 1))))
+    return told
+
+
+def _rows(found: Sequence[Located], window: Window) -> Frame:
+    findings = [each.finding for each in found]
+    columns = {
+        "place": [each.place for each in findings],
+        "kind": [each.kind for each in findings],
+        "network": [each.network for each in findings],
+        "direction": [each.direction for each in findings],
+        "site": [each.site for each in findings],
+        "start_ns": [window.start_ns] * len(found),
+        "length_ns": [window.length_ns] * len(found),
+        "links_bad": [max(each.finding.links_bad, len(each.links)) for each in found],
+        "links_judged": [max(each.finding.links_judged, len(each.links)) for each in found],
+        "explained_ratio": [each.share for each in found],
+        "sure_ratio": [1.0 if each.sure else 0.5 for each in findings],
+        "others": [", ".join(each.others) for each in findings],
+    }
+    return Frame.of(PLACE, columns, len(found))

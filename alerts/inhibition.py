@@ -1,0 +1,135 @@
+"""Which alert explains which: a place its links and nodes, a node its links, a rule one of the same. Pure.
+
+- An alert of a link is explained by the alert of a place that explains the link's trouble, for as long as
+  that alert fires, or by that of a node which is down at one of its ends.
+- An alert of a node is explained by a place that is sure, other than the node, and explains trouble of two of
+  its links or more.
+- A place that is the node, or that cannot be told from it, is explained by the node's alert.
+- Everything else is explained by what the rules name in `explained_by`, of the same thing.
+
+Only what follows from lost, late or marked packets is explained so (OF_LINKS, OF_NODES): a certificate
+expires whatever else is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from alerts.event import Fired
+from alerts.explanation import Explanation, SameThing
+from alerts.rule import Rule
+from quality.places import Finding
+
+OF_LINKS = frozenset(
+    {
+        "link-unreachable", "link-loss", "flow-loss", "link-delay", "delay-step", "delay-variation",
+        "delay-asymmetry", "congestion-marks", "path-changed", "path-flapping", "mtu-shrunk",
+        "throughput-low", "burn-fast", "burn-slow",
+    }
+)  # fmt: skip
+OF_NODES = frozenset({"node-down", "agent-silent", "agent-backlog", "plan-stale"})
+NODE_DOWN, COMMON_CAUSE = "node-down", "common-cause"
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A place found. links: names of all links whose trouble it explains, of any sort. beside: links of its
+    network that are well and do not cross it. share: of the links in trouble there that it explains."""
+
+    finding: Finding
+    links: frozenset[str]
+    beside: int
+    share: float
+
+    @property
+    def key(self) -> Key:
+        return self.finding.kind, self.finding.place
+
+    @property
+    def words(self) -> str:
+        """Where, why, and what it cannot be told from."""
+        found = self.finding
+        bad, judged = max(found.links_bad, len(self.links)), max(found.links_judged, len(self.links))
+        told = f"{found.kind} {found.place}{_DIRECTIONS[found.direction]}"
+        told += f" on {found.network}" if found.network and found.network != found.place else ""
+        told += f", because {bad} of {judged} links over it are in trouble"
+        told += f" while {self.beside} others are well" if self.beside else ""
+        return told + (f"; cannot tell it from {', '.join(found.others)}" if found.others else "")
+
+
+_DIRECTIONS = {"in": " (what enters it)", "out": " (what leaves it)", "both": ""}
+
+
+class Inhibition:
+    """Remembers what each place explained while its alert fires; for one thread at a time."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._same = SameThing(rules)
+        self._found: dict[Key, Located] = {}
+        self._links: dict[Key, set[str]] = {}
+
+    def take(self, found: Sequence[Located]) -> None:
+        """The places of a window."""
+        for each in found:
+            self._found[each.key] = each
+            self._links.setdefault(each.key, set()).update(each.links)
+
+    def explained(self, firing: Sequence[Fired]) -> dict[str, Explanation]:
+        """By id of an alert that fires: what explains it."""
+        places = {_key(each): each for each in firing if each.labels["rule"] == COMMON_CAUSE}
+        self._found = {key: one for key, one in self._found.items() if key in places}
+        self._links = {key: links for key, links in self._links.items() if key in places}
+        down = {each.about: each for each in firing if each.labels["rule"] == NODE_DOWN}
+        told = dict(self._same.explained(firing))
+        told |= {each.id: one for each in places.values() if (one := self._of_place(each, down))}
+        over = {link: key for key in reversed(self._found) for link in self._links[key]}
+        nodes = self._nodes(places)
+        for each in firing:
+            rule = each.labels["rule"]
+            of = nodes if rule in OF_NODES else over if rule in OF_LINKS else {}
+            if key := of.get(each.about):
+                told[each.id] = self._by(places[key], key, told)
+            elif rule in OF_LINKS and (node := _end_that_is(each, down)):
+                told[each.id] = Explanation(node.id, f"node {node.about}", f"node {node.about} is down")
+        return told
+
+    def _of_place(self, fired: Fired, down: Mapping[str, Fired]) -> Explanation | None:
+        """A place that is a node, or is not told from one that is down; else only its words."""
+        found = self._found.get(_key(fired))
+        if found is None:
+            return None
+        names = [f"{found.finding.kind} {found.finding.place}", *found.finding.others]
+        for kind, _, name in (words.partition(" ") for words in names):
+            if kind in ("node", "gateway") and name in down:
+                return Explanation(down[name].id, found.words, f"node {name} is down")
+        return Explanation("", found.words)
+
+    def _by(self, place: Fired, key: Key, told: Mapping[str, Explanation]) -> Explanation:
+        """Explained by the alert of a place, or by what explains that."""
+        by = told[place.id].by if place.id in told else ""
+        words = self._found[key].words
+        return Explanation(by or place.id, words, f"{key[0]} {key[1]} explains it")
+
+    def _nodes(self, places: Mapping[Key, Fired]) -> dict[str, Key]:
+        """Nodes whose own alerts a place explains."""
+        nodes: dict[str, Key] = {}
+        for key, found in self._found.items():
+            if not found.finding.sure or key[0] in ("node", "gateway"):
+                continue
+            ends: dict[str, int] = {}
+            for link in self._links[key]:
+                ends_at = link.partition(">")[2].partition("@")[0]
+                ends[ends_at] = ends.get(ends_at, 0) + 1
+            nodes |= {node: key for node, links in ends.items() if links > 1}
+        return nodes
+
+
+def _key(fired: Fired) -> Key:
+    return fired.labels.get("kind", ""), fired.labels.get("place", "")
+
+
+def _end_that_is(fired: Fired, down: Mapping[str, Fired]) -> Fired | None:
+    """The node at an end of the link that is down."""
+    return down.get(fired.labels["dst"]) or down.get(fired.labels["src"])

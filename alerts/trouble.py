@@ -1,0 +1,195 @@
+"""What a window's STATE says of each way: in trouble, surely well or unknown, for each sort of trouble. Pure.
+
+- dark: nothing comes back (`unanswered_s`). Well: something does. Where the far end hears what it does not
+  answer, the way out is well.
+- lossy: loss surely above the objective, or some loss on a link that broke it lately. Well: what was lost
+  lately excludes, at WELL_CONFIDENCE, as much loss as the links in trouble have; a link with few packets is
+  unknown beside links that lose little. Of links of which only some flows lose, each flow is told by itself.
+- slow: delay, variation or CE marks above the objective, on the way that is known, else on one of both. Well:
+  within the objectives, and not risen as that of the links in trouble did.
+
+What was not measured by a fit agent is unknown, and so is what announced work or a drill touches: trouble on
+purpose has its place already.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alerts.evaluate import Suspects
+from alerts.rule import FORWARD
+from linkgauge.frame import Frame
+from linkgauge.judged_tables import DOWN_S
+from linkgauge.model import DelayBasis
+from quality.confidence import ALERT_CONFIDENCE
+from quality.crossings import Crossings
+from quality.sights import BAD, UNKNOWN, WELL, Evidence, FlowSight
+
+Mask = NDArray[np.bool_]
+Reals = NDArray[np.float64]
+
+WELL_CONFIDENCE = 0.99
+LOOK_BACK = 6
+"""Windows whose packets tell that a link loses nothing; those since the trouble began, at most."""
+_RISEN_SHARE, _RISEN_LEAST_US = 0.25, 200.0
+DARK, LOSSY, SLOW = "dark", "lossy", "slow"
+_OF_LOSS = "link-loss"
+FlowsOf = Callable[[], Mapping[str, Mapping[str, bool]]]
+"""Links with bad flows: names of their flows, and whether they are bad."""
+WaysOf = Callable[[str], Mapping[str, tuple[str, ...]]]
+"""The hops of each flow of a link, by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """Loss of one window in one direction, (n,): the ratio, its upper bound, and whether it breaks the
+    objective."""
+
+    ratio: Reals
+    upper: Reals
+    breaks: Mask
+
+
+class Troubles:
+    """Remembers a few windows of loss; not thread safe."""
+
+    def __init__(self, bad_flows: FlowsOf, ways: WaysOf) -> None:
+        self._bad_flows, self._ways = bad_flows, ways
+        self._loss: deque[tuple[_Loss, _Loss]] = deque(maxlen=LOOK_BACK)
+        self._names: NDArray[np.object_] = np.empty(0, np.object_)
+
+    def note(self, state: Frame) -> None:
+        """Take up a window of STATE."""
+        names = state.text("link")
+        if len(names) != len(self._names) or bool(np.any(names != self._names)):
+            self._loss.clear()
+            self._names = names
+        usable = _usable(state)
+        forward, backward = (_loss(state, usable, way) for way in ("forward", "backward"))
+        self._loss.append((forward, backward))
+
+    def evidence(
+        self, state: Frame, suspects: Sequence[Suspects], rows: Mapping[str, int], crossings: Crossings
+    ) -> dict[str, Evidence]:
+        """By sort of trouble; the window was noted."""
+        usable = _usable(state)
+        dark = _dark(state, usable, crossings)
+        return {
+            DARK: dark,
+            LOSSY: self._lossy(suspects, rows, dark),
+            SLOW: _slow(state, usable),
+        }
+
+    def _lossy(self, suspects: Sequence[Suspects], rows: Mapping[str, int], dark: Evidence) -> Evidence:
+        forward, backward = self._loss[-1]
+        told = [np.zeros(len(forward.ratio), np.int8) for _ in range(3)]
+        begun = 1
+        for way, loss, mine in ((0, forward, True), (1, backward, False)):
+            lately = np.zeros(len(loss.ratio), np.bool_)
+            for each in suspects:
+                if each.watch.rule.name == _OF_LOSS and (each.watch.direction == FORWARD) == mine:
+                    lately[[rows[name] for name in each.things.tolist() if name in rows]] = True
+                    begun = max(begun, int(each.breached.max(initial=1)))
+            told[way][loss.breaks | (lately & (loss.ratio > 0))] = BAD
+        level = self._level(told)
+        for way in (0, 1):
+            told[way][self._clean(way, min(begun, len(self._loss)), level) & (told[way] == UNKNOWN)] = WELL
+        for way, known in enumerate((dark.forward, dark.backward, dark.either)):
+            told[way][known == BAD] = BAD
+        flows = self._flows(rows)
+        told[0][[flow.link for flow in flows]] = UNKNOWN
+        return Evidence(told[0], told[1], told[2], flows)
+
+    def _level(self, told: Sequence[NDArray[np.int8]]) -> float:
+        """How much the links in trouble lose, 0..1; the median."""
+        ratios = [loss.ratio[told[way] == BAD] for way, loss in enumerate(self._loss[-1])]
+        known = np.concatenate(ratios)
+        known = known[np.isfinite(known)]
+        return float(np.median(known)) if len(known) else 1.0
+
+    def _clean(self, way: int, windows: int, level: float) -> Mask:
+        """Links of which the last windows exclude so much loss."""
+        tail = math.log(1 - WELL_CONFIDENCE)
+        per_packet = math.log1p(-min(max(level, 1e-6), 1 - 1e-6))
+        expected = np.zeros(len(self._loss[-1][way].ratio))
+        clean = np.ones(len(expected), np.bool_)
+        for each in list(self._loss)[-windows:]:
+            loss = each[way]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                packets = np.where(
+                    loss.ratio == 0,
+                    math.log(1 - ALERT_CONFIDENCE) / np.log1p(-np.minimum(loss.upper, 1 - 1e-12)),
+                    0.0,
+                )
+            expected += np.nan_to_num(packets) * per_packet
+            clean &= ~(loss.ratio > 0)
+        now = self._loss[-1][way]
+        with np.errstate(invalid="ignore"):
+            below = now.upper < level
+        return (clean & (expected <= tail)) | below
+
+    def _flows(self, rows: Mapping[str, int]) -> list[FlowSight]:
+        """Flows of links of which only some lose, while they do lose."""
+        sights: list[FlowSight] = []
+        for name, flows in self._bad_flows().items():
+            row = rows.get(name)
+            if row is None or not any(each[0].ratio[row] > 0 for each in list(self._loss)[-3:]):
+                continue
+            ways = self._ways(name)
+            sights += [FlowSight(row, ways[flow], bad) for flow, bad in flows.items() if flow in ways]
+        return sights
+
+
+def _usable(state: Frame) -> Mask:
+    """Links that a fit agent measured, and which nobody touches on purpose."""
+    usable: Mask = (state.count("fit") == 1) & (state.count("maintenance") == 0) & (state.count("drill") == 0)
+    return usable
+
+
+def _dark(state: Frame, usable: Mask, crossings: Crossings) -> Evidence:
+    unanswered_s = np.where(usable, state.real("unanswered_s"), np.nan)
+    either, forward = np.zeros((2, state.rows), np.int8)
+    either[unanswered_s > DOWN_S] = BAD
+    either[unanswered_s == 0] = WELL
+    of_way = np.full(crossings.ways, -1, np.intp)
+    of_way[crossings.forward] = np.arange(state.rows)
+    reverse = of_way[crossings.backward]
+    told = usable & np.isnan(unanswered_s) & (reverse >= 0)
+    forward[told & usable[reverse] & (either[reverse] == BAD)] = WELL
+    return Evidence(forward, np.zeros_like(forward), either, whole=True)
+
+
+def _loss(state: Frame, usable: Mask, way: str) -> _Loss:
+    excess = np.where(usable, state.real(f"loss_{way}_excess_ratio"), np.nan)
+    known = np.isfinite(excess)
+    ratio = np.where(known, state.real(f"loss_{way}_ratio"), np.nan)
+    upper = np.where(known, state.real(f"loss_{way}_upper_ratio"), np.nan)
+    return _Loss(ratio, upper, known & (excess > 0))
+
+
+def _slow(state: Frame, usable: Mask) -> Evidence:
+    told = np.zeros((3, state.rows), np.int8)
+    late = usable & (state.real("delay_excess_us") > 0)
+    varied = usable & (state.real("pdv_excess_us") > 0)
+    marked = [usable & (state.real(f"ce_{way}_excess_ratio") > 0) for way in ("forward", "backward")]
+    rise_us = state.real("delay_us") - state.real("period_delay_us")
+    shift_us = state.real("asymmetry_shift_us")
+    out = marked[0] | (late & (state.count("delay_basis") == DelayBasis.ONE_WAY))
+    with np.errstate(invalid="ignore"):
+        clear = (late | varied) & (np.abs(shift_us) > np.maximum(rise_us, _RISEN_LEAST_US))
+        out |= clear & (shift_us > 0)
+        back = marked[1] | (clear & (shift_us < 0))
+        trouble = late | varied | out | back
+        level_us = np.nanmedian(rise_us[trouble]) if np.isfinite(rise_us[trouble]).any() else 0.0
+        calm = rise_us < max(_RISEN_SHARE * float(level_us), _RISEN_LEAST_US)
+    well = usable & ~trouble & np.isfinite(state.real("delay_us")) & calm
+    told[0][out] = told[1][back] = BAD
+    told[2][trouble & ~out & ~back] = BAD
+    told[2][well] = WELL
+    return Evidence(told[0], told[1], told[2])
