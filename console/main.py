@@ -23,6 +23,7 @@ COMMANDS = {
     "reflector": ("console.reflector", "Answer STAMP packets, without plan or collector."),
     "probe": ("console.probe.command", "Measure one far end now, without plan or collector."),
     "status": ("console.status", "Show links, agents and alerts, and what is unknown and why."),
+    "alerts": ("console.alerts", "What fires; test a receiver; when a rule would have fired."),
     "check-config": ("console.check_config", "Check inventory, agent or collector settings."),
     "token": ("console.token", "Make a new token for a node."),
     "outbox": ("console.outbox", "Show what lies in an agent's outbox, and what should not."),
