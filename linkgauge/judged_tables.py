@@ -148,8 +148,8 @@ PLACE = Table(
         text("others", _PLACE, "Places that explain the same."),
     ),
 )
-"""Places that explain the trouble of several links: a row while one does. kind: node, gateway, site, hop, trunk
-(between two sites), network."""
+"""Places that explain the trouble of several links: a row while one does. kind: node, gateway, site, hop,
+trunk (between two sites), network."""
 
 _ALERT = "alert_state"
 
