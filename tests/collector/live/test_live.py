@@ -16,7 +16,7 @@ from linkgauge.clock import AHEAD_NS, NS_PER_S
 from linkgauge.code import Outcome
 from linkgauge.frame import Frame, concat
 from linkgauge.inventory import load
-from linkgauge.schema import FLOW, STATE
+from linkgauge.schema import CERTIFICATE, EVENT, FLOW, STATE
 from quality.ledger import Ledger
 from tests.collector.world import (
     INVENTORY,
@@ -122,6 +122,21 @@ def test_a_clock_that_is_as_far_ahead_as_is_taken_moves_nobody_out_of_a_short_pe
         live.take(batch("j1", at + 2, lost), NOW_NS)
     assert _judged(live, ledger, NOW_NS)[LINKS[0]]["availability_ratio"] == 1.0
     assert min(ledger.starts) == NOW_NS - 59 * NS_PER_S
+
+
+def test_events_and_certificates_are_handed_over_once_and_bounded(live: LiveState) -> None:
+    for at in range(200):
+        keys = {"link": LINKS[:1] * 2, "class": ["0", "46"], "kind": ["path"] * 2}
+        starts = {"start_ns": [NOW_NS + at * WINDOW_NS] * 2}
+        events = Frame.of(EVENT, {**keys, **starts})
+        shown = Frame.of(CERTIFICATE, {"link": LINKS[:2], **starts, "presented": [1] * 2})
+        live.take(batch("j1", at + 1, events, shown), NOW_NS)
+    past = live.news()
+    assert sum(frame.rows for frame in past.events) <= 90 + SLACK_WINDOWS + 1
+    assert {word for frame in past.events for word in frame.text("class")} == {"0"}
+    assert sum(frame.rows for frame in past.certificates) <= 2 * (90 + SLACK_WINDOWS + 1)
+    again = live.news()
+    assert (again.events, again.certificates) == ((), ())
 
 
 def test_rows_of_stamp_icmp_and_tcp_are_judged_but_all_are_shown(live: LiveState) -> None:

@@ -11,11 +11,13 @@ from collector.live.live import LiveState
 from collector.live.recent import Past
 from collector.live.replay import replay
 from linkgauge.frame import Frame, concat
+from linkgauge.schema import CERTIFICATE, EVENT, STATE
 from linkgauge.table import Table
 from tests.collector.journals import open_journal
 from tests.collector.world import NOW_NS, WINDOW_NS, body, inventory, windows
 
 LINK = "j1>j2@backbone"
+NEWS = ("events", "certificates", "states")
 
 
 class Empty:
@@ -47,3 +49,44 @@ def test_what_only_the_journal_has_is_handed_on_in_pieces(
     replay(live, Empty(), journal, NOW_NS, 60 * WINDOW_NS, WINDOW_NS, 1, remember)
     assert [rows for rows in handed if rows] == [5 // pieces] * pieces
     journal.close()
+
+
+class Kept:
+    """An archive with one row each of EVENT, CERTIFICATE and STATE, some windows ago."""
+
+    def __init__(self, windows_ago: int) -> None:
+        self._ago = windows_ago
+
+    def read(self, table: Table, from_ns: int, to_ns: int) -> Frame:
+        start_ns = NOW_NS - self._ago * WINDOW_NS
+        if table not in (EVENT, CERTIFICATE, STATE) or not from_ns <= start_ns < to_ns:
+            return concat(table, [])
+        keys = {**{key: ["0"] for key in table.keys}, "link": [LINK], "start_ns": [start_ns]}
+        return Frame.of(table, {**keys, **({"good": [1]} if table is STATE else {})})
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("windows_ago", "rows"), [(3, [1, 1, 1]), (80, [1, 1, 0]), (100, [0, 0, 0])])
+def test_events_certificates_and_verdicts_of_an_earlier_life_are_handed_on(
+    tmp_path: Path, windows_ago: int, rows: list[int]
+) -> None:
+    """Of a period of 6 windows; events and certificates count for a quarter of an hour."""
+    found = inventory(tmp_path)
+    live, journal, handed = LiveState(lambda: found), open_journal(tmp_path), list[Past]()
+    journal.register(["archive"])
+    replay(live, Kept(windows_ago), journal, NOW_NS, 6 * WINDOW_NS, WINDOW_NS, 1, handed.append)
+    journal.close()
+    parts = [[frames for past in handed for frames in getattr(past, name)] for name in NEWS]
+    assert [sum(frame.rows for frame in frames) for frames in parts] == rows
+    for frame in parts[2]:
+        assert frame.count("good").tolist() == [1]
+
+
+def test_verdicts_of_this_life_are_not_handed_back(tmp_path: Path) -> None:
+    found = inventory(tmp_path)
+    live = LiveState(lambda: found)
+    live.period(NOW_NS)
+    live.replay(Kept(3).read(STATE, 0, NOW_NS))
+    assert live.news().states == ()
