@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from console import pipeline
+from console import alert_groups, pipeline
 from console.asking import CaFile, Certificate, CollectorUrl, Key, TokenFile, asking
 from console.beginning import Beginning
 from console.demo.view import VERDICT_STYLES, links_table
@@ -33,12 +33,12 @@ def run(
     key: Key = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Show links, agents, alerts and sinks, and why a verdict is unknown.
+    """Show links, agents, alerts by what explains them, and sinks; and why a verdict is unknown.
 
     Exit 0 when all is well, 1 when something is not.
     """
     asked = asking(collector, token_file, ca_file, certificate, key)
-    told = {name: asked.get(f"/v1/{name}") for name in ("links", "agents", "alerts", "status")}
+    told = {name: asked.get(f"/v1/{name}") for name in ("links", "agents", "nodes", "alerts", "status")}
     troubles, unknown = find_troubles(told), reasons(told)
     if as_json:
         print(json.dumps({**told, "troubles": troubles, "unknown": unknown}, ensure_ascii=False))
@@ -57,7 +57,7 @@ def reasons(told: dict[str, Any]) -> dict[str, list[str]]:
 
 def find_troubles(told: dict[str, Any]) -> list[str]:
     """One sentence for each thing that somebody should look at."""
-    troubles = [f"{alert['rule']} on {alert['link']}: {alert['summary']}" for alert in told["alerts"]]
+    troubles = alert_groups.troubles(told["alerts"], told["nodes"])
     missed = [link["link"] for link in told["links"] if link["verdict"] == "missed"]
     if missed:
         troubles.append(f"{len(missed)} links miss their objectives: {some(missed)}")
@@ -111,10 +111,10 @@ def _show(told: dict[str, Any], troubles: list[str], unknown: dict[str, list[str
         ", ".join(f"{count} {word}" for word, count in counts.items()), f"of {len(told['links'])} links"
     )
     console.print(links_table(told["links"]))
-    console.print(_agents(told["agents"]))
+    console.print(_agents(told["agents"], {node["node"]: node for node in told["nodes"]}))
     console.print(_sinks(told["status"]))
     console.print(Text(pipeline.glance(told["status"])))
-    for line in _by_reason(unknown):
+    for line in (*_by_reason(unknown), *alert_groups.quiet(told["alerts"], told["nodes"])):
         console.print(Text(line, style="yellow"))
     for trouble in troubles:
         console.print(Text(trouble, style="bold red"))
@@ -145,9 +145,9 @@ def _fitness(health: dict[str, Any]) -> str:
     return "yes" if health["fit"] else unfit_words(health["unfit"]) or "nothing told yet"
 
 
-def _agents(agents: list[dict[str, Any]]) -> Table:
+def _agents(agents: list[dict[str, Any]], nodes: dict[str, dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("agent", "site", "seen", "fit", "waiting", "dropped", "clock error"):
+    for name in ("agent", "site", "seen", "fit", "waiting", "dropped", "clock error", "unanswered"):
         table.add_column(name)
     for agent in agents:
         health = agent["health"] or {}
@@ -162,5 +162,11 @@ def _agents(agents: list[dict[str, Any]]) -> Table:
             str(health.get("outbox_batches", "-")),
             str(health.get("outbox_dropped", "-")),
             "not synchronised" if synchronised == 0 else "-" if error_us is None else f"{error_us:.0f} us",
+            _unanswered(nodes.get(agent["agent"])),
         )
     return table
+
+
+def _unanswered(node: dict[str, Any] | None) -> str:
+    """How many of the links that others measure to it are not answered."""
+    return f"{node['links_in_down']} of {node['links_in']}" if node and node["links_in"] else "-"

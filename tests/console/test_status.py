@@ -33,6 +33,7 @@ def told(**changed: Any) -> dict[str, Any]:
     good: dict[str, Any] = {
         "links": [link("a>b@n", "met"), link("b>a@n", "unknown")],
         "agents": [{"agent": "a", "last_seen_s": 3.0}],
+        "nodes": [],
         "alerts": [],
         "status": {
             "sinks": {"archive": {"trouble": None, "backlog_batches": 1}},
