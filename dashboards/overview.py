@@ -2,6 +2,7 @@
 fires, what changed. It obeys the variables network, tier, src_site and dst_site.
 
 What stands now is that of the last minutes (RECENT) whatever range the board has; timelines have the range.
+The first section fills a screen of 1080 lines.
 """
 
 from __future__ import annotations
@@ -31,15 +32,16 @@ def overview() -> Json:
         ),
         [*link_filters(), worst()],
         [
-            Section(Text("Now", "当前"), (even(6, *_counts()), band(5, (8, _coverage()), (16, firing())))),
             Section(
-                Text("Site to site", "站点之间"),
-                (even(10, delay_matrix(), loss_matrix(), throughput_matrix()),),
+                Text("Now", "当前"),
+                (
+                    even(4, *_counts()),
+                    band(6, (7, _coverage()), (17, firing())),
+                    even(8, delay_matrix(), loss_matrix(), throughput_matrix()),
+                    band(8, (14, worst_timeline()), (10, site_map())),
+                ),
             ),
-            Section(
-                Text("Trouble", "故障"),
-                (band(10, (14, worst_timeline()), (10, site_map())), band(9, *changes())),
-            ),
+            Section(Text("What changed in the last hour", "最近一小时的变化"), (band(9, *changes()),)),
         ],
     )
 

@@ -7,7 +7,7 @@ from dashboards.colours import MAINTENANCE, MET, MISSED, UNKNOWN
 from dashboards.filters import LINK_FILTERS
 from dashboards.links import cell, drill
 from dashboards.panel import COUNT, MICROSECONDS, SECONDS, states, timeline
-from dashboards.query import STEP, by, matches, target, where
+from dashboards.query import STEP, by, columns, matches, target, where
 from dashboards.table import Column, coloured, table
 from dashboards.words import LINK, SITE, Json, Text
 from dashboards.words import MET as MET_WORD
@@ -54,19 +54,20 @@ def worst_timeline() -> Json:
     )
 
 
-def _alerts(value: str, name: str) -> Json:
-    """The last row of each alert in the range, with one of its other columns."""
+def _alerts(**values: str) -> Json:
+    """The last row of each alert in the range that has not ended then, with other columns of it."""
     last = (
-        f'SELECT last("firing") AS "firing", {value} FROM "alert_state" '
+        f'SELECT last("firing") AS "firing", {columns(**values)} FROM "alert_state" '
         f"WHERE $timeFilter AND ({_NETWORK} OR \"network\" = '') {by(*_ALERT)}"
     )
-    query = f'SELECT "{name}" FROM ({last}) WHERE $timeFilter AND "firing" = 1 {by(*_ALERT)}'
+    names = ", ".join(f'"{name}"' for name in values)
+    query = f'SELECT {names} FROM ({last}) WHERE $timeFilter AND "firing" = 1 {by(*_ALERT)}'
     return target(query, table=True)
 
 
 def firing() -> Json:
     """Alerts that fire now."""
-    columns = (
+    shown = (
         Column("severity", Text("severity", "级别")),
         Column("rule", Text("rule", "规则")),
         Column("about", Text("about", "对象"), more={"links": [drill("link", link=cell("about"))]}),
@@ -87,12 +88,8 @@ def firing() -> Json:
             "最近几分钟内尚未结束的告警，持续最久的在前。已抑制：由另一告警解释、被静默或属于演练。"
             "无数据：没有告警，或采集器没有上报；“测量系统”面板可以区分。",
         ),
-        [
-            _alerts('"summary"', "summary"),
-            _alerts('"since_s" AS "since"', "since"),
-            _alerts('"held_back" AS "held"', "held"),
-        ],
-        columns,
+        [_alerts(summary='"summary"'), _alerts(since='"since_s"', held='"held_back"')],
+        shown,
         first=("since", True),
         last="2m",
     )
@@ -104,12 +101,9 @@ def changes() -> list[tuple[int, Json]]:
 
 
 def _events() -> Json:
-    links = f"{where(*LINK_FILTERS)} {by('link', 'kind')}"
-    targets = [
-        target(f'SELECT "{field}" AS "{name}" FROM "link_event" {links}', table=True)
-        for field, name in (("flows", "flows"), ("before_us", "before"), ("after_us", "after"))
-    ]
-    columns = (
+    values = columns(flows='"flows"', before='"before_us"', after='"after_us"')
+    query = f'SELECT {values} FROM "link_event" {where(*LINK_FILTERS)} {by("link", "kind")}'
+    shown = (
         Column("link", LINK, more={"links": [drill("link", link=cell("link"))]}),
         Column("kind", Text("what changed", "变化")),
         Column("flows", Text("flows", "流"), COUNT),
@@ -125,8 +119,8 @@ def _events() -> Json:
             "路径、最小时延（reroute：改道；below-ip：逐跳不变）和 MTU 的变化，最新的在前。无数据：没有"
             "变化。",
         ),
-        targets,
-        columns,
+        [target(query, table=True)],
+        shown,
         first=("Time", True),
         time=True,
         last="1h",
@@ -138,7 +132,7 @@ def _ended() -> Json:
         'SELECT last("firing") AS "firing", "since_s" AS "since" FROM "alert_state" '
         f"WHERE $timeFilter AND ({_NETWORK} OR \"network\" = '') {by(*_ALERT)}"
     )
-    columns = (
+    shown = (
         Column("firing", Text("state", "状态"), more=coloured(mappings=FIRING)),
         Column("rule", Text("rule", "规则")),
         Column("about", Text("about", "对象"), more={"links": [drill("link", link=cell("about"))]}),
@@ -154,7 +148,7 @@ def _ended() -> Json:
             "最近一小时内触发过的告警、其最后状态以及到那时持续的时长，最新的在前。无数据：没有触发。",
         ),
         [target(query, table=True)],
-        columns,
+        shown,
         first=("Time", True),
         time=True,
         last="1h",
