@@ -19,6 +19,8 @@ from linkgauge.frame import Frame
 from linkgauge.table import Kind, Table
 
 _DAY_S = 86_400
+Lane = tuple[str, str]
+"""A thing and a direction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,10 @@ class Firing:
     fired_ns: int
     ended_ns: int | None = None
     unjudged: bool = False
+
+    @property
+    def lane(self) -> Lane:
+        return self.thing, self.direction
 
     def lasted_s(self, end_ns: int) -> float:
         """From firing to its end, or to end_ns."""
@@ -114,6 +120,15 @@ class Backtest:
         elif (begun := self._open[at].pop(key, None)) is not None:
             ended = replace(begun, ended_ns=change.at_ns, unjudged=change.kind == "unjudged")
             self._done[at].append(ended)
+
+
+def lanes(trials: Sequence[Trial]) -> list[Lane]:
+    """All that fired in any of the trials, what fired longest first."""
+    sums: dict[Lane, float] = {}
+    for trial in trials:
+        for each in trial.firings:
+            sums[each.lane] = sums.get(each.lane, 0.0) + each.lasted_s(trial.to_ns)
+    return sorted(sums, key=lambda lane: (-sums[lane], lane))
 
 
 def narrowed(table: Table, rule: Rule) -> Table:
