@@ -20,6 +20,7 @@ case "$role" in
         "nft nftables the lab cannot drop packets in its namespaces"
         "ip iproute2 the lab cannot make namespaces and uses loopback addresses"
         "tc iproute2 the lab cannot limit capacity"
+        "amtool prometheus-alertmanager nobody checks alertmanager.yml, and tests of Alertmanager are left out"
     ) ;;
     agent) wanted=("$iperf3") ;;
     collector) wanted=() ;;
@@ -47,15 +48,19 @@ forbid_services() {
     chmod 755 "$policy"
 }
 
-# The package also enables its service for the next start of the machine; undone only where we put it there.
-disable_influxdb() {
-    if command -v systemctl >/dev/null; then
-        systemctl disable --quiet influxdb.service >/dev/null 2>&1 || true
-    fi
-    if [[ -d /run/systemd/system ]]; then
-        systemctl stop --quiet influxdb.service >/dev/null 2>&1 || true
-    fi
-    update-rc.d influxdb disable >/dev/null 2>&1 || true
+# A package also enables its service for the next start of the machine; undone only where we put it there.
+disable() { # the services of the packages named
+    local package
+    for package in "$@"; do
+        [[ $package == influxdb || $package == prometheus-alertmanager ]] || continue
+        if command -v systemctl >/dev/null; then
+            systemctl disable --quiet "$package.service" >/dev/null 2>&1 || true
+        fi
+        if [[ -d /run/systemd/system ]]; then
+            systemctl stop --quiet "$package.service" >/dev/null 2>&1 || true
+        fi
+        update-rc.d "$package" disable >/dev/null 2>&1 || true
+    done
 }
 
 apt() {
@@ -68,7 +73,7 @@ install() {
     local code=0
     apt install --no-install-recommends "$@" 2>/dev/null ||
         { apt update && apt install --no-install-recommends "$@"; } || code=$?
-    [[ $role == *influxdb || " $* " != *" influxdb "* ]] || disable_influxdb
+    [[ $role == *influxdb ]] || disable "$@"
     return "$code"
 }
 

@@ -28,7 +28,10 @@ if [[ ! -s config/tls/collector.pem ]]; then
         -extfile <(printf 'subjectAltName=%s:%s\n' "$kind" "$host") 2>/dev/null
     rm config/tls/collector.csr
 fi
+top=../..
+rendered="$top/alerts/rendered"
 [[ -e config/inventory.yaml ]] || cp config/inventory.example.yaml config/inventory.yaml
+[[ -e config/alertmanager.yml ]] || cp "$rendered/alertmanager.yml" config/alertmanager.yml
 install -m 600 secrets/influxdb-token config/influxdb-token
 chmod 755 config config/tls
 chmod 644 config/*.yaml config/*.yml config/tls/ca.pem config/tls/collector.pem
@@ -38,13 +41,13 @@ else
     echo "not root: give config/influxdb-token and config/tls/collector.key to user $collector_uid (chown)" >&2
 fi
 
-top=../..
 sed -e 's#http://127.0.0.1:8086#http://influxdb:8086#' \
-    -e 's#\$LINKGAUGE_INFLUX_PASSWORD#$__file{/run/secrets/influxdb_token}#' \
-    "$top/dashboards/rendered/datasources.yaml" >grafana/provisioning/datasources/linkgauge.yaml
+    -e 's#\$LINKGAUGE_INFLUX_TOKEN#$__file{/run/secrets/influxdb_token}#' \
+    "$top/dashboards/rendered/datasources-2.yaml" >grafana/provisioning/datasources/linkgauge.yaml
 cp "$top/dashboards/rendered/dashboards.yaml" grafana/provisioning/dashboards/linkgauge.yaml
-cp "$top"/dashboards/rendered/*.json grafana/dashboards/
-cp "$top/alerts/rendered/linkgauge-rules.yaml" grafana/provisioning/alerting/linkgauge-rules.yaml
-cp contact-points.yaml grafana/provisioning/alerting/linkgauge-contact-points.yaml
+cp "$top"/dashboards/rendered/en/*.json grafana/dashboards/
+cp "$rendered/linkgauge-rules.yaml" grafana/provisioning/alerting/linkgauge-rules.yaml
+sed -e 's#http://127.0.0.1:9093#http://alertmanager:9093#' \
+    "$rendered/linkgauge-contacts.yaml" >grafana/provisioning/alerting/linkgauge-contacts.yaml
 chmod -R u=rwX,go=rX grafana
 echo "ready; next: edit config/inventory.yaml, issue tokens (docs/install.md), docker compose up --build --detach"

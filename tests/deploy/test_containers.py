@@ -91,13 +91,18 @@ def test_the_certificate_is_for_the_host_that_was_named(prepared: Path) -> None:
 
 def test_grafana_finds_influxdb_without_a_secret_in_its_files(prepared: Path) -> None:
     source = yaml.safe_load((prepared / "grafana/provisioning/datasources/linkgauge.yaml").read_text())
-    (entry,) = source["datasources"]
-    assert entry["url"] == "http://influxdb:8086"
-    assert entry["secureJsonData"] == {"basicAuthPassword": "$__file{/run/secrets/influxdb_token}"}
-    contact = yaml.safe_load(
-        (prepared / "grafana/provisioning/alerting/linkgauge-contact-points.yaml").read_text()
-    )
-    assert contact["policies"][0]["receiver"] == contact["contactPoints"][0]["name"]
+    assert len(source["datasources"]) == 3
+    for entry in source["datasources"]:
+        assert entry["url"] == "http://influxdb:8086"
+        assert entry["secureJsonData"] == {"httpHeaderValue1": "Token $__file{/run/secrets/influxdb_token}"}
+
+
+def test_grafana_tells_the_alertmanager_beside_it(prepared: Path) -> None:
+    told = yaml.safe_load((prepared / "grafana/provisioning/alerting/linkgauge-contacts.yaml").read_text())
+    assert told["policies"][0]["receiver"] in [point["name"] for point in told["contactPoints"]]
+    settings = [receiver["settings"] for point in told["contactPoints"] for receiver in point["receivers"]]
+    assert settings == [{"url": "http://alertmanager:9093"}] * 2
+    assert yaml.safe_load((prepared / "config/alertmanager.yml").read_text())["route"]["routes"]
     assert list((prepared / "grafana/dashboards").glob("*.json"))
 
 

@@ -29,7 +29,7 @@ def prepare(*words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("words", "lacking"),
     [
-        ((), {"iperf3", "influxd"}),
+        ((), {"iperf3", "influxd", "amtool"}),
         (("agent",), {"iperf3"}),
         (("collector",), set()),
         (("collector", "influxdb"), {"influxd"}),
