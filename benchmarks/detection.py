@@ -28,10 +28,7 @@ import numpy as np
 from rich.console import Console
 
 from alerts.book import Book
-from alerts.engine import AlertEngine
 from alerts.event import Fired
-from alerts.rule import load_rules
-from alerts.subject import Subjects
 from benchmarks.machine import Goal, at_least, at_most, note, quick, show
 from benchmarks.simulated import (
     PACKETS,
@@ -39,6 +36,7 @@ from benchmarks.simulated import (
     WINDOW_NS,
     WINDOW_S,
     Network,
+    alert_engine,
     no_throughput,
     own_rows,
     windows,
@@ -47,7 +45,7 @@ from console.drill.rehearsal import Rehearsal
 from console.drill.score import OPEN, RIGHT, WRONG, Score
 from console.drill.setting import lab_fault, lab_setting
 from lab.faults.fault import KINDS
-from linkgauge.clock import NS_PER_S, SystemClock
+from linkgauge.clock import NS_PER_S
 from linkgauge.errors import LinkgaugeError
 from quality.ledger import Ledger
 
@@ -76,9 +74,8 @@ class Simulation:
         self._chance = np.random.default_rng(seed)
         self._network = Network(self._chance)
         self._book = Book(folder / f"alerts{seed}.sqlite")
-        subjects = Subjects(self._network.specs, self._network.inventory)
-        self._engine = AlertEngine(load_rules(), subjects, self._book, [], SystemClock())
         self._ledger = Ledger(WINDOW_NS, round(self._network.inventory.period_s * NS_PER_S))
+        self._engine = alert_engine(self._network, self._ledger, self._book)
         self._start_ns = START_NS
 
     def trials(self, kind: str, count: int) -> list[Trial]:

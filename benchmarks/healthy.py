@@ -18,13 +18,18 @@ from typing import Any
 import numpy as np
 
 from alerts.book import Book
-from alerts.engine import AlertEngine
 from alerts.event import Event, Fired
-from alerts.rule import load_rules
-from alerts.subject import Subjects
 from benchmarks.machine import at_most, note, quick, show
-from benchmarks.simulated import FLOW_WINDOWS, WINDOW_NS, Network, no_throughput, own_rows, windows
-from linkgauge.clock import NS_PER_S, SystemClock
+from benchmarks.simulated import (
+    FLOW_WINDOWS,
+    WINDOW_NS,
+    Network,
+    alert_engine,
+    no_throughput,
+    own_rows,
+    windows,
+)
+from linkgauge.clock import NS_PER_S
 from linkgauge.frame import Frame
 from quality.ledger import Ledger
 
@@ -47,8 +52,8 @@ def _day(folder: Path) -> dict[str, Any]:
     chance = np.random.default_rng(SEED)
     network = Network(chance)
     book = Book(folder / "alerts.sqlite")
-    engine = AlertEngine(load_rules(), Subjects(network.specs, network.inventory), book, [], SystemClock())
     ledger = Ledger(WINDOW_NS, round(network.inventory.period_s * NS_PER_S))
+    engine = alert_engine(network, ledger, book)
     told: list[Event] = []
     lost = np.zeros(len(network.specs), np.int64)
     judge_s, alert_s, breaches, packets_lost = 0.0, 0.0, 0, 0

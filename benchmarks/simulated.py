@@ -21,11 +21,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from alerts.book import Book
+from alerts.cause import PlaceCause
+from alerts.engine import AlertEngine
+from alerts.rule import load_rules
+from alerts.subject import Subjects
 from linkgauge import inventory
-from linkgauge.clock import NS_PER_S, NS_PER_US
+from linkgauge.clock import NS_PER_S, NS_PER_US, SystemClock
 from linkgauge.frame import Frame, Histograms
 from linkgauge.histogram import bucket_of
 from linkgauge.schema import COLLECTOR, FLOW, NODE, SINK, THROUGHPUT, WINDOW
+from quality.ledger import Ledger
 
 NODES, SITES_OF = 33, 3
 RATE_PPS, WINDOW_S = 10, 10
@@ -167,6 +173,14 @@ class Network:
 def windows(columns: Mapping[str, Any]) -> Frame:
     """The frame of such columns."""
     return Frame.of(WINDOW, dict(columns))
+
+
+def alert_engine(network: Network, ledger: Ledger, book: Book) -> AlertEngine:
+    """The alert engine with all rules and causes, as a collector's; there are no hops here."""
+    rules = load_rules()
+    cause = PlaceCause(rules, lambda: network.inventory, bad_flows=ledger.bad_flows)
+    subjects = Subjects(network.specs, network.inventory)
+    return AlertEngine(rules, subjects, book, [], SystemClock(), cause)
 
 
 def no_throughput() -> Frame:
