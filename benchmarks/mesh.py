@@ -102,7 +102,7 @@ class Mesh:
         return Histograms(offsets, bucket.astype(np.int16), count.astype(np.int64))
 
     def _windows(self, agent: int, start_ns: int) -> Frame:
-        """STAMP, ICMP and TCP of each link; most reals are the same for all, as nobody judges by them."""
+        """STAMP, ICMP and TCP of each link; reals that nobody judges by are the same in every window."""
         lost = self._chance.binomial(self._sent, LOSS)
         columns: dict[str, Column] = {**self._template.columns}
         columns["link"] = np.array(self.links(agent) * 3, np.object_)
@@ -111,7 +111,10 @@ class Mesh:
             "replied": self._sent - lost,
             "lost_forward": lost,
             "loss_forward_ratio": lost / self._sent,
+            "marks": self._sent - lost,
         }
+        for name, least_us in (("forward_min_us", 700.0), ("backward_min_us", 750.0), ("pdv_us", 60.0)):
+            columns[name] = least_us + self._chance.exponential(least_us * self._spread, len(lost))
         stamp, echo = self._chance.integers(0, _POOL, LINKS), self._chance.integers(0, _POOL, 2 * LINKS)
         columns["rtt_ns"] = self._drawn.take(np.concatenate([stamp, _POOL + echo]))
         for name in ("forward_ns", "backward_ns"):
@@ -130,6 +133,7 @@ class Mesh:
         keys["probe"] = [probe for probe in ("stamp", "icmp", "tcp") for _ in range(LINKS)]
         times = {"start_ns": [0] * rows, "length_ns": [WINDOW_NS] * rows}
         known = {"loss_backward_ratio": np.zeros(rows), "one_way_error_us": np.full(rows, 50.0)}
+        known |= {"unanswered_s": np.zeros(rows), "heard": np.full(rows, float(STAMP))}
         return Frame.of(WINDOW, {**keys, **times, **reals, **known, "sent": self._sent})
 
     def _flows(self, agent: int, start_ns: int) -> Frame:
