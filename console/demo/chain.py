@@ -31,8 +31,10 @@ FAULT_RATIO = 0.2
 _READY_WITHIN_S = 30.0
 _DRAINED_WITHIN_S = 30.0
 _COLLECTOR_PORT = 8440
-_THIRD_S = 30.0
-"""When the fault comes, and how long it stays, in a run that Ctrl-C ends."""
+FAULT_AT, MEND_AT = 0.2, 0.55
+"""Shares of the run after which the fault comes and goes; an alert is over only after six clear windows."""
+_ENDLESS_S = 100.0
+"""What these are shares of in a run that Ctrl-C ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,6 @@ class Chain:
         self.injected_ns: int | None = None
         self.cleared_ns: int | None = None
         self.ended_ns = 0
-        self.third_s = 0.0
         self.faults: list[str] = []
         """Sentences about what went wrong while running."""
         self._world: NamespaceWorld | LoopbackWorld | None = None
@@ -136,14 +137,13 @@ class Chain:
         console.print(f"{len(self._agents)} agents started after {time.monotonic() - began_s:.1f} s")
 
     def measure(self, seconds: float | None, console: Console) -> None:
-        """Show what is measured until the time is over; the fault comes after a third, and goes after two."""
+        """Show what is measured until the time is over; the fault comes at FAULT_AT and goes at MEND_AT."""
         began_s = time.monotonic()
-        self.third_s = third_s = seconds / 3 if seconds is not None else _THIRD_S
         shown = 0
         with Live(console=console, auto_refresh=False, transient=False) as live:
             while seconds is None or time.monotonic() - began_s < seconds:
                 elapsed_s = time.monotonic() - began_s
-                self._drive_fault(elapsed_s, third_s)
+                self._drive_fault(elapsed_s / (seconds or _ENDLESS_S))
                 self.check()
                 pages = self.pager.pages
                 if console.is_terminal:
@@ -225,13 +225,14 @@ class Chain:
         except httpx.TransportError:
             return False
 
-    def _drive_fault(self, elapsed_s: float, third_s: float) -> None:
-        if self.injected_ns is None and elapsed_s >= third_s:
+    def _drive_fault(self, passed: float) -> None:
+        """passed: share of the run."""
+        if self.injected_ns is None and passed >= FAULT_AT:
             assert self._world is not None
             link = self.fault_link
             self._world.inject_loss(link.src, link.dst, link.network, FAULT_RATIO)
             self.injected_ns = time.time_ns()
-        if self.injected_ns is not None and self.cleared_ns is None and elapsed_s >= 2 * third_s:
+        if self.injected_ns is not None and self.cleared_ns is None and passed >= MEND_AT:
             self._clear_fault()
 
     def _clear_fault(self) -> None:

@@ -15,7 +15,7 @@ from lab.world import World
 from linkgauge.model import DEFAULT_TIERS, Link
 
 DATABASE = "linkgauge"
-WINDOW_S = 5
+WINDOW_S = 3
 PERIOD_S = 60
 RATE_PPS = 20.0
 STAMP_TIMEOUT_S = 1.0
@@ -24,7 +24,7 @@ THROUGHPUT_EVERY_S = 60.0
 PATH_EVERY_S = 15.0
 LOOPBACK_LIMIT_BPS = 50_000_000
 """Nothing limits loopback but the processor, which the probes need too."""
-_PROMISED_SHARE = 0.9
+_PROMISED_SHARE = 0.8
 LOSS_RATIO = 0.005
 """The demo's loss objective: 598 packets without loss prove it (95 %), which a minute can give."""
 
@@ -43,7 +43,7 @@ LOOPBACK_PORTS = Ports(18_620, 18_621, 15_201)
 
 
 def inventory(topology: Topology, ports: Ports) -> dict[str, Any]:
-    """The inventory of the lab's world; a node promises nine tenths of what the lab lets it send."""
+    """The inventory of the lab's world; a node promises four fifths of what the lab lets it send."""
     return {
         "version": 1,
         "window_s": WINDOW_S,

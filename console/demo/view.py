@@ -65,7 +65,9 @@ def percent(ratio: float | None) -> Text:
 def page_line(page: Page) -> str:
     """One message of the pager in one line."""
     body = page.body
-    return f"PAGER {body['status']}: {body['rule']} {body['link']} {body['direction']}: {body['summary']}"
+    who = "PAGER" if body["severity"] == "page" else "TICKET"
+    direction = "" if body["direction"] == "-" else f" {body['direction']}"
+    return f"{who} {body['status']}: {body['rule']} {body['about']}{direction}: {body['summary']}"
 
 
 def _page_style(page: Page) -> str:
