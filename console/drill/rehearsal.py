@@ -18,6 +18,8 @@ from linkgauge.clock import NS_PER_S
 from linkgauge.errors import LinkgaugeError
 
 WARM_WINDOWS, DETECT_WINDOWS, SETTLE_WINDOWS, RESOLVE_WINDOWS = 4, 20, 4, 16
+CALM_WINDOWS = 10
+"""After a fault of many links: what was held back because of it is told, or not, before the next comes."""
 _START_WITHIN_S = 90.0
 _LOOK_S = 0.25
 
@@ -28,7 +30,7 @@ class Rehearsal:
     def __init__(self, folder: Path, setting: Setting, window_s: int, console: Console) -> None:
         self._chain = Chain(folder, loopback=False, setting=setting)
         self._window_s, self._console = window_s, console
-        self._shown = 0
+        self._shown, self._calm_windows = 0, 0
 
     def __enter__(self) -> Rehearsal:
         self._chain.__enter__()
@@ -46,8 +48,10 @@ class Rehearsal:
     def play(self, fault: Fault) -> Score:
         """Inject, wait until it is told, mend, wait until that is told."""
         chain, pager = self._chain, self._chain.pager
+        self._wait(self._calm_windows, lambda: False)
         before = len(pager.pages)
         truth = chain.world.truth_of(fault)
+        self._calm_windows = CALM_WINDOWS if len(truth.links) > 1 else 0
         self._say(f"fault: {fault.kind} on {'>'.join(fault.link[:2])}@{fault.link[2]} {fault.place}".rstrip())
         chain.world.inject(fault)
         injected_ns = time.time_ns()
