@@ -15,11 +15,11 @@ from collector.sinks.influx_transport import connect
 from collector.sinks.line_protocol import LineMaker
 from collector.sinks.link_tags import link_tags
 from collector.sinks.sink import Delivery
+from dashboards.asking import sent
 from linkgauge.clock import NS_PER_S
 from linkgauge.schema import RAW_TABLES
 from linkgauge.wire import Batch, decode, encode
 from tests.dashboards import world
-from tests.dashboards.grafana import interpolate
 
 _RAW, _FIVE, _HOURS = "boards", "boards_5m", "boards_1h"
 _LONG_AGO_NS = 45 * 86_400 * NS_PER_S
@@ -43,14 +43,14 @@ class Store:
 
     def series(self, query: str, chosen: dict[str, list[str]], database: str = _RAW) -> list[dict[str, Any]]:
         """All series of the answer; fails on any error that InfluxDB tells."""
-        text = interpolate(query, chosen, self.from_ms, self.to_ms)
+        text = sent(query, chosen, self.from_ms, self.to_ms)
         reply = httpx.post(
             f"{self.url}/query",
             params={"db": database, "epoch": "ms"},
             data={"q": text},
             timeout=30,
             trust_env=False,
-            verify=False,  # noqa: S501  # plain HTTP; reading the authorities would cost more than the query
+            verify=False,  # plain HTTP; reading the authorities would cost more than the query
         )
         (result,) = reply.json().get("results", [reply.json()])
         assert "error" not in result, (text, result)
@@ -73,8 +73,8 @@ def filled(url: str) -> Store:
 
 def _write(url: str, database: str, tables: Sequence[str], first_ns: int) -> None:
     frames, inventory = world.frames(first_ns), world.inventory()
-    sent = Batch("@collector", "boot", 1, first_ns, {name: frames[name] for name in tables})
-    batch = decode(encode(sent))
+    made = Batch("@collector", "boot", 1, first_ns, {name: frames[name] for name in tables})
+    batch = decode(encode(made))
     sink = InfluxSink(
         lambda: connect(InfluxAddress(url, database, keep_days=1_095)),
         LineMaker(link_tags(lambda: inventory), lambda: inventory),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from dashboards.asking import panels, regex_value
 from dashboards.boards import boards
 from tests.dashboards import world
-from tests.dashboards.grafana import panels, regex_value
 from tests.dashboards.store import Store, filled
 from tests.influxd import Influxd
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from dashboards.asking import asked
 from dashboards.boards import boards
-from tests.dashboards.grafana import queries
 from tests.dashboards.store import DATABASES, Store, filled
 from tests.dashboards.world import DOWN
 from tests.influxd import Influxd
@@ -13,10 +13,10 @@ from tests.influxd import Influxd
 pytestmark = pytest.mark.influx
 
 QUERIES = [
-    pytest.param(query, database, id=f"{board}: {name} ({database})")
+    pytest.param(one.query, database, id=f"{board}: {one.name} ({database})")
     for board, made in boards().items()
-    for name, query, source in queries(made)
-    for database in DATABASES[source]
+    for one in asked(made)
+    for database in DATABASES[one.source]
 ]
 WORST = {"worst": [DOWN, "g1>j1@backbone"]}
 CHOICES: list[dict[str, list[str]]] = [
