@@ -47,7 +47,6 @@ sed -e 's#http://127.0.0.1:8086#http://influxdb:8086#' \
 cp "$top/dashboards/rendered/dashboards.yaml" grafana/provisioning/dashboards/linkgauge.yaml
 cp "$top"/dashboards/rendered/en/*.json grafana/dashboards/
 cp "$rendered/linkgauge-rules.yaml" grafana/provisioning/alerting/linkgauge-rules.yaml
-sed -e 's#http://127.0.0.1:9093#http://alertmanager:9093#' \
-    "$rendered/linkgauge-contacts.yaml" >grafana/provisioning/alerting/linkgauge-contacts.yaml
+cp contact-points.yaml grafana/provisioning/alerting/linkgauge-contacts.yaml
 chmod -R u=rwX,go=rX grafana
 echo "ready; next: edit config/inventory.yaml, issue tokens (docs/install.md), docker compose up --build --detach"

@@ -97,11 +97,25 @@ def test_grafana_finds_influxdb_without_a_secret_in_its_files(prepared: Path) ->
         assert entry["secureJsonData"] == {"httpHeaderValue1": "Token $__file{/run/secrets/influxdb_token}"}
 
 
-def test_grafana_tells_the_alertmanager_beside_it(prepared: Path) -> None:
+def test_the_collector_tells_alertmanager_and_grafana_only_of_a_dead_collector(prepared: Path) -> None:
+    where = "http://alertmanager:9093"
+    assert [
+        getattr(each, "urls", None) for each in Settings.load(prepared / "config/collector.yaml").receivers
+    ] == [(where,)]
     told = yaml.safe_load((prepared / "grafana/provisioning/alerting/linkgauge-contacts.yaml").read_text())
-    assert told["policies"][0]["receiver"] in [point["name"] for point in told["contactPoints"]]
-    settings = [receiver["settings"] for point in told["contactPoints"] for receiver in point["receivers"]]
-    assert settings == [{"url": "http://alertmanager:9093"}] * 2
+    (policy,) = told["policies"]
+    (point,) = told["contactPoints"]
+    assert policy["receiver"] == point["name"]
+    assert [receiver["settings"] for receiver in point["receivers"]] == [{"url": where}]
+    silent, others = policy["routes"]
+    assert silent["object_matchers"] == [["rule", "=", "collector-silent"]]
+    assert "mute_time_intervals" not in silent
+    assert others["mute_time_intervals"] == [told["muteTimes"][0]["name"]]
+    rules = yaml.safe_load((prepared / "grafana/provisioning/alerting/linkgauge-rules.yaml").read_text())
+    assert {group["folder"] for group in rules["groups"]} == {others["object_matchers"][0][2]}
+    assert "collector-silent" in {
+        rule["labels"]["rule"] for group in rules["groups"] for rule in group["rules"]
+    }
     assert yaml.safe_load((prepared / "config/alertmanager.yml").read_text())["route"]["routes"]
     assert list((prepared / "grafana/dashboards").glob("*.json"))
 
