@@ -57,22 +57,23 @@ def run(
 ) -> None:
     """Publish boards, data sources, alert rules, contact points, policies and mute timings to Grafana."""
     choices.check(influx_version, lang)
-    client = Client(Grafana(grafana, token(token_file, os.environ), timeout_s, ca))
     alerting = choices.chosen_alerting(inventory, window_s, page, ticket, alertmanager)
     source = None
     if influxdb is not None:
         source = render.InfluxSource(influxdb, database, influx_user, alerting.times.window_s, influx_version)
     asked = None if boards_only else alerting_wanted(alerting, os.environ)
-    todo = changes(client, all_wanted(lang, source, asked, os.environ), rewrite=secrets)
-    for change in todo:
-        print(change)
-    if not todo:
-        print(f"nothing to do: all of it stands in {grafana} already")
-    elif dry_run:
-        print(f"{len(todo)} changes; nothing was changed")
-    else:
-        carry_out(todo)
-        print(f"{len(todo)} changes made")
+    everything = all_wanted(lang, source, asked, os.environ)
+    with Client(Grafana(grafana, token(token_file, os.environ), timeout_s, ca)) as client:
+        todo = changes(client, everything, rewrite=secrets)
+        for change in todo:
+            print(change)
+        if not todo:
+            print(f"nothing to do: all of it stands in {grafana} already")
+        elif dry_run:
+            print(f"{len(todo)} changes; nothing was changed")
+        else:
+            carry_out(todo)
+            print(f"{len(todo)} changes made")
 
 
 def all_wanted(

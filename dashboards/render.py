@@ -24,6 +24,8 @@ SECRETS: Mapping[int, str] = {
     3: "LINKGAUGE_INFLUX_TOKEN",
 }
 """Variable of Grafana's environment that holds what InfluxDB asks for, by InfluxDB's major version."""
+MOST_SERIES = 100_000
+"""Of one query; Grafana shows the first thousand else, and a table of all links has more."""
 RESOLUTIONS = (("", "", 0), ("-5m", "_5m", 300), ("-1h", "_1h", 3_600))
 """Windows and their roll-ups: ending of the uid, of the database, and seconds; 0: the windows' own."""
 
@@ -80,6 +82,7 @@ def _data_source(source: InfluxSource, secret: str, uid: str, database: str, int
         "dbName": named,
         "httpMode": "POST",
         "timeInterval": f"{interval_s or source.window_s}s",
+        "maxSeries": MOST_SERIES,
     }
     made: Json = {
         "name": f"linkgauge{uid.replace('-', ' ')}",

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 from grafana_api.api import Api
@@ -25,7 +25,9 @@ OLDEST = (9, 4)
 WAITS_S = (1.0, 3.0)
 """Waits before another try after 429 or 5xx."""
 PASSING = (429, 502, 503, 504)
-"""What is worth another try. 500 is not: Grafana 9.4 says it for things that are missing or refused."""
+"""What is worth another try. 500 is not: Grafana 9.4 says it for things that are missing or refused. But for
+_LOCKED, which Grafana says when its own evaluation of alerts writes to the same SQLite."""
+_LOCKED = "database is locked"
 _TOKEN_FAULTS = ("invalid api key", "expired api key")
 """What the library raises as a failed connection although Grafana answered 401."""
 
@@ -55,8 +57,23 @@ class Answer:
         return " ".join(str(words).split())[:300] or "nothing"
 
 
+class _Kept(Api):  # type: ignore[misc] # the library has no types
+    """The library's calls over one connection that is closed at the end; it opens one for each by itself."""
+
+    _http: httpx.Client | None = None
+
+    def create_the_http_api_client(self, headers: dict[str, str] | None = None) -> httpx.Client:
+        if self._http is None:
+            self._http = super().create_the_http_api_client(headers)
+        return self._http
+
+    def close(self) -> None:
+        if self._http is not None:
+            self._http.close()
+
+
 class Client:
-    """Calls of one Grafana."""
+    """Calls of one Grafana. Use as a context manager."""
 
     def __init__(self, grafana: Grafana, pause: Callable[[float], None] = time.sleep) -> None:
         """pause: how to wait, seconds. Raises ConfigError for an address or file that cannot be used."""
@@ -66,7 +83,7 @@ class Client:
                 f"--grafana: {grafana.url!r} is no address such as https://grafana.example:3000"
             )
         self._timeout_s, self._pause = grafana.timeout_s, pause
-        self._api = Api(
+        self._api = _Kept(
             APIModel(
                 host=self.url,
                 token=grafana.token,
@@ -76,6 +93,12 @@ class Client:
                 follow_redirects=False,
             )
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._api.close()
 
     def get(self, path: str, what: str, missing: bool = True) -> Any | None:
         """The JSON at `path`; None when there is none. missing: whether that may be."""
@@ -116,7 +139,7 @@ class Client:
         """One request, tried again after answers that pass; what: named in the sentence of a fault."""
         for wait_s in WAITS_S:
             answer = self._once(method, path, body, what)
-            if answer.status not in PASSING:
+            if answer.status not in PASSING and _LOCKED not in answer.said:
                 return answer
             self._pause(wait_s)
         return self._once(method, path, body, what)

@@ -105,8 +105,9 @@ def client(fake: FakeGrafana, **changed: Any) -> Client:
 
 def published(fake: FakeGrafana, asked: Wanted) -> list[str]:
     """Publish; the first line of each change that was made."""
-    todo = changes(client(fake), asked)
-    carry_out(todo)
+    with client(fake) as calls:
+        todo = changes(calls, asked)
+        carry_out(todo)
     return [f"{change.sign} {change.what}" for change in todo]
 
 
@@ -291,6 +292,11 @@ def test_what_passes_is_tried_again(fake: FakeGrafana, status: int) -> None:
     fake.refuse_always = (status, "busy")
     with pytest.raises(LinkgaugeError, match=f"with {status}, saying 'busy'"):
         changes(client(fake), wanted())
+
+
+def test_a_sqlite_that_is_locked_for_a_moment_is_tried_again(fake: FakeGrafana) -> None:
+    fake.refusals = [(500, '{"message":"failed to update alert rules: database is locked"}')]
+    assert changes(client(fake), wanted())
 
 
 def test_a_fault_on_the_way_tells_how_far_it_came_and_the_next_run_goes_on(fake: FakeGrafana) -> None:
