@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from alerts.receivers.message import Message, cut
+from alerts.receivers.message import KEYWORD, Message, cut
 from alerts.receivers.robot import Codes, signature, unix_s
 
 
@@ -38,7 +38,7 @@ class Feishu:
     def body(
         self, message: Message, secret: str | None, now_ns: int
     ) -> tuple[Mapping[str, Any], Mapping[str, str]]:
-        post = {"en_us": {"title": message.head, "content": self._paragraphs(message)}}
+        post = {"en_us": {"title": f"{KEYWORD}: {message.head}", "content": self._paragraphs(message)}}
         body: dict[str, Any] = {"msg_type": "post", "content": {"post": post}}
         if secret is not None:
             told_s = unix_s(now_ns)

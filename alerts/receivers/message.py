@@ -23,6 +23,8 @@ from urllib.parse import urlencode
 from alerts.receivers.told import Told, readable
 
 STEPS = 3
+KEYWORD = "linkgauge"
+"""Stands in every message of a robot: a group may ask for a word of its choice."""
 MOST_LINES = 100
 LONGEST_BYTES = 20_000
 _MARGIN_MS = 1_800_000
@@ -92,7 +94,7 @@ class Message:
             f"[{name}]({address})" if "://" in address else f"{name}: {address}"
             for name, address in self.links
         ]
-        return cut("\n\n".join(parts), longest_bytes)
+        return cut("\n\n".join([KEYWORD, *parts]), longest_bytes)
 
 
 def message(told: Told, links: Links) -> Message:

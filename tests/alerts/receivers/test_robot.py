@@ -81,6 +81,7 @@ def test_the_message_has_all_that_is_needed_and_the_answer_is_told(kind: Kind) -
     assert said.startswith("code 0 (")
     words = words_of(chat)
     for part in (
+        "linkgauge",
         "PAGE firing: Packet loss above the objective",
         "jinan-1>guiyang-1@backbone, forward",
         "20.4 % of packets lost from jinan-1 to guiyang-1 on backbone",
