@@ -13,6 +13,8 @@ from linkgauge.errors import LinkgaugeError
 from linkgauge.model import Link
 
 RATE_PPS = 10
+LEAST_PACKETS = 66
+"""Of a window: with fewer its delay variation would not be known (59 replies)."""
 PERIOD_WINDOWS = 60
 PATH_EVERY_S = 15
 _LINK = ("jinan-1", "guiyang-1", "backbone")
@@ -41,7 +43,7 @@ def lab_setting(kind: str, lab: str, window_s: int) -> Setting:
             }
         ]
         probing = inventory["probing"]
-        probing["stamp"] |= {"rate_pps": RATE_PPS, "paths": paths}
+        probing["stamp"] |= {"rate_pps": max(RATE_PPS, LEAST_PACKETS / window_s), "paths": paths}
         probing["stamp"]["timeout_s"] = min(2.0, window_s / 2)
         probing["path"] = {"interval_s": PATH_EVERY_S, "flows": 4 if paths > 1 else 1}
         if kind == "throttle":
