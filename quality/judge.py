@@ -29,49 +29,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linkgauge.frame import Frame
 from linkgauge.model import LinkSpec
-from linkgauge.schema import STATE
-from quality import delay
 from quality.confidence import ALERT_CONFIDENCE
-from quality.divergence import divergent
-from quality.evidence import gather
-from quality.flows import Unequal, gather_flows, unequal
+from quality.flows import Unequal
 from quality.loss import Losses
 from quality.objectives import Objectives
-from quality.period import Period, Sums, assess
-from quality.throughput import last_received_bps
+from quality.period import Period, Sums
 
 Columns = dict[str, Any]
-
-
-def judge(
-    period: Frame,
-    throughput: Frame,
-    flows: Frame,
-    specs: Sequence[LinkSpec],
-    start_ns: int,
-    length_ns: int,
-    judged_class: str = "0",
-) -> Frame:
-    """STATE rows for the window from `start_ns`, one for each spec, in their order.
-
-    period: WINDOW rows of the last period, this window included, those of ICMP and TCP at least of the last
-    quality.divergence.WINDOWS windows; later rows are left out. throughput: THROUGHPUT rows, no older than
-    a test may be; the last of each link counts. flows: FLOW rows of the last period. judged_class: the first
-    of probing.stamp.classes in the inventory, as text.
-    """
-    objectives = Objectives.of(specs)
-    end_ns = start_ns + length_ns
-    evidence = gather(period, objectives, end_ns, judged_class)
-    verdict = assess(evidence, last_received_bps(throughput, objectives, end_ns), objectives)
-    now = evidence.where(evidence.count("start_ns") == start_ns)
-    delay_us = delay.delays(now.fit.unloaded, verdict.basis, objectives.delay_quantile).value_us
-    unfit_end = unfit_ends(now.each(now.count("unfit") != 0) > 0, specs)
-    unlike = unequal(gather_flows(flows, objectives, judged_class, end_ns, verdict.told_elsewhere))
-    apart = divergent(period, objectives, judged_class, start_ns, length_ns)
-    window = Window(start_ns, length_ns, Sums.of(now), unfit_end, delay_us, unlike, apart)
-    return Frame.of(STATE, verdicts(verdict, window, objectives))
 
 
 @dataclass(frozen=True, slots=True)

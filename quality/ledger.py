@@ -1,9 +1,9 @@
-"""The memory of a period, from which windows are judged: as quality.judge does with all rows. Pure.
+"""The memory of a period, from which windows are judged as quality.judge says. Pure.
 
 Rows are taken as they come, in any order; what a verdict needs of them is kept by window in little room (see
 quality.facts) and summed when a window is judged. A row replaces a copy with the same key in the same
-window, unless that one's revision is higher. The same rows give the same STATE as quality.judge.judge, but
-for this:
+window, unless that one's revision is higher. What is said is what all rows of the period would say at once
+(tests/quality/plain.py), but for this:
 
 - `period_delay_us` is of the blocks (a sixth of the period, whole windows) that the period reaches into, so
   it looks back up to a block further; of a window that was corrected it knows the first copy;
@@ -122,7 +122,8 @@ class Ledger:
     def judge(self, throughput: Frame, start_ns: int) -> Frame:
         """STATE rows for the window from `start_ns`, one for each spec that was last told, in their order.
 
-        All columns but `maintenance` and `drill`, which are 0. throughput: as in quality.judge.judge.
+        All columns but `maintenance` and `drill`, which are 0. throughput: THROUGHPUT
+        rows, no older than a test may be; the last of each link counts.
         """
         objectives, end_ns = self._objectives, start_ns + self._window_ns
         links = len(objectives)

@@ -8,8 +8,8 @@ from typing import Any
 from alerts.evaluate import Evaluator
 from alerts.rule import Rule, load_rules
 from linkgauge.model import LinkSpec
-from quality.judge import judge
 from tests.alerts.world import rule
+from tests.quality.plain import judge
 from tests.quality.world import BACK, START_NS, THERE, WINDOW_NS, flows, row, throughput, windows
 from tests.quality.world import spec as plain
 

@@ -16,9 +16,9 @@ from scipy.stats import binom
 from linkgauge.model import DEFAULT_TIERS, DelayBasis, Link, LinkSpec, Tier, Verdict
 from quality.confidence import VERDICT_CONFIDENCE
 from quality.evidence import gather
-from quality.judge import judge
 from quality.objectives import Objectives
 from quality.period import assess
+from tests.quality.plain import judge
 from tests.quality.world import (
     BACK,
     START_NS,

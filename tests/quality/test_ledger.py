@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from linkgauge.frame import Frame
 from linkgauge.judged_tables import SIGNALS
 from linkgauge.model import Link, LinkSpec, Tier
-from quality.judge import judge
 from quality.ledger import LEAST_FLOWS_NS, Ledger
+from tests.quality.plain import judge
 from tests.quality.world import (
     BACK,
     START_NS,

@@ -11,8 +11,8 @@ import pytest
 from linkgauge.frame import Frame, concat
 from linkgauge.model import DelayBasis, Verdict
 from linkgauge.schema import WINDOW
-from quality.judge import judge
 from quality.scores import as_dict, summarise
+from tests.quality.plain import judge
 from tests.quality.world import BACK, START_NS, THERE, WINDOW_NS, flows, row, spec, throughput, windows
 
 
