@@ -19,6 +19,7 @@ from collector.sinks.link_tags import Tags
 from collector.sinks.sink import Delivery
 from linkgauge.clock import NS_PER_S
 from linkgauge.frame import Frame, Histograms
+from linkgauge.model import NAME
 from linkgauge.schema import LINK_TAGS
 from linkgauge.table import Kind, Table
 from linkgauge.words import Words, join
@@ -84,12 +85,13 @@ class _Networks(dict[str, str]):
 def _apart(frame: Frame, known: _Networks) -> Iterable[tuple[Place, Frame]]:
     days = frame.count("start_ns") // DAY_NS
     names, of_row = [NO_NETWORK], np.zeros(frame.rows, np.int64)
-    if "link" in frame.table.keys:
-        links = frame.words("link")
-        networks = [known[link] for link in links.words]
+    own = next((key for key in ("link", "network") if key in frame.table.keys), None)
+    if own is not None:
+        words = frame.words(own)
+        networks = [known[word] if own == "link" else _folder(word) for word in words.words]
         names = list(dict.fromkeys(networks))
         if len(names) > 1:
-            of_row = np.array([names.index(name) for name in networks], np.int64)[links.codes]
+            of_row = np.array([names.index(name) for name in networks], np.int64)[words.codes]
     first, last = int(days.min()), int(days.max())
     if first == last and len(names) == 1:
         return [((first, names[0]), frame)]
@@ -99,6 +101,11 @@ def _apart(frame: Frame, known: _Networks) -> Iterable[tuple[Place, Frame]]:
         day, name = divmod(value, len(names))
         found.append(((first + day, names[name]), frame.take(group == value)))
     return found
+
+
+def _folder(network: str) -> str:
+    """Where rows lie that tell their network themselves."""
+    return network if NAME.fullmatch(network) else NO_NETWORK
 
 
 def _table(table: Table, parts: Sequence[_Part], known: _Networks) -> pa.Table:

@@ -2,12 +2,13 @@
 
     root/<table>/date=YYYY-MM-DD/network=<name>/<journal>-<first seq>-<last seq>.parquet
 
-The date is that of the window's start, UTC; tables without links have network=none. Columns are those of the
+The date is that of the window's start, UTC; rows of no network have network=none. Columns are those of the
 table (TEXT VARCHAR, COUNT BIGINT, REAL DOUBLE with NULL for unknown, a histogram as the lists
 ``<name>_bucket`` INTEGER and ``<name>_count`` BIGINT), then agent, boot, number of the batch, and for tables
-with links the tags of schema.LINK_TAGS. `network` stands in the path only, so that every engine reads it
-from there. A file appears whole: written beside the tables, on disk, then renamed; a line of the manifest
-tells its hash (collector/archive/manifest.py). Small files are put together later.
+with links the tags of schema.LINK_TAGS. Of these `network` stands in the path only, so that every engine
+reads it from there; where it is a key of the table it stands in both. A file appears whole: written beside
+the tables, on disk, then renamed; a line of the manifest tells its hash (collector/archive/manifest.py).
+Small files are put together later.
 """
 
 from __future__ import annotations

@@ -104,10 +104,7 @@ def files_of(root: Path, table: Table, days: tuple[str, str] | None = None) -> l
     return found
 
 
-_SOURCE = (
-    "read_parquet(?, hive_partitioning=true, hive_types={'date': VARCHAR}, union_by_name=true,"
-    " filename=true, file_row_number=true)"
-)
+_SOURCE = "read_parquet(?, hive_partitioning=false, union_by_name=true, filename=true, file_row_number=true)"
 
 
 def _date(time_ns: int) -> str:

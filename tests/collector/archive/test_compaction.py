@@ -130,7 +130,7 @@ def test_of_each_key_the_last_copy_stays(tmp_path: Path) -> None:
 def test_of_equal_copies_the_one_written_last_counts_before_and_after(tmp_path: Path) -> None:
     """A file too large to be put together lies between: the runs on its two sides stay apart."""
     archive = Archive(tmp_path, "abc", 0, tags, clock=clock())
-    large = [delivery(3, _states(range(3000), 7))]
+    large = [delivery(3, _states(range(30_000), 7))]
     for seq, verdict in ((1, 1), (2, 1)):
         archive.write([delivery(seq, _states(range(3), verdict))])
     archive.write(large)
@@ -145,7 +145,7 @@ def test_of_equal_copies_the_one_written_last_counts_before_and_after(tmp_path: 
     found = reader.read(STATE, 0, 2**62)
     reader.close()
     verdicts = dict(zip(found.text("link").tolist(), found.count("verdict").tolist(), strict=True))
-    assert (verdicts["a>b0@n"], verdicts["a>b5@n"], len(verdicts)) == (9, 7, 3000)
+    assert (verdicts["a>b0@n"], verdicts["a>b5@n"], len(verdicts)) == (9, 7, 30_000)
 
 
 def _states(ends: Sequence[int], verdict: int) -> Frame:

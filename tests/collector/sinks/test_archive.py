@@ -19,7 +19,7 @@ from collector.sinks.sink import Delivery
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import SinkHeld, StoreError
 from linkgauge.frame import Frame
-from linkgauge.schema import EVENT, STATE, WINDOW
+from linkgauge.schema import ALERT, EVENT, STATE, WINDOW
 from tests.collector.world import NOW_NS, WINDOW_NS, health, inventory, throughput, windows
 from tests.linkgauge.frames import frames, same_column, same_frame
 
@@ -72,6 +72,22 @@ def test_files_lie_by_table_date_and_network(tmp_path: Path, tags: Tags) -> None
         "window/date=2027-01-15/network=private/abc-4-7.parquet",
     ]
     assert all(path.stat().st_mode & 0o027 == 0 for path in tmp_path.rglob("*.parquet"))
+
+
+def test_rows_that_tell_their_network_lie_there_and_are_read_as_they_were(
+    tmp_path: Path, tags: Tags, reader: ArchiveReader
+) -> None:
+    networks = ["backbone", "", "private", "backbone"]
+    columns = {key: ["x"] * 4 for key in ALERT.keys} | {"about": list("abcd"), "network": networks}
+    times = {"start_ns": [NOW_NS] * 4, "length_ns": [WINDOW_NS] * 4}
+    frame = Frame.of(
+        ALERT, {**columns, **times, "since_s": [1.0, 2.0, math.nan, 4.0], "summary": list("wxyz")}
+    )
+    _write(tmp_path, tags, _delivery(1, frame))
+    folders = {path.parent.name for path in tmp_path.rglob("alert/*/*/*.parquet")}
+    assert folders == {"network=backbone", "network=none", "network=private"}
+    found = reader.read(ALERT, NOW_NS, NOW_NS + 1)
+    assert same_frame(found.take(np.argsort(found.text("about").astype(str))), frame)
 
 
 def test_columns_and_types_are_the_schemas(tmp_path: Path, tags: Tags) -> None:
