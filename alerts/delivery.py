@@ -114,16 +114,18 @@ class Delivery:
         """
         while not self._stopping.is_set():
             notices = self._book.waiting(self._receiver.name, AT_ONCE)
-            waiting = self._wanted(notices)
-            if notices and not waiting:
-                continue  # all of them passed by: there may be more behind
-            if not waiting:
+            if not notices:
                 self._singly = False
                 return self._resend()
-            wait_s = self._pace.wait_s(self._now_ns())
-            if wait_s > 0:
-                return wait_s
-            self._tell(self._next(waiting))
+            waiting = self._wanted(notices)
+            while waiting and not self._stopping.is_set():
+                wait_s = self._pace.wait_s(self._now_ns())
+                if wait_s > 0:
+                    return wait_s
+                chosen = self._next(waiting)
+                self._tell(chosen)
+                told = {notice.seq for notice, _ in chosen}
+                waiting = [each for each in waiting if each[0].seq not in told]
         return None
 
     def _wanted(self, notices: Sequence[Notice]) -> list[tuple[Notice, Told]]:

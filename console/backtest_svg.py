@@ -1,4 +1,4 @@
-"""A backtest as a picture: a lane for each thing that fired, a bar for each alert, a row a trial. Pure."""
+"""A backtest as a picture: a lane for each thing that fired, a bar for each alert, a row a trial."""
 
 from __future__ import annotations
 

@@ -55,6 +55,8 @@ PURE = [
     *(f"alerts/{name}.py" for name in ("rule", "quantity", "bits", "history", "memory", "evaluate")),
     *(f"alerts/grafana/{name}.py" for name in ("alertmanager", "muted", "policies", "rules", "teams")),
     *(f"alerts/{name}.py" for name in ("thing", "subject", "event", "wording", "roll", "explanation")),
+    *(f"alerts/receivers/{name}.py" for name in ("told", "pace", "message")),
+    "alerts/backtest.py",
     *(f"alerts/{name}.py" for name in ("silences", "kept", "cause", "ground", "inhibition", "trouble")),
     *(f"collector/{name}.py" for name in ("admission", "cut", "possible_links")),
     "collector/http/page.py",

@@ -87,7 +87,7 @@ class World:
         tokens = folder / "tokens.yaml"
         self.secrets["reader"] = issue(tokens, "wall", "reader")
         self.secrets["peer here"] = issue(tokens, "other", "peer")
-        for name in ("password", "hook", "peer"):
+        for name in ("password", "hook", "peer", "ding-token", "ding-secret", "am-token"):
             self.secrets[name] = secrets.token_urlsafe(24)
             write_secret(folder / name, self.secrets[name])
         self._write(
@@ -96,6 +96,11 @@ class World:
             listen=self.url.removeprefix("http://"), archive={"flush_s": 0.5},
             influxdb={"url": stranger, "user": "writer", "password_file": "password"},
             webhooks=[{"name": "hook", "url": stranger, "token_file": "hook"}],
+            receivers=[
+                {"name": "ding", "kind": "dingtalk", "url": stranger, "token_file": "ding-token",
+                 "secret_file": "ding-secret"},
+                {"name": "am", "kind": "alertmanager", "urls": [stranger], "token_file": "am-token"},
+            ],
             peer={"url": stranger, "token_file": "peer"},
         )  # fmt: skip
         self._agent("a", issue(tokens, "a"), [stranger, "http://127.0.0.1:9", self.url])
