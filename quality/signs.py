@@ -58,8 +58,8 @@ def signs(rows: Frame, classes: int) -> Signed:
     made = {
         "asymmetry": np.where(told, np.clip(np.round(asymmetry), 1 - MIDDLE, MIDDLE - 1) + MIDDLE, 0),
         "clock_error": np.where(told, np.clip(np.ceil(error), 0, MIDDLE) + 1, 0),
-        "unanswered": unanswered * worth,
-        "unanswered_ms": np.where(worth, np.nan_to_num(rows.real("unanswered_s")) * 1_000, 0),
+        "unanswered": unanswered * fit,
+        "unanswered_ms": np.nan_to_num(rows.real("unanswered_s")) * 1_000 * (fit & (unanswered > 0)),
         "needed": (others + replies + rows.count("lost_backward") + -(-unanswered // 2)) * worth,
         "silent": silent,
         "unattributed": rows.count("lost_unattributed") * fit,

@@ -59,7 +59,7 @@ def test_a_slow_link_is_told_when_ten_packets_had_no_answer() -> None:
         "unanswered_s": 2.0,
     }
     told = [trace.then(row(**each))[0]["unanswered_s"] for each in (begins, slow, slow, slow)]
-    assert told == [0, 0, 0, 30.0]
+    assert told == [0, 0, 0, 32.0]
     assert trace.then(row(sent=4, replied=4))[0]["unanswered_s"] == 0
     assert trace.then(row(**slow))[0]["unanswered_s"] == 0
 
