@@ -6,10 +6,12 @@ Whatever goes wrong is one LinkgaugeError with one sentence: what was wanted, wh
 from __future__ import annotations
 
 import json
+import logging
 import re
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -147,7 +149,8 @@ class Client:
     def _once(self, method: Any, path: str, body: Any, what: str) -> Answer:
         text = None if body is None else json.dumps(body)
         try:
-            got: Any = self._api.call_the_api(path, method, text, response_status_code=True)
+            with _hushed():
+                got: Any = self._api.call_the_api(path, method, text, response_status_code=True)
         except httpx.TimeoutException:
             raise LinkgaugeError(
                 f"Grafana at {self.url} did not answer within {self._timeout_s:g} s ({what}); try again, or "
@@ -176,6 +179,21 @@ class Client:
 
     def _refused(self, answer: Answer, doing: str) -> str:
         return f"Grafana at {self.url} answered {doing} with {answer.status}, saying {answer.said!r}"
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Without the library's own lines of log: what it says there is told as our sentence."""
+
+    def is_not_the_librarys(record: logging.LogRecord) -> bool:
+        return "grafana_api" not in record.pathname
+
+    logger = logging.getLogger()
+    logger.addFilter(is_not_the_librarys)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_not_the_librarys)
 
 
 def version(client: Client) -> str:

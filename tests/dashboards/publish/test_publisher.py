@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import ssl
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -278,9 +282,10 @@ def test_too_old_a_grafana_says_what_is_needed(fake: FakeGrafana) -> None:
     assert changes(client(fake), wanted())
 
 
-def test_a_wrong_token_is_told(fake: FakeGrafana) -> None:
+def test_a_wrong_token_is_told(fake: FakeGrafana, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(LinkgaugeError, match="with 401, saying 'Invalid API key'; check the token"):
         changes(client(fake, token="other"), wanted())
+    assert caplog.records == [], "the library's own lines"
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
@@ -323,6 +328,25 @@ def test_nobody_there_and_no_tls(fake: FakeGrafana) -> None:
         changes(client(fake, url=fake.url.replace("http", "https", 1)), wanted())
     with pytest.raises(LinkgaugeError, match=r"cannot be reached .*check the address"):
         changes(client(fake, url="http://127.0.0.1:1"), wanted())
+
+
+def test_a_certificate_is_trusted_when_its_authority_is_named(tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl program")
+    new = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key.pem -out ca.pem -days 2"
+    name = "-subj /CN=grafana -addext subjectAltName=IP:127.0.0.1"
+    argv = ["openssl", "req", "-x509", *new.split(), *name.split()]
+    subprocess.run(argv, cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "ca.pem", tmp_path / "key.pem")
+    with serving(context) as fake:
+        url = fake.url.replace("http", "https", 1)
+        with pytest.raises(LinkgaugeError, match=r"shows a certificate that is not trusted .* --ca"):
+            changes(client(fake, url=url), wanted())
+        with client(fake, url=url, ca=tmp_path / "ca.pem") as trusting:
+            assert changes(trusting, wanted())
+    with pytest.raises(ConfigError, match=r"--ca: .* cannot be used"):
+        client(fake, ca=tmp_path / "none")
 
 
 @pytest.mark.parametrize("url", ["grafana:3000", "ftp://x", "http://user:secret@x", "http://", ""])
