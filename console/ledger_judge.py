@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from collector.event_line import event_line
 from collector.live.excuses import Excuses
 from collector.live.judged import Judged
 from collector.live.kept_budget import KeptBudget
@@ -14,6 +16,8 @@ from linkgauge.frame import Frame
 from linkgauge.inventory import Inventory
 from linkgauge.model import LinkSpec
 from quality.ledger import Ledger
+
+log = logging.getLogger(__name__)
 
 
 class LedgerJudge:
@@ -36,11 +40,13 @@ class LedgerJudge:
 
     def remember(self, past: Past, specs: Sequence[LinkSpec]) -> None:
         """Rows to be judged by later."""
-        inventory = self._inventory()
+        inventory, unreadable = self._inventory(), self._ledger.unreadable_events
         self._ledger.absorb(
             past.windows, past.flows, specs, inventory.judged_class, past.events, past.certificates,
             past.states, len(inventory.probing.stamp.classes),
         )  # fmt: skip
+        if (more := self._ledger.unreadable_events - unreadable) > 0:
+            log.warning(event_line("events_unreadable", rows=more, so="left out; update the agents"))
 
     def judge(self, past: Past, specs: Sequence[LinkSpec], start_ns: int) -> Frame:
         """STATE rows of the window from start_ns, marked where they do not count."""

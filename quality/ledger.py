@@ -85,6 +85,11 @@ class Ledger:
         """Windows of which something is remembered, ascending."""
         return sorted({*self._facts.starts, *self._flows.starts})
 
+    @property
+    def unreadable_events(self) -> int:
+        """EVENT rows left out because their numbers made no sense."""
+        return self._signals.changes.unreadable
+
     def absorb(
         self,
         windows: Sequence[Frame],
