@@ -150,11 +150,12 @@ def _rule(name: str) -> Rule:
 
 
 def _receiver(settings: Settings, name: str, config: Path) -> Receiver:
-    made = {each.name: each for each in receivers_of(settings, SystemClock())}
-    if name not in made:
-        names = ", ".join(sorted(made)) or "none: write `receivers`"
-        raise ConfigError(f"{config}: there is no receiver {name!r}; there are {names}")
-    return made[name]
+    made = receivers_of(settings, SystemClock(), name)
+    if not made:
+        names = sorted(each.name for each in (*settings.webhooks, *settings.receivers))
+        there = ", ".join(names) or "none: write `receivers`"
+        raise ConfigError(f"{config}: there is no receiver {name!r}; there are {there}")
+    return made[0]
 
 
 def _test_notice(receiver: Receiver) -> bytes:

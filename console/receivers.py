@@ -24,14 +24,18 @@ from collector.settings import Settings
 from linkgauge.clock import Clock
 
 
-def receivers_of(settings: Settings, clock: Clock) -> list[Receiver]:
-    """All of them; raises ConfigError when one has no usable address or secret."""
+def receivers_of(settings: Settings, clock: Clock, only: str | None = None) -> list[Receiver]:
+    """All of them, or the one of that name; raises ConfigError when one has no usable address or secret."""
     links = Links(settings.runbook_url or "", settings.grafana_url or "")
     made: list[Receiver] = []
     for hook in settings.webhooks:
+        if only not in (None, hook.name):
+            continue
         hook.token()
         made.append(Webhook(hook.name, hook.url, hook.token))
     for each in settings.receivers:
+        if only not in (None, each.name):
+            continue
         for secret in each.secrets():
             secret()
         made.append(_receiver(each, clock, links))

@@ -12,15 +12,17 @@ import pytest
 
 from alerts.book import Book
 from alerts.delivery import Delivery
+from alerts.engine import AlertEngine
 from alerts.receivers.alertmanager import Alertmanager
 from alerts.receivers.message import Links
 from alerts.receivers.receiver import Policy
+from alerts.subject import Subjects
 from linkgauge.clock import SystemClock
 from linkgauge.errors import ConfigError, SinkBusy, SinkRejected
 from tests.alerts.notices import LINK, body
 from tests.alerts.receivers.alertmanagers import PROGRAM, AlertmanagerProcess, alertmanager
 from tests.alerts.server import Received, eventually, receiving
-from tests.alerts.world import FakeClock
+from tests.alerts.world import FakeClock, rule, series, spec
 
 real = pytest.mark.skipif(PROGRAM is None, reason="needs prometheus-alertmanager (deploy/prepare.sh)")
 LINKS = Links("https://docs.example/runbooks", "https://grafana.example")
@@ -189,6 +191,32 @@ def test_every_peer_is_told_and_one_that_was_away_catches_up(tmp_path: Path, pag
             away.stop()
             ours.end()
     assert trouble == f"alertmanager noc: no answer (ConnectError); is it running? [127.0.0.1:{away.port}]"
+
+
+@real
+def test_from_a_breached_window_to_a_page_and_its_end(tmp_path: Path, pager: Received) -> None:
+    with alertmanager(tmp_path / "am", pager.url) as there:
+        book, clock = Book(tmp_path / "alerts.db"), SystemClock()
+        receiver = Alertmanager("noc", [there.url], clock, LINKS, policy=FAST)
+        rules = [rule("link-loss", hold_windows=2, clear_windows=2)]
+        engine = AlertEngine(rules, Subjects([spec()]), book, [receiver], clock)
+        engine.start()
+        frames = series([0.13, 0.13, 0.13, -0.001, -0.001, -0.001])
+        for frame in frames[:3]:
+            engine.observe({"state": frame})
+        pager.wait(1)
+        for frame in frames[3:]:
+            engine.observe({"state": frame})
+        pager.wait(2)
+        eventually(lambda: engine.receivers()[0]["delivered"] == 2)
+        engine.stop()
+        book.close()
+    assert told(pager) == [("firing", {f"{LINK} firing"}), ("resolved", {f"{LINK} resolved"})]
+    alert = pager.bodies[0]["alerts"][0]
+    assert alert["labels"]["alertname"] == "link-loss"
+    assert alert["startsAt"] == "2025-11-21T12:03:00Z"
+    assert "packets lost from jinan-1 to guiyang-1" in alert["annotations"]["summary"]
+    assert alert["annotations"]["runbook_url"] == "https://docs.example/runbooks/link-loss.md"
 
 
 def test_the_far_ends_words_at_a_refusal_are_told() -> None:
