@@ -83,6 +83,8 @@ class AlertEngine:
     def stop(self) -> None:
         """Stop delivering; what is left stays in the book, which the caller closes."""
         for delivery in self._deliveries:
+            delivery.halt()
+        for delivery in self._deliveries:
             delivery.stop()
 
     def observe(self, judged: Mapping[str, Frame], tell: Callable[[Event], bool] = lambda _: True) -> Outcome:
@@ -227,9 +229,6 @@ class AlertEngine:
             self._counts["fired" if isinstance(event, Fired) else "resolved"] += 1
             self._unwritten.append((event.id, payload(event, now_ns)))
             log.warning("alert %s: %s", event.id, event.summary)
-        while len(self._unwritten) > MOST_UNWRITTEN:
-            self._unwritten.popleft()
-            self._counts["unwritten_dropped"] += 1
         kept = written(Kept(self._evaluator.snapshot(), list(self._roll)))
         try:
             self._book.record(kept, self._unwritten, self._receivers, now_ns)
@@ -237,6 +236,9 @@ class AlertEngine:
             if not self._store_trouble:
                 log.error("%s; until then nobody is told of alerts", err)
             self._store_trouble = True
+            while len(self._unwritten) > MOST_UNWRITTEN:
+                self._unwritten.popleft()
+                self._counts["unwritten_dropped"] += 1
             return
         self._store_trouble = False
         if self._unwritten:
