@@ -15,12 +15,14 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from alerts.rule import load_rules
 from collector.http.tokens import Tokens
 from collector.settings import Settings as CollectorSettings
 from collector.settings import Tls
 from console import inventory_notes
 from linkgauge import inventory
 from linkgauge.client_tls import ClientTls
+from linkgauge.clock import SystemClock
 from linkgauge.errors import ConfigError
 from probes import settings as agent_settings
 from probes.upload.collector_client import CollectorClient
@@ -51,9 +53,9 @@ def check(path: Path) -> dict[str, Any]:
     try:
         result["summary"] = _SUMMARIES[kind](path)
         if kind == "inventory":
-            result["notes"] = [
-                f"{path}: note: {note}" for note in inventory_notes.notes(inventory.load(path))
-            ]
+            rules, now_ns = [rule.name for rule in load_rules()], SystemClock().now().wall_ns
+            found = inventory_notes.notes(inventory.load(path), rules, now_ns)
+            result["notes"] = [f"{path}: note: {note}" for note in found]
     except ConfigError as err:
         result["faults"] = list(err.faults)
     return result

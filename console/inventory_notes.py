@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from difflib import get_close_matches
 
 from collector.plans.plan import flows_for
 from collector.plans.timetable import timetable
@@ -20,14 +21,16 @@ USUAL_HOPS = 10
 _DAY_NS = 86_400 * NS_PER_S
 
 
-def notes(inventory: Inventory) -> list[str]:
-    """One sentence for each; empty when nothing is odd."""
+def notes(inventory: Inventory, rules: Collection[str] = (), now_ns: int = 0) -> list[str]:
+    """One sentence for each; empty when nothing is odd. rules: names of those there are; now_ns: Unix time."""
     return [
         *_meshes(inventory),
         *_packets(inventory),
         *_sizes(inventory),
         *_sweeps(inventory),
         *_cycle(inventory),
+        *_silences(inventory, rules),
+        *_over(inventory, now_ns),
     ]
 
 
@@ -94,3 +97,18 @@ def _cycle(inventory: Inventory) -> Iterator[str]:
             f"probing.throughput.duration_s: with {throughput.duration_s:g} s a test it takes "
             f"{cycle_ns / _DAY_NS:.1f} days until each link had its turn; shorten it or thin the mesh"
         )
+
+
+def _silences(inventory: Inventory, rules: Collection[str]) -> Iterator[str]:
+    for at, silence in enumerate(inventory.silences):
+        for name in sorted(silence.rules - set(rules) if rules else ()):
+            near = get_close_matches(name, rules, 1)
+            mend = f"did you mean {near[0]}?" if near else "`linkgauge alerts list` has their names"
+            yield f"silences[{at}].rules: there is no rule {name}, so nothing is silent by it; {mend}"
+
+
+def _over(inventory: Inventory, now_ns: int) -> Iterator[str]:
+    for key, entries in (("maintenance", inventory.maintenance), ("silences", inventory.silences)):
+        over = [f"{key}[{at}]" for at, entry in enumerate(entries) if entry.until_ns <= now_ns]
+        if over:
+            yield f"{', '.join(over)}: over; take out what is over"

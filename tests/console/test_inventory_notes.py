@@ -54,3 +54,22 @@ def test_notes_are_printed_and_are_no_faults(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert f"{path}: inventory with" in result.output
     assert f"{path}: note: probing.stamp.size_bytes" in result.output
+
+
+def test_rules_that_there_are_not_and_what_is_over(tmp_path: Path) -> None:
+    path = write(tmp_path, 3)
+    path.write_text(
+        path.read_text()
+        + "maintenance:\n  - {from: 2026-01-01T00:00:00Z, until: 2026-01-02T00:00:00Z, reason: x, sites: [s]}\n"
+        "silences:\n"
+        "  - {until: 2036-01-01T00:00:00Z, reason: x, rules: [link-los, zzz]}\n"
+        "  - {until: 2026-01-01T00:00:00Z, reason: x, rules: [link-loss]}\n"
+    )
+    said = notes(load(path), ["link-loss", "node-down"], 1_790_000_000 * 10**9)
+    assert said == [
+        "silences[0].rules: there is no rule link-los, so nothing is silent by it; did you mean link-loss?",
+        "silences[0].rules: there is no rule zzz, so nothing is silent by it;"
+        " `linkgauge alerts list` has their names",
+        "maintenance[0]: over; take out what is over",
+        "silences[1]: over; take out what is over",
+    ]
