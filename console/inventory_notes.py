@@ -22,7 +22,7 @@ _DAY_NS = 86_400 * NS_PER_S
 
 
 def notes(inventory: Inventory, rules: Collection[str] = (), now_ns: int = 0) -> list[str]:
-    """One sentence for each; empty when nothing is odd. rules: names of those there are; now_ns: Unix time."""
+    """One sentence for each; empty when nothing is odd. rules: names of those there are; now_ns: Unix."""
     return [
         *_meshes(inventory),
         *_packets(inventory),
@@ -108,7 +108,11 @@ def _silences(inventory: Inventory, rules: Collection[str]) -> Iterator[str]:
 
 
 def _over(inventory: Inventory, now_ns: int) -> Iterator[str]:
-    for key, entries in (("maintenance", inventory.maintenance), ("silences", inventory.silences)):
-        over = [f"{key}[{at}]" for at, entry in enumerate(entries) if entry.until_ns <= now_ns]
+    ends = {
+        "maintenance": [work.until_ns for work in inventory.maintenance],
+        "silences": [silence.until_ns for silence in inventory.silences],
+    }
+    for key, until_ns in ends.items():
+        over = [f"{key}[{at}]" for at, end_ns in enumerate(until_ns) if end_ns <= now_ns]
         if over:
             yield f"{', '.join(over)}: over; take out what is over"

@@ -59,8 +59,8 @@ def test_notes_are_printed_and_are_no_faults(tmp_path: Path) -> None:
 def test_rules_that_there_are_not_and_what_is_over(tmp_path: Path) -> None:
     path = write(tmp_path, 3)
     path.write_text(
-        path.read_text()
-        + "maintenance:\n  - {from: 2026-01-01T00:00:00Z, until: 2026-01-02T00:00:00Z, reason: x, sites: [s]}\n"
+        path.read_text() + "maintenance:\n"
+        "  - {from: 2026-01-01T00:00:00Z, until: 2026-01-02T00:00:00Z, reason: x, sites: [s]}\n"
         "silences:\n"
         "  - {until: 2036-01-01T00:00:00Z, reason: x, rules: [link-los, zzz]}\n"
         "  - {until: 2026-01-01T00:00:00Z, reason: x, rules: [link-loss]}\n"
