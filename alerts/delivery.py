@@ -59,6 +59,7 @@ class Delivery:
         self._resent_ns: int | None = None
         self._failures = 0
         self._trouble: str | None = None
+        self._partly: str | None = None
         self._trouble_since_ns = 0
 
     def start(self) -> None:
@@ -68,10 +69,14 @@ class Delivery:
         """There may be something new in the book."""
         self._something.set()
 
-    def stop(self) -> None:
-        """Come to an end; what is not delivered stays in the book. Waits for a request under way."""
+    def halt(self) -> None:
+        """Begin nothing new; so that many are asked to end before the first is waited for."""
         self._stopping.set()
         self._something.set()
+
+    def stop(self) -> None:
+        """Come to an end; what is not delivered stays in the book. Waits for a request under way."""
+        self.halt()
         if self._thread.is_alive():
             self._thread.join()
         self._receiver.close()
@@ -240,3 +245,8 @@ class Delivery:
         elif trouble is None and self._trouble is not None:
             log.info("%s: alerts are delivered again", self._who)
         self._trouble = trouble
+        partly = self._receiver.trouble if trouble is None else self._partly
+        if partly is not None and partly != self._partly:
+            log.warning("%s; the others were told", partly)
+            self._trouble_since_ns = self._clock.now().wall_ns
+        self._partly = partly

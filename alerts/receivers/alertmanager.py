@@ -14,10 +14,12 @@ not is named in `trouble`, and gets it with the next round.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 
 from alerts.event import rfc3339
@@ -33,6 +35,15 @@ PATH = "/api/v2/alerts"
 RESENDS = 5
 """Rounds that may fail before Alertmanager ends an alert by itself."""
 RESEND_S = timedelta(minutes=1).total_seconds()
+
+
+@dataclass(slots=True)
+class _Peer:
+    """One Alertmanager of the cluster. failed: it did not take the last message."""
+
+    url: httpx.URL
+    post: Post
+    failed: bool = False
 
 
 class Alertmanager:
@@ -57,12 +68,7 @@ class Alertmanager:
         self.policy = policy or Policy(gathers=True, resend_s=RESEND_S)
         self._lasts_ns = RESENDS * seconds(self.policy.resend_s or RESEND_S)
         self._peers = [
-            (
-                str(address(who, url).host),
-                address(who, url.rstrip("/") + PATH),
-                Post(who, timeout_s, ca_file, True),
-            )
-            for url in urls
+            _Peer(address(who, url.rstrip("/") + PATH), Post(who, timeout_s, ca_file, True)) for url in urls
         ]
         self.trouble: str | None = None
         """Of peers that did not take the last message though another did."""
@@ -73,12 +79,14 @@ class Alertmanager:
         told = msgspec.json.encode([self._alert(Told.read(body), until_ns) for body in bodies])
         headers = bearer(f"alertmanager {self.name}", self._token)
         faults: list[SinkBusy | SinkRejected] = []
-        for host, url, post in self._peers:
+        for peer in sorted(self._peers, key=lambda peer: peer.failed):  # who is away keeps nobody waiting
             try:
-                post.send(url, told, headers)
+                peer.post.send(peer.url, told, headers)
+                peer.failed = False
             except (SinkBusy, SinkRejected) as err:
-                err.args = (f"{err} [{host}:{url.port or ''}]",)
+                err.args = (f"{err} [{peer.url.host}:{peer.url.port or ''}]",)
                 faults.append(err)
+                peer.failed = True
         if len(faults) == len(self._peers):
             refused = [fault for fault in faults if isinstance(fault, SinkRejected)]
             raise (refused or faults)[0]
@@ -86,8 +94,8 @@ class Alertmanager:
         return f"{len(self._peers) - len(faults)} of {len(self._peers)} peers took it"
 
     def close(self) -> None:
-        for _, _, post in self._peers:
-            post.close()
+        for peer in self._peers:
+            peer.post.close()
 
     def _alert(self, told: Told, until_ns: int) -> dict[str, Any]:
         notes = {

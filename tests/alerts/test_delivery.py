@@ -26,11 +26,12 @@ A1, A2, B1, C1 = body(id="a"), body("resolved", id="a"), body(id="b"), body(id="
 class Scripted:
     """A receiver whose answers are a list of errors or None; then always None."""
 
-    name, kind, trouble = "hook", "webhook", None
+    name, kind = "hook", "webhook"
 
     def __init__(self, *answers: Exception | None, policy: Policy | None = None) -> None:
         self.answers = list(answers)
         self.policy = policy or Policy()
+        self.trouble: str | None = None
         self.tried: list[tuple[bytes, ...]] = []
 
     def deliver(self, bodies: Sequence[bytes]) -> str:
@@ -145,6 +146,21 @@ def test_standing_tells_the_last_trouble_and_since_when(book: Book) -> None:
         "name": "hook", "kind": "webhook", **outcome(book, waiting=1),
         "trouble": "webhook hook: no answer", "trouble_since": "2025-11-21T12:03:00.000Z",
     }  # fmt: skip
+
+
+def test_what_only_a_part_took_is_said_once(book: Book, caplog: pytest.LogCaptureFixture) -> None:
+    record(book, ("a", A1), ("a", A2), ("b", B1))
+    receiver = Scripted()
+    receiver.trouble = "alertmanager noc: one peer is away"
+    delivery = delivering(book, receiver)
+    eventually(lambda: book.totals()["delivered"] == 3)
+    told = delivery.standing()
+    delivery.stop()
+    assert [record.message for record in caplog.records] == [
+        "alertmanager noc: one peer is away; the others were told"
+    ]
+    assert told["trouble"] == "alertmanager noc: one peer is away"
+    assert told["trouble_since"] == "2025-11-21T12:03:00.000Z"
 
 
 def test_filters_pass_by_and_count(book: Book) -> None:
