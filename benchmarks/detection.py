@@ -86,14 +86,15 @@ class Simulation:
         self._engine = alert_engine(self._network, self._ledger, self._book)
         self._start_ns = START_NS
 
-    def trials(self, kind: str, count: int) -> list[Trial]:
-        """So many faults of that kind (blackhole or loss), on links drawn by chance."""
-        for _ in range(CALM_WINDOWS):
+    def trials(self, kind: str, count: int, calm: int = CALM_WINDOWS) -> list[Trial]:
+        """So many faults of that kind (blackhole or loss), on links drawn by chance; calm: windows before
+        and after each."""
+        for _ in range(calm):
             self._step(-1, 0.0, "")
         made = []
         for link in self._chance.choice(len(self._network.specs), count, replace=False):
             made.append(self._trial(int(link), kind))
-            for _ in range(CALM_WINDOWS):
+            for _ in range(calm):
                 self._step(-1, 0.0, "")
         self._book.close()
         return made

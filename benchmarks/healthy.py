@@ -77,7 +77,7 @@ def _day(folder: Path) -> dict[str, Any]:
         judge_s += judged_s - began_s
         breaches += _breaches(state)
         if number % 360 == 359:
-            note(f"{(number + 1) / 360:.0f} h, {len(told)} messages")
+            note(f"{(number + 1) / 360:.0f} h, {len(told)} messages {[event.id for event in told[-4:]]}")
     fired = [event for event in told if isinstance(event, Fired)]
     held = engine.counters["held_back"]
     book.close()
