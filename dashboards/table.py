@@ -56,22 +56,6 @@ def table(
     first: the column to sort by, and whether descending. time: the first column is the time of the row.
     """
     names = [*(TIMES if time else ()), *(column.name for column in columns)]
-    steps: list[Json] = [{"id": "merge", "options": {}}] if len(targets) > 1 else []
-    if not time:
-        steps.insert(0, {"id": "filterFieldsByName", "options": {"exclude": {"names": list(TIMES)}}})
-    if first is not None:
-        sort = [{"field": first[0], "desc": first[1]}]
-        steps.append({"id": "sortBy", "options": {"fields": {}, "sort": sort}})
-    order = {name: at for at, name in enumerate(names)}
-    hidden = {first[0]: True} if first and first[0] not in names else {}
-    if not time:
-        hidden |= dict.fromkeys(TIMES, True)
-    steps.append(
-        {
-            "id": "organize",
-            "options": {"excludeByName": hidden, "indexByName": order, "renameByName": {}},
-        }
-    )
     times = [override(name, displayName=TIME, unit="dateTimeAsLocal") for name in TIMES] if time else []
     return panel(
         "table",
@@ -86,9 +70,25 @@ def table(
         },
         overrides=[*times, *(column.override() for column in columns)],
         options=_OPTIONS,
-        transformations=steps,
+        transformations=_steps(names, first, time, len(targets) > 1),
         **parts,
     )
+
+
+def _steps(names: Sequence[str], first: tuple[str, bool] | None, time: bool, several: bool) -> list[Json]:
+    """What Grafana does to the answers: leave out the time, join, sort, put columns in order."""
+    steps: list[Json] = []
+    if not time:
+        steps.append({"id": "filterFieldsByName", "options": {"exclude": {"names": list(TIMES)}}})
+    if several:
+        steps.append({"id": "merge", "options": {}})
+    if first is not None:
+        sort = [{"field": first[0], "desc": first[1]}]
+        steps.append({"id": "sortBy", "options": {"fields": {}, "sort": sort}})
+    hidden = {name: True for name in (*(() if time else TIMES), *(first or ())[:1]) if name not in names}
+    order = {name: at for at, name in enumerate(names)}
+    organize = {"excludeByName": hidden, "indexByName": order, "renameByName": {}}
+    return [*steps, {"id": "organize", "options": organize}]
 
 
 def matrix(
@@ -108,13 +108,6 @@ def matrix(
     value column. A pair without a row says "no data". In links, `dashboards.links` ROW and COLUMN."""
     corner = f"{tags[0]}\\{tags[1]}"
     cells = {"rowField": tags[0], "columnField": tags[1], "valueField": value, "emptyValue": "null"}
-    plain = override(
-        corner,
-        displayName=Text("from \\ to", "起 \\ 止"),
-        custom_cellOptions={"type": "auto"},
-        links=[],
-        unit="string",
-    )
     return panel(
         "table",
         title,
@@ -128,11 +121,22 @@ def matrix(
             "mappings": [*mappings, *absent(Text("–", "–"), len(mappings))],
             "links": list(links),
         },
-        overrides=[plain],
+        overrides=[_corner(corner)],
         options=_OPTIONS,
         transformations=[
             {"id": "groupingToMatrix", "options": cells},
             {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": corner}]}},
         ],
         **parts,
+    )
+
+
+def _corner(name: str) -> Json:
+    """The first column of a matrix: names, plain."""
+    return override(
+        name,
+        displayName=Text("from \\ to", "起 \\ 止"),
+        custom_cellOptions={"type": "auto"},
+        links=[],
+        unit="string",
     )
