@@ -1,6 +1,6 @@
 """`linkgauge alerts`: what fires, whether a receiver can be reached, what a rule would have done.
 
-Exit codes: list: 0 nothing fires, 1 something does. test: 0 taken, 1 not taken. backtest: 0 evaluated, 1 some
+Exit codes: list: 0 nothing fires or all is held back, 1 something fires. test: 0 taken, 1 not taken. backtest: 0 evaluated, 1 some
 files of the archive are damaged and were left out. All: 2 it could not run.
 """
 
@@ -54,13 +54,13 @@ def list_(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what fires, since when, and what is held back and why; exit 1: something fires."""
+    """Show what fires, since when, and what is held back and why; exit 1: something that is not fires."""
     alerts: list[dict[str, Any]] = asking(collector, token_file, ca_file, certificate, key).get("/v1/alerts")
     if as_json:
         print(json.dumps(alerts, ensure_ascii=False))
     else:
         _show(_console(), alerts)
-    raise typer.Exit(1 if alerts else 0)
+    raise typer.Exit(1 if any(not alert.get("held") for alert in alerts) else 0)
 
 
 @app.command("test")

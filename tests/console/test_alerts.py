@@ -215,6 +215,8 @@ def test_list_tells_what_fires_and_what_is_held_back_and_why() -> None:
         code, text, _ = run("list", "--collector", url)
         assert code == 1
         assert run("list", "--collector", url, "--json")[:2] == (1, json.dumps(alerts) + "\n")
+    with collector(alerts[:1]) as url:
+        assert run("list", "--collector", url)[0] == 0
     lines = text.splitlines()
     assert lines[0] == "1 alerts fire, 1 more are held back"
     assert lines[2].split()[:3] == ["page", "link-loss", "jinan-1>guiyang-1@backbone"]
