@@ -1,7 +1,7 @@
 """`linkgauge alerts`: what fires, whether a receiver can be reached, what a rule would have done.
 
-Exit codes: list: 0 nothing fires or all is held back, 1 something fires. test: 0 taken, 1 not taken. backtest: 0 evaluated, 1 some
-files of the archive are damaged and were left out. All: 2 it could not run.
+Exit codes: list: 0 nothing fires or all is held back, 1 something fires. test: 0 taken, 1 not taken.
+backtest: 0 evaluated, 1 some files of the archive are damaged and were left out. All: 2 it could not run.
 """
 
 from __future__ import annotations
