@@ -24,7 +24,7 @@ from alerts.trouble import DARK, LOSSY, SLOW, FlowsOf, Troubles, WaysOf
 from linkgauge.frame import Frame, concat
 from linkgauge.inventory import Inventory
 from linkgauge.schema import PLACE
-from quality.crossings import Crossings
+from quality.crossings import KINDS, NETWORK, Crossings
 from quality.places import Finding, crossed, locate
 from quality.sights import BAD, UNKNOWN, WELL, Evidence
 
@@ -65,7 +65,7 @@ class PlaceCause:
             evidence = self._troubles.evidence(state, suspects, self._ground.rows(), crossings)
             found = _located(crossings, evidence, self._held)
         self._held = frozenset((each.finding.kind, each.finding.place) for each in found)
-        self._inhibition.take(found)
+        self._inhibition.take(found, window.end_ns)
         return _rows(found, window)
 
     def explained(self, firing: Sequence[Fired]) -> Mapping[str, Explanation]:
@@ -84,7 +84,8 @@ def _located(
             rest, links = _without(crossings, rest, each.finding)
             found[at] = replace(each, links=each.links | links)
         for finding in locate(crossings, rest, held):
-            one = Located(finding, finding.explains, _beside(crossings, rest, finding), 0.0)
+            around = _around(crossings, finding)
+            one = Located(finding, finding.explains, around, _beside(crossings, rest, finding), 0.0)
             same = [at for at, known in enumerate(found) if known.key == one.key]
             for at in same:
                 found[at] = replace(found[at], links=found[at].links | one.links)
@@ -106,7 +107,15 @@ def _without(crossings: Crossings, evidence: Evidence, finding: Finding) -> tupl
     flows = [each for each in evidence.flows if not (each.bad and out[each.link])]
     gone[[each.link for each in evidence.flows if each.bad and out[each.link]]] = True
     links = frozenset(crossings.links.name[gone].tolist())
-    return Evidence(forward, backward, either, flows, evidence.whole), links
+    return replace(evidence, forward=forward, backward=backward, either=either, flows=flows), links
+
+
+def _around(crossings: Crossings, finding: Finding) -> frozenset[str]:
+    """Links that cross a place there or back; none of a network, which all of its links do."""
+    if finding.kind == KINDS[NETWORK]:
+        return frozenset()
+    over = crossed(crossings, finding)
+    return frozenset(crossings.links.name[over[crossings.forward] | over[crossings.backward]].tolist())
 
 
 def _beside(crossings: Crossings, evidence: Evidence, finding: Finding) -> int:

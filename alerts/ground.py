@@ -36,7 +36,7 @@ class Ground:
         self._rows: dict[str, int] = {}
         self._book: HopBook | None = None
         self._swept_ns = 0
-        self._complete = False
+        self._complete = self._was_in_trouble = False
 
     def rows(self) -> Mapping[str, int]:
         """Where each link stands in the frame that was prepared for last."""
@@ -52,7 +52,9 @@ class Ground:
         ):
             self._begin(inventory, names)
         stale = abs(now_ns - self._swept_ns) >= REFRESH_NS
-        if self._book is not None and (stale or (in_trouble and not self._complete)):
+        begins = in_trouble and not (self._was_in_trouble and self._complete)
+        self._was_in_trouble = in_trouble
+        if self._book is not None and (stale or begins):
             self._complete = self._sweep(self._book, len(names) if in_trouble else AT_ONCE)
             self._swept_ns = now_ns
 

@@ -2,6 +2,8 @@
 
 - An alert of a link is explained by the alert of a place that explains the link's trouble, for as long as
   that alert fires, or by that of a node which is down at one of its ends.
+- What measures round trips or looks back (AROUND) is explained for every link over the place, whichever way,
+  and for AFTER_NS more: a step of the delay is found out late.
 - An alert of a node is explained by a place that is sure, other than the node, and explains trouble of two of
   its links or more.
 - A place that is the node, or that cannot be told from it, is explained by the node's alert.
@@ -19,6 +21,7 @@ from dataclasses import dataclass
 from alerts.event import Fired
 from alerts.explanation import Explanation, SameThing
 from alerts.rule import Rule
+from linkgauge.clock import NS_PER_S
 from quality.places import Finding
 
 OF_LINKS = frozenset(
@@ -28,6 +31,9 @@ OF_LINKS = frozenset(
         "throughput-low", "burn-fast", "burn-slow",
     }
 )  # fmt: skip
+AROUND = OF_LINKS - {"link-unreachable", "link-loss", "flow-loss", "congestion-marks"}
+AFTER_NS = 300 * NS_PER_S
+"""As long as a period of verdicts usually is."""
 OF_NODES = frozenset({"node-down", "agent-silent", "agent-backlog", "plan-stale"})
 NODE_DOWN, COMMON_CAUSE = "node-down", "common-cause"
 Key = tuple[str, str]
@@ -35,11 +41,13 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A place found. links: names of all links whose trouble it explains, of any sort. beside: links of its
-    network that are well and do not cross it. share: of the links in trouble there that it explains."""
+    """A place found. links: names of all links whose trouble it explains, of any sort; around: of all that
+    cross it there or back. beside: links of its network that are well and do not cross it. share: of the
+    links in trouble there that it explains."""
 
     finding: Finding
     links: frozenset[str]
+    around: frozenset[str]
     beside: int
     share: float
 
@@ -69,9 +77,13 @@ class Inhibition:
         self._same = SameThing(rules)
         self._found: dict[Key, Located] = {}
         self._links: dict[Key, set[str]] = {}
+        self._ids: dict[Key, str] = {}
+        self._past: dict[str, tuple[int, Located]] = {}
+        self._now_ns = 0
 
-    def take(self, found: Sequence[Located]) -> None:
-        """The places of a window."""
+    def take(self, found: Sequence[Located], now_ns: int) -> None:
+        """The places of the window that ends now."""
+        self._now_ns = now_ns
         for each in found:
             self._found[each.key] = each
             self._links.setdefault(each.key, set()).update(each.links)
@@ -79,21 +91,45 @@ class Inhibition:
     def explained(self, firing: Sequence[Fired]) -> dict[str, Explanation]:
         """By id of an alert that fires: what explains it."""
         places = {_key(each): each for each in firing if each.labels["rule"] == COMMON_CAUSE}
-        self._found = {key: one for key, one in self._found.items() if key in places}
-        self._links = {key: links for key, links in self._links.items() if key in places}
+        self._forget(places)
         down = {each.about: each for each in firing if each.labels["rule"] == NODE_DOWN}
         told = dict(self._same.explained(firing))
         told |= {each.id: one for each in places.values() if (one := self._of_place(each, down))}
         over = {link: key for key in reversed(self._found) for link in self._links[key]}
-        nodes = self._nodes(places)
+        around = {link: key for key, one in reversed(self._found.items()) for link in one.around}
+        nodes = self._nodes()
         for each in firing:
             rule = each.labels["rule"]
             of = nodes if rule in OF_NODES else over if rule in OF_LINKS else {}
-            if key := of.get(each.about):
+            if key := of.get(each.about) or (around.get(each.about) if rule in AROUND else None):
                 told[each.id] = self._by(places[key], key, told)
             elif rule in OF_LINKS and (node := _end_that_is(each, down)):
                 told[each.id] = Explanation(node.id, f"node {node.about}", f"node {node.about} is down")
+            elif rule in AROUND and each.id not in told and (late := self._late(each)):
+                told[each.id] = late
         return told
+
+    def _forget(self, places: Mapping[Key, Fired]) -> None:
+        """Places whose alert does not fire; for a while it is known what they were."""
+        for key, one in list(self._found.items()):
+            if key not in places:
+                if key in self._ids:
+                    self._past[self._ids.pop(key)] = self._now_ns, one
+                del self._found[key], self._links[key]
+        self._ids = {key: places[key].id for key in self._found}
+        self._past = {
+            by: (ended_ns, one)
+            for by, (ended_ns, one) in self._past.items()
+            if 0 <= self._now_ns - ended_ns <= AFTER_NS
+        }
+
+    def _late(self, fired: Fired) -> Explanation | None:
+        """What is found out after the place's own alert ended."""
+        for by, (_, one) in self._past.items():
+            if fired.about in one.around:
+                kind, place = one.key
+                return Explanation(by, one.words, f"{kind} {place} explained it until just now")
+        return None
 
     def _of_place(self, fired: Fired, down: Mapping[str, Fired]) -> Explanation | None:
         """A place that is a node, or is not told from one that is down; else only its words."""
@@ -112,7 +148,7 @@ class Inhibition:
         words = self._found[key].words
         return Explanation(by or place.id, words, f"{key[0]} {key[1]} explains it")
 
-    def _nodes(self, places: Mapping[Key, Fired]) -> dict[str, Key]:
+    def _nodes(self) -> dict[str, Key]:
         """Nodes whose own alerts a place explains."""
         nodes: dict[str, Key] = {}
         for key, found in self._found.items():

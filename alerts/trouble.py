@@ -2,11 +2,13 @@
 
 - dark: nothing comes back (`unanswered_s`). Well: something does. Where the far end hears what it does not
   answer, the way out is well.
-- lossy: loss surely above the objective, or some loss on a link that broke it lately. Well: what was lost
+- lossy: some loss on a link that broke its objective lately, in LEAST_BREACHES windows. Well: what was lost
   lately excludes, at WELL_CONFIDENCE, as much loss as the links in trouble have; a link with few packets is
   unknown beside links that lose little. Of links of which only some flows lose, each flow is told by itself.
-- slow: delay, variation or CE marks above the objective, on the way that is known, else on one of both. Well:
-  within the objectives, and not risen as that of the links in trouble did.
+- slow: delay, variation or CE marks above the objective, also lately, on the way that is known, else on one
+  of both. Well: within the objectives, and not risen as that of the links in trouble did.
+
+A link that was lossy or slow in one window only is unknown: two links that had a bad second are no place.
 
 What was not measured by a fit agent is unknown, and so is what announced work or a drill touches: trouble on
 purpose has its place already.
@@ -35,11 +37,13 @@ Mask = NDArray[np.bool_]
 Reals = NDArray[np.float64]
 
 WELL_CONFIDENCE = 0.99
+LEAST_BREACHES = 2
 LOOK_BACK = 6
 """Windows whose packets tell that a link loses nothing; those since the trouble began, at most."""
 _RISEN_SHARE, _RISEN_LEAST_US = 0.25, 200.0
 DARK, LOSSY, SLOW = "dark", "lossy", "slow"
-_OF_LOSS = "link-loss"
+_LOSS, _FLOW_LOSS = "link-loss", "flow-loss"
+_OF_SLOWNESS = ("link-delay", "delay-variation", "congestion-marks")
 FlowsOf = Callable[[], Mapping[str, Mapping[str, bool]]]
 """Links with bad flows: names of their flows, and whether they are bad."""
 WaysOf = Callable[[str], Mapping[str, tuple[str, ...]]]
@@ -48,12 +52,11 @@ WaysOf = Callable[[str], Mapping[str, tuple[str, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class _Loss:
-    """Loss of one window in one direction, (n,): the ratio, its upper bound, and whether it breaks the
-    objective."""
+    """Loss of one window in one direction, (n,): the ratio and its bounds; NaN where it is not judged."""
 
     ratio: Reals
     upper: Reals
-    breaks: Mask
+    lower: Reals
 
 
 class Troubles:
@@ -80,35 +83,41 @@ class Troubles:
         """By sort of trouble; the window was noted."""
         usable = _usable(state)
         dark = _dark(state, usable, crossings)
+        lately = _lately(
+            [each for each in suspects if each.watch.rule.name in _OF_SLOWNESS], rows, state.rows
+        )
         return {
             DARK: dark,
-            LOSSY: self._lossy(suspects, rows, dark),
-            SLOW: _slow(state, usable),
+            LOSSY: self._lossy(suspects, rows, dark, crossings),
+            SLOW: _slow(state, usable, lately),
         }
 
-    def _lossy(self, suspects: Sequence[Suspects], rows: Mapping[str, int], dark: Evidence) -> Evidence:
-        forward, backward = self._loss[-1]
-        told = [np.zeros(len(forward.ratio), np.int8) for _ in range(3)]
-        begun = 1
-        for way, loss, mine in ((0, forward, True), (1, backward, False)):
-            lately = np.zeros(len(loss.ratio), np.bool_)
-            for each in suspects:
-                if each.watch.rule.name == _OF_LOSS and (each.watch.direction == FORWARD) == mine:
-                    lately[[rows[name] for name in each.things.tolist() if name in rows]] = True
-                    begun = max(begun, int(each.breached.max(initial=1)))
-            told[way][loss.breaks | (lately & (loss.ratio > 0))] = BAD
+    def _lossy(
+        self, suspects: Sequence[Suspects], rows: Mapping[str, int], dark: Evidence, crossings: Crossings
+    ) -> Evidence:
+        told = [np.zeros(len(loss.ratio), np.int8) for loss in (*self._loss[-1], self._loss[-1][0])]
+        of_loss = [each for each in suspects if each.watch.rule.name == _LOSS]
+        begun = max((int(each.breached.max(initial=1)) for each in of_loss), default=1)
+        for way, loss in enumerate(self._loss[-1]):
+            mine = [each for each in of_loss if (each.watch.direction == FORWARD) == (way == 0)]
+            lately = _lately(mine, rows, len(loss.ratio))
+            told[way][lately & (loss.ratio > 0)] = BAD
+        _undirected(told, crossings)
         level = self._level(told)
         for way in (0, 1):
             told[way][self._clean(way, min(begun, len(self._loss)), level) & (told[way] == UNKNOWN)] = WELL
         for way, known in enumerate((dark.forward, dark.backward, dark.either)):
             told[way][known == BAD] = BAD
-        flows = self._flows(rows)
+        flows = self._flows(suspects, rows)
         told[0][[flow.link for flow in flows]] = UNKNOWN
-        return Evidence(told[0], told[1], told[2], flows)
+        least = np.nan_to_num(self._loss[-1][0].lower)
+        return Evidence(told[0], told[1], told[2], flows, least=least)
 
     def _level(self, told: Sequence[NDArray[np.int8]]) -> float:
         """How much the links in trouble lose, 0..1; the median."""
-        ratios = [loss.ratio[told[way] == BAD] for way, loss in enumerate(self._loss[-1])]
+        ratios = [
+            loss.ratio[(told[way] == BAD) | (told[2] == BAD)] for way, loss in enumerate(self._loss[-1])
+        ]
         known = np.concatenate(ratios)
         known = known[np.isfinite(known)]
         return float(np.median(known)) if len(known) else 1.0
@@ -134,12 +143,18 @@ class Troubles:
             below = now.upper < level
         return (clean & (expected <= tail)) | below
 
-    def _flows(self, rows: Mapping[str, int]) -> list[FlowSight]:
+    def _flows(self, suspects: Sequence[Suspects], rows: Mapping[str, int]) -> list[FlowSight]:
         """Flows of links of which only some lose, while they do lose."""
         sights: list[FlowSight] = []
+        of_flows = [each for each in suspects if each.watch.rule.name == _FLOW_LOSS]
+        lately = _lately(of_flows, rows, len(self._names))
         for name, flows in self._bad_flows().items():
             row = rows.get(name)
-            if row is None or not any(each[0].ratio[row] > 0 for each in list(self._loss)[-3:]):
+            if (
+                row is None
+                or not lately[row]
+                or not any(each[0].ratio[row] > 0 for each in list(self._loss)[-3:])
+            ):
                 continue
             ways = self._ways(name)
             sights += [FlowSight(row, ways[flow], bad) for flow, bad in flows.items() if flow in ways]
@@ -157,12 +172,26 @@ def _dark(state: Frame, usable: Mask, crossings: Crossings) -> Evidence:
     either, forward = np.zeros((2, state.rows), np.int8)
     either[unanswered_s > DOWN_S] = BAD
     either[unanswered_s == 0] = WELL
-    of_way = np.full(crossings.ways, -1, np.intp)
-    of_way[crossings.forward] = np.arange(state.rows)
-    reverse = of_way[crossings.backward]
+    reverse = _reverse(crossings)
     told = usable & np.isnan(unanswered_s) & (reverse >= 0)
     forward[told & usable[reverse] & (either[reverse] == BAD)] = WELL
     return Evidence(forward, np.zeros_like(forward), either, whole=True)
+
+
+def _reverse(crossings: Crossings) -> NDArray[np.intp]:
+    """The row of the reverse of each link (n,); -1 for none."""
+    of_way = np.full(crossings.ways, -1, np.intp)
+    of_way[crossings.forward] = np.arange(len(crossings.forward))
+    reverse: NDArray[np.intp] = of_way[crossings.backward]
+    return reverse
+
+
+def _undirected(told: Sequence[NDArray[np.int8]], crossings: Crossings) -> None:
+    """Where both ways between two nodes lose, it may be one of them: of a flow that is dead on its way back
+    nothing comes back to say so, and both ends count it as lost on the way out."""
+    reverse = _reverse(crossings)
+    both = (told[0] == BAD) & (reverse >= 0) & (told[0][reverse] == BAD)
+    told[0][both], told[2][both] = UNKNOWN, BAD
 
 
 def _loss(state: Frame, usable: Mask, way: str) -> _Loss:
@@ -170,10 +199,20 @@ def _loss(state: Frame, usable: Mask, way: str) -> _Loss:
     known = np.isfinite(excess)
     ratio = np.where(known, state.real(f"loss_{way}_ratio"), np.nan)
     upper = np.where(known, state.real(f"loss_{way}_upper_ratio"), np.nan)
-    return _Loss(ratio, upper, known & (excess > 0))
+    lower = np.where(known, state.real(f"loss_{way}_lower_ratio"), np.nan)
+    return _Loss(ratio, upper, lower)
 
 
-def _slow(state: Frame, usable: Mask) -> Evidence:
+def _lately(suspects: Sequence[Suspects], rows: Mapping[str, int], links: int) -> Mask:
+    """Links (links,) that broke one of these bounds in several windows."""
+    lately = np.zeros(links, np.bool_)
+    for each in suspects:
+        names = each.things[each.breached >= LEAST_BREACHES].tolist()
+        lately[[rows[name] for name in names if name in rows]] = True
+    return lately
+
+
+def _slow(state: Frame, usable: Mask, lately: Mask) -> Evidence:
     told = np.zeros((3, state.rows), np.int8)
     late = usable & (state.real("delay_excess_us") > 0)
     varied = usable & (state.real("pdv_excess_us") > 0)
@@ -189,7 +228,7 @@ def _slow(state: Frame, usable: Mask) -> Evidence:
         level_us = np.nanmedian(rise_us[trouble]) if np.isfinite(rise_us[trouble]).any() else 0.0
         calm = rise_us < max(_RISEN_SHARE * float(level_us), _RISEN_LEAST_US)
     well = usable & ~trouble & np.isfinite(state.real("delay_us")) & calm
-    told[0][out] = told[1][back] = BAD
-    told[2][trouble & ~out & ~back] = BAD
+    told[0][out & lately] = told[1][back & lately] = BAD
+    told[2][trouble & ~out & ~back & lately] = BAD
     told[2][well] = WELL
     return Evidence(told[0], told[1], told[2])

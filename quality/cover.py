@@ -27,7 +27,9 @@ class Sights:
 
     sight (ways,): the number of the trouble that is seen on a way, -1 none; two ways have the same number
     where it is not known which of them it is on. well (ways,): how much the way speaks against places, 0
-    none. pair (ways,). more_way, more_cell: the entries of single flows. whole: see quality.places.Evidence.
+    none. pair (ways,). more_way, more_cell: the entries of single flows. least (ways,): share of
+    a way's packets in trouble at least: a place that fewer of its flows cross does not explain it. whole: a
+    way that is well clears only what all of its flows cross.
     """
 
     sight: Rows
@@ -35,6 +37,7 @@ class Sights:
     pair: NDArray[np.int64]
     more_way: Rows
     more_cell: Rows
+    least: Reals
     whole: bool
 
 
@@ -42,11 +45,11 @@ class Cover:
     """Changes as trouble is explained. `cells` are those that trouble crosses; places by their number."""
 
     def __init__(self, crossings: Crossings, sights: Sights) -> None:
-        use = crossings.whole if sights.whole else np.ones(len(crossings.way), np.bool_)
         trouble, well = np.zeros((2, len(sights.sight)), np.bool_)
         np.greater_equal(sights.sight, 0, out=trouble)
         np.greater(sights.well, 0, out=well)
-        entry = np.flatnonzero(trouble[crossings.way] & use)
+        entry = np.flatnonzero(trouble[crossings.way])
+        entry = entry[crossings.share[entry] >= sights.least[crossings.way[entry]]]
         more = trouble[sights.more_way]
         way = np.concatenate([crossings.way[entry], sights.more_way[more]])
         cell = np.concatenate([crossings.cell[entry], sights.more_cell[more]])
@@ -62,7 +65,7 @@ class Cover:
         number[self.cells] = np.arange(len(self.cells))
         entry = np.flatnonzero(well[crossings.way] & (number[crossings.cell] >= 0))
         if sights.whole:
-            entry = entry[use[entry]]
+            entry = entry[crossings.share[entry] == 1]
         more = well[sights.more_way] & (number[sights.more_cell] >= 0)
         self._well_way = np.concatenate([crossings.way[entry], sights.more_way[more]])
         self._well_cell = number[np.concatenate([crossings.cell[entry], sights.more_cell[more]])]

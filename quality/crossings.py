@@ -8,7 +8,7 @@ place in one direction on one network: trouble of the sending side says nothing 
 Where it is not sure that a way crosses a place it has no entry: of several gateways of a site only sweeps can
 tell which. A hop with an address of the inventory is that node; two addresses are two hops otherwise, because
 that they belong to one router would be a guess. A hop at which only some flows of a way were seen, while
-others were seen elsewhere, has an entry with `whole` False.
+others were seen elsewhere, has an entry with a `share` below 1.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class Links:
 
 @dataclass(frozen=True, slots=True)
 class Crossings:
-    """Entries (m,): way `way[i]` crosses cell `cell[i]`. forward, backward (n,): the two ways of each link.
+    """Entries (m,): way `way[i]` crosses cell `cell[i]` with `share[i]` of its flows.
+
+    forward, backward (n,): the two ways of each link.
 
     pair (ways,): the same number for both ways between two nodes on one network. cell_* (cells,): what each
     cell is; cell_place points into `places`, cell_network into `networks`.
@@ -73,7 +75,7 @@ class Crossings:
     cell_direction: Counts
     way: Rows
     cell: Rows
-    whole: Mask
+    share: NDArray[np.float32]
     hop_cell: Mapping[tuple[str, str, int], int]
     """(network, address or gateway, direction) -> cell."""
 
@@ -190,7 +192,7 @@ class _Table:
             of_direction,
             way.astype(np.intp),
             cell,
-            np.ones(len(way), np.bool_),
+            np.ones(len(way), np.float32),
             self._transits(places, cell_place, of_network, of_direction),
         )
 

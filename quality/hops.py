@@ -29,7 +29,7 @@ class HopBook:
         self._sites = dict(zip(links.src.tolist(), links.src_site.tolist(), strict=True))
         self._sites |= dict(zip(links.dst.tolist(), links.dst_site.tolist(), strict=True))
         self._ways: dict[int, Sequence[tuple[str, ...]]] = {}
-        self._of: dict[int, list[tuple[int, bool]]] = {}
+        self._of: dict[int, list[tuple[int, float]]] = {}
         self._made: Crossings | None = base
 
     def put(self, link: int, ways: Sequence[tuple[str, ...]]) -> bool:
@@ -38,10 +38,10 @@ class HopBook:
             return False
         src, dst, network = self._ends[link]
         found = []
-        for address, whole in _seen_at(ways).items():
+        for address, share in _seen_at(ways).items():
             node = self._owner.get(address, "")
             if node not in (src, dst):
-                found.append((self._hop(network, address, node, src), whole))
+                found.append((self._hop(network, address, node, src), share))
         self._ways[link], self._of[link], self._made = ways, found, None
         return True
 
@@ -75,7 +75,7 @@ class HopBook:
         rows = np.array(self._rows, np.intp).reshape(-1, 3)
         link = np.repeat(np.array([*self._of], np.intp), [len(some) for some in self._of.values()])
         cell = np.array([each[0] for some in self._of.values() for each in some], np.intp)
-        whole = np.array([each[1] for some in self._of.values() for each in some], np.bool_)
+        share = np.array([each[1] for some in self._of.values() for each in some], np.float32)
         return Crossings(
             base.links,
             base.forward,
@@ -88,13 +88,13 @@ class HopBook:
             np.concatenate([base.cell_direction, rows[:, 2].astype(np.int64)]),
             np.concatenate([base.way, base.forward[link]]),
             np.concatenate([base.cell, cell]),
-            np.concatenate([base.whole, whole]),
+            np.concatenate([base.share, share]),
             dict(self._known),
         )
 
 
-def _seen_at(ways: Sequence[tuple[str, ...]]) -> dict[str, bool]:
-    """Addresses that flows were seen at, and whether each flow was: one whose hop there was silent counts as
+def _seen_at(ways: Sequence[tuple[str, ...]]) -> dict[str, float]:
+    """Addresses that flows were seen at, and the share of flows: one whose hop there was silent counts as
     seen where no other address shows up at that hop."""
     at: dict[int, set[str]] = {}
     flows: dict[str, set[int]] = {}
@@ -109,4 +109,4 @@ def _seen_at(ways: Sequence[tuple[str, ...]]) -> dict[str, bool]:
     for index, addresses in at.items():
         if len(addresses) == 1:
             flows[next(iter(addresses))] |= silent.get(index, set())
-    return {address: len(some) == len(ways) for address, some in flows.items()}
+    return {address: len(some) / len(ways) for address, some in flows.items()}

@@ -37,7 +37,8 @@ class Evidence:
     forward, backward: the way out, the way back. either: WELL when both ways are, BAD when one of them is in
     trouble and it is not known which. flows: of links of which only some flows are in trouble; forward of
     these is UNKNOWN. whole: trouble hits all packets, so a place that only some flows of a link cross
-    explains none.
+    explains none. least (n,): share of a link's own packets in trouble at least, 0..1; a place that fewer of
+    its flows cross does not explain it.
     """
 
     forward: NDArray[np.int8]
@@ -45,6 +46,7 @@ class Evidence:
     either: NDArray[np.int8]
     flows: Sequence[FlowSight] = ()
     whole: bool = False
+    least: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,9 @@ def _with_flows(
     flow_link = np.array([flow.link for flow in flows], np.intp)
     bad = np.array([flow.bad for flow in flows], np.bool_)
     number = ways + np.arange(len(flows))
+    least = np.full(ways + len(flows), float(evidence.whole))
+    if evidence.least is not None:
+        least[crossings.forward] = evidence.least
     more_way, more_cell = _entries(crossings, flows, flow_link)
     sights = Sights(
         np.concatenate([sight, np.where(bad, number, -1)]),
@@ -128,6 +133,7 @@ def _with_flows(
         np.concatenate([crossings.pair, crossings.pair[crossings.forward[flow_link]]]),
         more_way,
         more_cell,
+        least,
         evidence.whole,
     )
     return Known(

@@ -77,13 +77,10 @@ class LastPaths:
             log.error(event_line("paths_not_read", error=err, effect="known again after the next sweeps"))
 
     def paths(self) -> Mapping[str, Sequence[Way]]:
-        """The different ways of each link's flows, by its text form; links without a sweep are not there."""
+        """The way of each flow of each link, by its text form; links without a sweep are not there."""
         with self._lock:
             self._forget()
-            return {
-                link: tuple(dict.fromkeys(way for _, way in flows.values()))
-                for link, flows in self._ways.items()
-            }
+            return {link: tuple(way for _, way in flows.values()) for link, flows in self._ways.items()}
 
     def of_flows(self, link: str, judged_class: str) -> Mapping[str, Way]:
         """The way of each flow of a link in a class, by the flow's name."""
