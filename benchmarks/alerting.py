@@ -1,11 +1,12 @@
-"""What alerts cost: every rule over 10^5 links, quiet and with 1 % of the links in trouble.
+"""What alerts cost: every rule and the search for places over 10^5 links, quiet and with 1 % in trouble.
 
 `python -m benchmarks.alerting [--quick]` prints one JSON document: CPU-seconds of one evaluation (from the
-frames of a window to its events, the rows of alerts and the transaction in the book), of the rules alone, and
-the largest memory that one evaluation took and kept. A full mesh of 317 nodes; with noise: of the rules that
-hold for several windows one value in 2 000 is beyond its bound for one window. In trouble: each of those
-links is unreachable, loses packets in both directions, is slow and burns its budget, so that five alerts of
-it fire, of which three are held back. Finding places is measured by benchmarks.places.
+frames of a window to its events, the rows of places and alerts and the transaction in the book), of the rules
+alone, and the largest memory that one evaluation took and what stayed. A full mesh of 317 nodes, ten to a
+site, with the way of every link known. Noise: of the rules that hold for several windows one value in 2 000
+is beyond its bound for one window. A link in trouble is unreachable, loses packets in both directions, is
+slow and burns its budget, so five alerts of it fire. scattered: links by chance, which nothing explains.
+nodes: all links into a few nodes.
 """
 
 from __future__ import annotations
@@ -15,29 +16,33 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alerts.book import Book
+from alerts.cause import PlaceCause
 from alerts.engine import AlertEngine
 from alerts.evaluate import Evaluator
-from alerts.rule import Rule, load_rules, watches
+from alerts.rule import load_rules, watches
 from alerts.subject import Subjects
 from benchmarks.machine import at_most, median, note, quick, show
 from linkgauge.clock import NS_PER_S, SystemClock
 from linkgauge.frame import Frame
-from linkgauge.link_tags import LinkTags
-from linkgauge.model import DEFAULT_TIERS, Link, LinkSpec, Site
+from linkgauge.inventory import Inventory, load
 from linkgauge.schema import NODE, STATE
 from linkgauge.table import Kind
 
 NODES = 101 if quick() else 317
+OF_A_SITE = 10
 WINDOWS = 8 if quick() else 20
 WINDOW_NS = 10 * NS_PER_S
 FIRST_NS = 1_763_726_580 * NS_PER_S
-NOISE = 1 / 2_000
+NOISE, BAD = 1 / 2_000, 0.01
+RULES = load_rules()
 BEYOND = {
     "unanswered_s": 30.0,
     "loss_forward_excess_ratio": 0.2,
@@ -48,21 +53,41 @@ BEYOND = {
 """Fields of a link in trouble."""
 
 
-class Scene:
-    """A mesh and its frames. bad: share of links in trouble."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one scene; CPU-seconds of a window, and MB."""
 
-    def __init__(self, rules: tuple[Rule, ...], bad: float) -> None:
-        self._rules, self._chance = rules, np.random.default_rng(1)
-        sites = [Site(f"s{at // 10}", f"r{at // 100}", "one") for at in range(NODES)]
-        ends = [(src, dst) for src in range(NODES) for dst in range(NODES) if src != dst]
-        links = [Link(f"n{src}", f"n{dst}", "net") for src, dst in ends]
-        tier = DEFAULT_TIERS["hub"]
-        self.specs = [
-            LinkSpec(link, tier, 0, True, LinkTags(link, sites[src], sites[dst], tier))
-            for link, (src, dst) in zip(links, ends, strict=True)
-        ]
-        self._names = np.array([str(link) for link in links], np.object_)
-        self._trouble = self._chance.permutation(len(links))[: int(bad * len(links))]
+    alerts_firing: int
+    places: int
+    events_told: int
+    cpu_median_s: float
+    cpu_most_s: float
+    rules_alone_cpu_median_s: float
+    peak_of_one_mb: float
+    kept_mb: float
+
+
+class Scene:
+    """A mesh and its frames. trouble: rows of links that are in trouble all the time."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self.inventory, self._chance = inventory, np.random.default_rng(1)
+        self.links = list(inventory.links)
+        self.names = np.array([str(link) for link in self.links], np.object_)
+        self._paths = {str(link): (_way(link.src, link.dst),) for link in self.links}
+        self.trouble: NDArray[np.intp] = np.empty(0, np.intp)
+
+    def scattered(self) -> NDArray[np.intp]:
+        return self._chance.permutation(len(self.links))[: int(BAD * len(self.links))]
+
+    def into_nodes(self) -> NDArray[np.intp]:
+        sick = {f"n{at * 20}" for at in range(max(1, int(BAD * NODES)))}
+        return np.flatnonzero([link.dst in sick for link in self.links])
+
+    def engine(self, folder: str) -> tuple[AlertEngine, Book]:
+        book = Book(Path(folder) / "alerts.sqlite")
+        cause = PlaceCause(RULES, lambda: self.inventory, lambda: self._paths)
+        return AlertEngine(RULES, Subjects(None, self.inventory), book, [], SystemClock(), cause), book
 
     def frames(self, windows: int) -> Iterator[dict[str, Frame]]:
         """Each window's frames."""
@@ -70,17 +95,16 @@ class Scene:
             yield {"state": self._state(window), "node": self._node(window)}
 
     def _state(self, window: int) -> Frame:
-        n = len(self._names)
-        columns: dict[str, Any] = {"link": self._names, **_times(n, window), "fit": np.ones(n)}
+        n = len(self.names)
+        columns: dict[str, Any] = {"link": self.names, **_times(n, window), "fit": np.ones(n)}
         columns |= {f.name: self._chance.random(n) - 2 for f in STATE.fields if f.kind is Kind.REAL}
-        columns["certificate_left_s"] = np.full(n, 1e7)
-        for watch in watches(self._rules):
+        columns |= {"certificate_left_s": np.full(n, 1e7), "measured": np.ones(n), "good": np.ones(n)}
+        for watch in watches(RULES):
             noisy = watch.table == "state" and watch.rule.hold_windows > 1
             if noisy and STATE.field(watch.field).kind is Kind.REAL:
-                beyond = 1.0 if watch.rule.below is not None else watch.rule.bound + 1
-                columns[watch.field][self._chance.random(n) < NOISE] = beyond
+                columns[watch.field][self._chance.random(n) < NOISE] = watch.rule.bound + 1
         for name, value in BEYOND.items():
-            columns[name][self._trouble] = value
+            columns[name][self.trouble] = value
         return Frame.of(STATE, columns)
 
     def _node(self, window: int) -> Frame:
@@ -91,52 +115,49 @@ class Scene:
 
 def main() -> None:
     logging.getLogger("alerts").addHandler(logging.NullHandler())
-    rules = load_rules()
-    quiet, trouble = (_measured(rules, bad) for bad in (0.0, 0.01))
-    figures = {"links": NODES * (NODES - 1), "rules": len(rules), "quiet": quiet, "one_percent": trouble}
+    scene = Scene(_inventory())
+    quiet = _cost(scene, "quiet")
+    scene.trouble = scene.scattered()
+    scattered = _cost(scene, "scattered")
+    scene.trouble = scene.into_nodes()
+    nodes = _cost(scene, "nodes")
+    most = max(quiet.cpu_most_s, scattered.cpu_most_s, nodes.cpu_most_s)
+    figures = {"links": len(scene.links), "rules": len(RULES), "quiet": asdict(quiet)}
+    figures |= {"scattered": asdict(scattered), "nodes": asdict(nodes)}
     show("alerting", "in process, the book on disk", figures, [
-        at_most("evaluation with 1 % of the links in trouble, median, CPU-s", 2, trouble["cpu_median_s"]),
-        at_most("the same, the window in which all of them begin, CPU-s", 2, trouble["cpu_most_s"]),
-        at_most("quiet evaluation, median, CPU-s", 2, quiet["cpu_median_s"]),
+        at_most("the most that an evaluation took, CPU-s", 2, most),
+        at_most("quiet evaluation, median, CPU-s", 2, quiet.cpu_median_s),
     ])  # fmt: skip
 
 
-def _measured(rules: tuple[Rule, ...], bad: float) -> dict[str, Any]:
-    scene = Scene(rules, bad)
+def _cost(scene: Scene, name: str) -> Cost:
     whole, alone = [], []
-    evaluator = Evaluator(rules)
+    evaluator = Evaluator(RULES)
+    told = firing = places = 0
     with tempfile.TemporaryDirectory() as folder:
-        book = Book(Path(folder) / "alerts.sqlite")
-        engine = AlertEngine(rules, Subjects(scene.specs), book, [], SystemClock())
-        told = rows = 0
+        engine, book = scene.engine(folder)
         for frames in scene.frames(WINDOWS):
             began = time.process_time()
             outcome = engine.observe(frames)
             whole.append(time.process_time() - began)
-            told, rows = told + len(outcome.events), outcome.frames["alert"].rows
+            told += len(outcome.events)
+            firing, places = outcome.frames["alert"].rows, outcome.frames["place"].rows
             began = time.process_time()
             evaluator.step(frames)
             alone.append(time.process_time() - began)
-        note(f"{bad:.0%} of the links in trouble: {rows} alerts fire, {told} events told")
         book.close()
-    return {
-        "alerts_firing": rows,
-        "events_told": told,
-        "cpu_median_s": _short(median(whole)),
-        "cpu_most_s": _short(max(whole)),
-        "rules_alone_cpu_median_s": _short(median(alone)),
-        **_memory(rules, scene),
-    }
+    note(f"{name}: {firing} alerts fire, {places} places, {told} events told")
+    peak_mb, kept_mb = _memory(scene)
+    cpu = [_short(each) for each in (median(whole) or 0, max(whole), median(alone) or 0)]
+    return Cost(firing, places, told, cpu[0], cpu[1], cpu[2], _short(peak_mb), _short(kept_mb))
 
 
-def _memory(rules: tuple[Rule, ...], scene: Scene) -> dict[str, Any]:
+def _memory(scene: Scene) -> tuple[float, float]:
     """What one evaluation takes at most beside the frames, and what stays, MB."""
     with tempfile.TemporaryDirectory() as folder:
-        book = Book(Path(folder) / "alerts.sqlite")
-        engine = AlertEngine(rules, Subjects(scene.specs), book, [], SystemClock())
-        given = list(scene.frames(4))
+        engine, book = scene.engine(folder)
+        given, peak = list(scene.frames(4)), 0
         tracemalloc.start()
-        peak = 0
         for frames in given:
             before, _ = tracemalloc.get_traced_memory()
             tracemalloc.reset_peak()
@@ -145,7 +166,27 @@ def _memory(rules: tuple[Rule, ...], scene: Scene) -> dict[str, Any]:
         kept, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         book.close()
-    return {"peak_of_one_mb": round(peak / 1e6, 1), "kept_mb": round(kept / 1e6, 1)}
+    return peak / 1e6, kept / 1e6
+
+
+def _inventory() -> Inventory:
+    sites = [f"s{at // OF_A_SITE}" for at in range(NODES)]
+    lines = ["version: 1", "sites:"]
+    lines += [f"  - {{name: {site}, region: r1, operator: one}}" for site in dict.fromkeys(sites)]
+    lines += ["networks:", "  - {name: net, kind: backbone, mesh: full}", "nodes:"]
+    for at, site in enumerate(sites):
+        address = f"10.0.{at // 250}.{at % 250 + 1}"
+        lines.append(f"  - {{name: n{at}, site: {site}, addresses: {{net: {address}}}}}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "inventory.yaml"
+        path.write_text("\n".join(lines), encoding="utf-8")
+        return load(path)
+
+
+def _way(src: str, dst: str) -> tuple[str, ...]:
+    """The hops from node to node: the site's router, a core router, the other site's router."""
+    one, other = (int(node[1:]) // OF_A_SITE for node in (src, dst))
+    return f"10.9.{one}.1", f"10.8.{(one + other) % 4}.1", f"10.9.{other}.2"
 
 
 def _times(rows: int, window: int) -> dict[str, Any]:
@@ -153,8 +194,8 @@ def _times(rows: int, window: int) -> dict[str, Any]:
     return {"start_ns": np.full(rows, start_ns), "length_ns": np.full(rows, WINDOW_NS)}
 
 
-def _short(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.3g}")
+def _short(value: float) -> float:
+    return float(f"{value:.3g}")
 
 
 if __name__ == "__main__":
