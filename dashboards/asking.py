@@ -57,14 +57,16 @@ def regex_value(chosen: Sequence[str]) -> str:
     return escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
 
 
-def sent(
-    query: str, chosen: Mapping[str, Sequence[str]], from_ms: int, to_ms: int, step_s: int = 10
-) -> str:
-    """The query as it reaches InfluxDB: macros and variables replaced. What is not in `chosen` is at All."""
+def valued(query: str, chosen: Mapping[str, Sequence[str]]) -> str:
+    """The query with its variables replaced, as Grafana's pages do it; what is not in `chosen` is at All."""
 
     def value(match: re.Match[str]) -> str:
         return regex_value(chosen[match[1]]) if match[1] in chosen else ALL
 
-    query = re.sub(r"\$\{(\w+):regex\}", value, query)
-    query = query.replace("$timeFilter", f"time >= {from_ms}ms and time <= {to_ms}ms")
-    return query.replace("$__interval", f"{step_s}s")
+    return re.sub(r"\$\{(\w+):regex\}", value, query)
+
+
+def sent(query: str, chosen: Mapping[str, Sequence[str]], from_ms: int, to_ms: int, step_s: int = 10) -> str:
+    """The query as it reaches InfluxDB: macros replaced as well, as Grafana's server does it."""
+    text = valued(query, chosen).replace("$timeFilter", f"time >= {from_ms}ms and time <= {to_ms}ms")
+    return text.replace("$__interval", f"{step_s}s")
