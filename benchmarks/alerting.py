@@ -43,10 +43,32 @@ WINDOW_NS = 10 * NS_PER_S
 FIRST_NS = 1_763_726_580 * NS_PER_S
 NOISE, BAD = 1 / 2_000, 0.01
 RULES = load_rules()
+WELL = {
+    "measured": 1.0,
+    "good": 1.0,
+    "unanswered_s": 0.0,
+    "loss_forward_ratio": 0.0,
+    "loss_backward_ratio": 0.0,
+    "loss_forward_lower_ratio": 0.0,
+    "loss_backward_lower_ratio": 0.0,
+    "loss_forward_upper_ratio": 0.0005,
+    "loss_backward_upper_ratio": 0.0005,
+    "loss_objective_ratio": 0.001,
+    "delay_basis": 1.0,
+    "delay_us": 5_000.0,
+    "delay_objective_us": 20_000.0,
+    "delay_excess_us": -15_000.0,
+    "certificate_left_s": 1e7,
+}
+"""Fields of a link that is well."""
 BEYOND = {
     "unanswered_s": 30.0,
     "loss_forward_excess_ratio": 0.2,
     "loss_backward_excess_ratio": 0.2,
+    **{f"loss_{way}_ratio": 0.3 for way in ("forward", "backward")},
+    **{f"loss_{way}_lower_ratio": 0.2 for way in ("forward", "backward")},
+    **{f"loss_{way}_upper_ratio": 0.4 for way in ("forward", "backward")},
+    "delay_us": 25_000.0,
     "delay_excess_us": 5_000.0,
     "burn_fast_ratio": 40.0,
 }
@@ -98,7 +120,7 @@ class Scene:
         n = len(self.names)
         columns: dict[str, Any] = {"link": self.names, **_times(n, window), "fit": np.ones(n)}
         columns |= {f.name: self._chance.random(n) - 2 for f in STATE.fields if f.kind is Kind.REAL}
-        columns |= {"certificate_left_s": np.full(n, 1e7), "measured": np.ones(n), "good": np.ones(n)}
+        columns |= {name: np.full(n, value) for name, value in WELL.items()}
         for watch in watches(RULES):
             noisy = watch.table == "state" and watch.rule.hold_windows > 1
             if noisy and STATE.field(watch.field).kind is Kind.REAL:
