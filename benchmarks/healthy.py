@@ -12,13 +12,14 @@ import logging
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from alerts.book import Book
-from alerts.event import Event, Fired
+from alerts.event import Fired
 from benchmarks.machine import at_most, note, quick, show
 from benchmarks.simulated import (
     FLOW_WINDOWS,
@@ -38,6 +39,7 @@ SEED = 5
 START_NS = 1_700_006_400 * NS_PER_S
 """A midnight, UTC."""
 _SHOWN = 12
+_WINDOWS_AN_HOUR = 3_600 * NS_PER_S // WINDOW_NS
 
 
 def main() -> None:
@@ -54,37 +56,29 @@ def _day(folder: Path) -> dict[str, Any]:
     book = Book(folder / "alerts.sqlite")
     ledger = Ledger(WINDOW_NS, round(network.inventory.period_s * NS_PER_S))
     engine = alert_engine(network, ledger, book)
-    told: list[Event] = []
-    lost = np.zeros(len(network.specs), np.int64)
+    fired: list[Fired] = []
     judge_s, alert_s, breaches, packets_lost = 0.0, 0.0, 0, 0
-    count = HOURS * 3_600 * NS_PER_S // WINDOW_NS
-    for number in range(count):
-        start_ns = START_NS + number * WINDOW_NS
-        columns = network.window(start_ns)
-        lost += columns["lost_forward"]
-        packets_lost += int(columns["lost_forward"].sum())
-        flows = []
-        if number % FLOW_WINDOWS == FLOW_WINDOWS - 1:
-            flows = [network.flows(start_ns, lost)]
-            lost[:] = 0
-        rows, own = windows(columns), own_rows(network, start_ns, chance)
+    count = HOURS * _WINDOWS_AN_HOUR
+    for number, (start_ns, rows, flows) in enumerate(_rows(network, count), 1):
+        own = own_rows(network, start_ns, chance)
         began_s = time.process_time()
         ledger.absorb([rows], flows, network.specs, "0")
         state = ledger.judge(no_throughput(), start_ns)
         judged_s = time.process_time()
-        told += engine.observe({"state": state, **own}).events
+        events = engine.observe({"state": state, **own}).events
         alert_s += time.process_time() - judged_s
         judge_s += judged_s - began_s
+        fired += [event for event in events if isinstance(event, Fired)]
         breaches += _breaches(state)
-        if number % 360 == 359:
-            note(f"{(number + 1) / 360:.0f} h, {len(told)} messages {[event.id for event in told[-4:]]}")
-    fired = [event for event in told if isinstance(event, Fired)]
+        packets_lost += int(rows.count("lost_forward").sum())
+        if number % _WINDOWS_AN_HOUR == 0:
+            note(f"{number // _WINDOWS_AN_HOUR} h, {len(fired)} alerts {[event.id for event in fired[-4:]]}")
     held = engine.counters["held_back"]
     book.close()
     return {
         "links": len(network.specs),
         "hours": HOURS,
-        "windows": int(count) * len(network.specs),
+        "windows": count * len(network.specs),
         "packets_lost": packets_lost,
         "windows_with_a_breach": breaches,
         "false_alerts": len(fired),
@@ -95,6 +89,20 @@ def _day(folder: Path) -> dict[str, Any]:
         "alerts_cpu_ms_per_window": round(alert_s / count * 1e3, 2),
         "cpu_s": round(time.process_time(), 1),
     }
+
+
+def _rows(network: Network, count: int) -> Iterator[tuple[int, Frame, list[Frame]]]:
+    """(start, WINDOW rows, FLOW rows now and then) of so many windows."""
+    lost = np.zeros(len(network.specs), np.int64)
+    for number in range(count):
+        start_ns = START_NS + number * WINDOW_NS
+        rows = windows(network.window(start_ns))
+        lost += rows.count("lost_forward")
+        flows = []
+        if number % FLOW_WINDOWS == FLOW_WINDOWS - 1:
+            flows = [network.flows(start_ns, lost)]
+            lost[:] = 0
+        yield start_ns, rows, flows
 
 
 def _breaches(state: Frame) -> int:
