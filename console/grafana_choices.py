@@ -36,6 +36,12 @@ Page = Annotated[
 ]
 Ticket = Annotated[list[str] | None, typer.Option("--ticket", help="The same for tickets.")]
 Alertmanager = Annotated[str, typer.Option(help="Address at which Grafana finds Alertmanager.")]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", help="Grafana tells only that a collector is silent; the collector tells the rest."
+    ),
+]
 
 
 def chosen_alerting(
@@ -44,10 +50,13 @@ def chosen_alerting(
     page: Sequence[str] | None,
     ticket: Sequence[str] | None,
     alertmanager: str,
+    quiet: bool,
 ) -> Alerting:
     """The program's own rules with these choices; raises ConfigError."""
     known = load(inventory) if inventory is not None else None
-    contacts = Contacts(dict(zip(SEVERITIES, (page or (), ticket or ()), strict=True)), alertmanager)
+    contacts = Contacts(
+        dict(zip(SEVERITIES, (page or (), ticket or ()), strict=True)), alertmanager, quiet=quiet
+    )
     seconds = window_s or (known.window_s if known is not None else 10)
     return alerting_of(load_rules(), contacts, Times(seconds), known, time.time_ns())
 

@@ -41,6 +41,7 @@ def run(
     page: choices.Page = None,
     ticket: choices.Ticket = None,
     alertmanager: choices.Alertmanager = "http://127.0.0.1:9093",
+    quiet: choices.Quiet = False,
     influxdb: Annotated[
         str | None, typer.Option(help="Make the data sources, where they are missing, for this InfluxDB.")
     ] = None,
@@ -57,7 +58,7 @@ def run(
 ) -> None:
     """Publish boards, data sources, alert rules, contact points, policies and mute timings to Grafana."""
     choices.check(influx_version, lang)
-    alerting = choices.chosen_alerting(inventory, window_s, page, ticket, alertmanager)
+    alerting = choices.chosen_alerting(inventory, window_s, page, ticket, alertmanager, quiet)
     source = None
     if influxdb is not None:
         source = render.InfluxSource(influxdb, database, influx_user, alerting.times.window_s, influx_version)
@@ -103,8 +104,7 @@ def alerting_wanted(alerting: Alerting, environment: Mapping[str, str]) -> wante
     ]
     every_s = alerting.times.every_s
     groups = [wanted.Group(FOLDER_UID, name, every_s, rules) for name, rules in alerting.groups.items()]
-    timings = [each.timing for each in alerting.muted]
-    return wanted.Alerting(groups, points, alerting.route, timings)
+    return wanted.Alerting(groups, points, alerting.route, alerting.timings)
 
 
 def token(file: Path | None, environment: Mapping[str, str]) -> str:

@@ -40,11 +40,12 @@ def run(
     page: choices.Page = None,
     ticket: choices.Ticket = None,
     alertmanager: choices.Alertmanager = "http://127.0.0.1:9093",
+    quiet: choices.Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the list of files as JSON.")] = False,
 ) -> None:
     """Write Grafana's boards, data sources, alert rules and policies, and Alertmanager's, into FOLDER."""
     choices.check(influx_version, lang)
-    alerting = choices.chosen_alerting(inventory, window_s, page, ticket, alertmanager)
+    alerting = choices.chosen_alerting(inventory, window_s, page, ticket, alertmanager, quiet)
     source = InfluxSource(influxdb, database, influx_user, alerting.times.window_s, influx_version)
     written = write(folder, source, alerting, lang)
     if as_json:

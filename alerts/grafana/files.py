@@ -10,14 +10,14 @@ whoever has others publishes over the API (`linkgauge publish`), where ours are 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from alerts.grafana.alertmanager import Places, alertmanager_file, places_of
 from alerts.grafana.muted import Muted, muted_of
 from alerts.grafana.plain_yaml import plain_yaml
-from alerts.grafana.policies import Contacts, route
+from alerts.grafana.policies import Contacts, route, timings
 from alerts.grafana.rules import FOLDER, GrafanaRules, Times
 from alerts.grafana.teams import Teams, teams_of
 from alerts.rule import Rule, load_rules
@@ -55,6 +55,11 @@ class Alerting:
         """Our policies, as the API has them."""
         return route(self.contacts, self.muted)
 
+    @property
+    def timings(self) -> list[Json]:
+        """The mute timings that the policies name, as the API and files have them."""
+        return timings(self.contacts, self.muted)
+
     def files(self) -> dict[str, str]:
         """Name and text of each file."""
         return {
@@ -71,7 +76,7 @@ def alerting_of(
     if inventory is None:
         return Alerting(rules, contacts, times)
     teams = teams_of(inventory)
-    mine = Contacts(contacts.kinds, contacts.alertmanager, teams.names)
+    mine = replace(contacts, teams=teams.names)
     return Alerting(rules, mine, times, teams, muted_of(inventory, now_ns), places_of(inventory))
 
 
@@ -105,8 +110,8 @@ def contacts_file(alerting: Alerting) -> str:
         ],
         "policies": [root],
     }
-    if alerting.muted:
-        file["muteTimes"] = [{"orgId": 1, **each.timing} for each in alerting.muted]
+    if alerting.timings:
+        file["muteTimes"] = [{"orgId": 1, **each} for each in alerting.timings]
     return plain_yaml(file)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alerts.grafana.muted import Matcher, Muted
-from alerts.grafana.rules import FOLDER
+from alerts.grafana.rules import COLLECTOR_SILENT, FOLDER
 from linkgauge.errors import ConfigError
 
 Json = dict[str, Any]
@@ -37,6 +37,10 @@ _EXTRA: Mapping[str, Json] = {
     "dingtalk": {"msgType": "link"},
     "wecom": {"msgtype": "markdown"},
 }
+ALWAYS: Json = {
+    "name": "linkgauge-told-by-the-collector",
+    "time_intervals": [{"times": [{"start_time": "00:00", "end_time": "24:00"}]}],
+}
 _TIMES: Mapping[str, Mapping[str, str]] = {
     "page": {"group_wait": "10s", "group_interval": "1m", "repeat_interval": "4h"},
     "ticket": {"group_wait": "30s", "group_interval": "5m", "repeat_interval": "1d"},
@@ -51,6 +55,8 @@ class Contacts:
     kinds: Mapping[str, Sequence[str]]
     alertmanager: str = "http://127.0.0.1:9093"
     teams: Sequence[str] = ()
+    quiet: bool = False
+    """The collector tells by itself: Grafana tells of nothing but a collector that is silent."""
 
     def __post_init__(self) -> None:
         for kind in (kind for kinds in self.kinds.values() for kind in kinds):
@@ -101,16 +107,25 @@ def receiver(severity: str, team: str) -> str:
 
 def route(contacts: Contacts, muted: Sequence[Muted] = ()) -> Json:
     """The one route of ours: what is muted first, each with the whole of the rest below it."""
-    quiet = [
-        {
-            **_node(contacts, matchers, [each.name]),
-            "routes": list(_leaves(contacts, [each.name])),
+    top = _node(contacts, [["grafana_folder", "=", FOLDER]], [])
+    if contacts.quiet:
+        silent = _node(contacts, [["rule", "=", COLLECTOR_SILENT]], [])
+        told = {**silent, "receiver": receiver(*contacts.audiences[0]), **_TIMES["page"]}
+        return {
+            **top,
+            "routes": [told, _node(contacts, [["rule", "!=", COLLECTOR_SILENT]], [ALWAYS["name"]])],
         }
+    at_work = [
+        {**_node(contacts, matchers, [each.name]), "routes": list(_leaves(contacts, [each.name]))}
         for each in muted
         for matchers in each.matchers
     ]
-    top = _node(contacts, [["grafana_folder", "=", FOLDER]], [])
-    return {**top, "routes": [*quiet, *_leaves(contacts, [])]}
+    return {**top, "routes": [*at_work, *_leaves(contacts, [])]}
+
+
+def timings(contacts: Contacts, muted: Sequence[Muted]) -> list[Json]:
+    """The mute timings that the route names."""
+    return [ALWAYS] if contacts.quiet else [each.timing for each in muted]
 
 
 def _node(contacts: Contacts, matchers: Sequence[Matcher], names: Sequence[str]) -> Json:

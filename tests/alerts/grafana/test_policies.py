@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from alerts.grafana.muted import Muted
-from alerts.grafana.policies import KINDS, Contacts, route
+from alerts.grafana.policies import KINDS, Contacts, route, timings
 from linkgauge.errors import ConfigError
 from linkgauge.maintenance import Scope
 
@@ -48,7 +48,9 @@ def chosen(tree: Json, of: Mapping[str, str]) -> Json:
 def _matches(matcher: list[str], of: Mapping[str, str]) -> bool:
     label, operator, value = matcher
     there = of.get(label, "")
-    return there == value if operator == "=" else re.fullmatch(value, there) is not None
+    if operator in ("=", "!="):
+        return (there == value) == (operator == "=")
+    return re.fullmatch(value, there) is not None
 
 
 def messages(tree: Json, alerts: list[dict[str, str]]) -> set[tuple[str, ...]]:
@@ -93,6 +95,16 @@ def test_announced_work_mutes_what_it_names_and_no_more() -> None:
     node = {**FOLDER, "severity": "page", "node": "guiyang-1", "site": "guiyang"}
     assert chosen(tree, node)["mute_time_intervals"] == ["linkgauge-work"]
     assert "mute_time_intervals" not in chosen(tree, labels("jinan-1", "qingdao-1"))
+
+
+def test_a_quiet_grafana_tells_of_a_silent_collector_and_nothing_else() -> None:
+    contacts = Contacts({}, quiet=True)
+    tree = whole(contacts)
+    silent = chosen(tree, {**FOLDER, "rule": "collector-silent", "severity": "page"})
+    assert silent["receiver"] == "linkgauge-page"
+    assert "mute_time_intervals" not in silent
+    (always,) = timings(contacts, ())
+    assert chosen(tree, labels("a-1", "b-1"))["mute_time_intervals"] == [always["name"]]
 
 
 def test_contact_points_hold_variables_and_never_secrets() -> None:
