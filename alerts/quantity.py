@@ -25,7 +25,7 @@ def quantity(name: str, value: float) -> str:
         return _duration(value)
     if name.endswith("_bps"):
         return f"{value / 1e9:.3g} Gbit/s" if value >= 1e9 else f"{value / 1e6:.3g} Mbit/s"
-    return f"{value:.10g}" if value == int(value) else f"{value:.3g}"
+    return f"{value:.10g}" if value.is_integer() else f"{value:.3g}"
 
 
 def _duration(value_s: float) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from alerts.quantity import quantity
+from alerts.quantity import quantity, told
 from linkgauge.errors import ConfigError
 from linkgauge.probing import Model
 from linkgauge.schema import COLLECTOR, NODE, PLACE, SINK, STATE
@@ -125,6 +125,10 @@ class Rule(Model):
         for _, name, *_ in string.Formatter().parse(template):
             if name is not None and name not in allowed:
                 raise ValueError(f"a template has {{{name}}}, it may use {', '.join(sorted(allowed))}")
+        try:
+            told(template, dict.fromkeys(self.numbers, 1.0), dict.fromkeys(WORDS[self.table], "x"))
+        except ValueError as err:
+            raise ValueError(f"a template cannot be filled in ({err}); names alone stand in braces") from None
 
 
 @dataclass(frozen=True, slots=True)
