@@ -66,8 +66,9 @@ class Rehearsal:
         cleared_ns = time.time_ns()
         self._say("mended")
         self._wait(RESOLVE_WINDOWS, lambda: not self._open(before))
+        window_ns = self._window_s * NS_PER_S
         measured = self._measured(truth, injected_ns, cleared_ns)
-        return score(fault.kind, truth, pager.pages[before:], injected_ns, cleared_ns, measured)
+        return score(fault.kind, truth, pager.pages[before:], injected_ns, cleared_ns, window_ns, measured)
 
     def _warm_up(self) -> None:
         """Wait until all links are measured, and then for windows to compare with."""

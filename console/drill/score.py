@@ -56,10 +56,20 @@ def score(
     pages: Sequence[Page],
     injected_ns: int,
     cleared_ns: int,
+    window_ns: int,
     measured: Sequence[str],
 ) -> Score:
-    """Judge the messages that came since the fault. measured: columns of `truth.seen_in` that showed it."""
-    firing = [page for page in pages if page.body["status"] == "firing" and page.at_ns >= injected_ns]
+    """Judge the messages that came since the fault, but for those of trouble that began more than a window
+    before it: they were held back because of an earlier one. measured: columns of `truth.seen_in` that
+    showed it.
+    """
+    firing = [
+        page
+        for page in pages
+        if page.body["status"] == "firing"
+        and page.at_ns >= injected_ns
+        and not _earlier(page.body, injected_ns - window_ns)
+    ]
     ours = [page for page in firing if _explained(truth, page.body)]
     main = [page for page in ours if page.body["rule"] in truth.must]
     first = min(main, key=lambda page: page.at_ns, default=None)
@@ -93,6 +103,10 @@ def told_places(firing: Sequence[Page]) -> set[tuple[str, str]]:
         elif page.body["rule"] == "node-down":
             told.add(("node", str(labels["node"])))
     return told
+
+
+def _earlier(body: Mapping[str, Any], than_ns: int) -> bool:
+    return "since" in body and _moment_ns(body["since"]) < than_ns
 
 
 def _explained(truth: Truth, body: Mapping[str, Any]) -> bool:

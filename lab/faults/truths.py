@@ -22,10 +22,7 @@ def truth(topology: Topology, fault: Fault) -> Truth:
 def _one(topology: Topology, fault: Fault) -> list[Link]:
     if fault.kind != "mtu-cut":
         return [fault.link]
-    _, dst, network = fault.link
-    plane = topology.plane(network)
-    own = plane.member(dst)
-    return [(member.node, dst, network) for member in plane.members if member.node != own.node]
+    return [link for link in topology.links() if link[1:] == fault.link[1:]]
 
 
 def _node(topology: Topology, fault: Fault) -> list[Link]:
@@ -100,7 +97,7 @@ def _places(topology: Topology, fault: Fault) -> frozenset[tuple[str, str]]:
     plane = topology.plane(fault.link[2])
     match fault.of.on:
         case "link":
-            return frozenset({("node", fault.link[1])} if fault.kind == "mtu-cut" else set())
+            return frozenset()
         case "node":
             return frozenset({("node", fault.place), *_lonely_site(topology, plane, fault.place)})
         case "site":

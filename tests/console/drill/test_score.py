@@ -36,7 +36,7 @@ def _on(src: str = "jinan-1", dst: str = "guiyang-1", direction: str = "forward"
 
 def _score(fault: Fault, *pages: Page, measured: tuple[str, ...] = ()) -> Score:
     truth = truths.truth(drill_topology(), fault)
-    return score(fault.kind, truth, pages, _START_NS, _START_NS + 60 * NS_PER_S, measured)
+    return score(fault.kind, truth, pages, _START_NS, _START_NS + 60 * NS_PER_S, 3 * NS_PER_S, measured)
 
 
 def test_a_loss_told_on_its_link() -> None:
@@ -69,6 +69,14 @@ def test_a_fault_that_is_not_told_or_not_over() -> None:
     assert lasting.resolve_s is None
     assert lasting.direction is None
     assert lasting.link
+
+
+def test_what_was_held_back_since_an_earlier_fault_is_not_of_this_one() -> None:
+    late = _page(9, "delay-step", **_on("zunyi-1"))
+    late.body["since"] = "2023-11-14T22:10:00.000Z"
+    assert _score(Fault("remark", _LINK), late, measured=("remarked_forward",)).others == ()
+    late.body["since"] = "2023-11-14T22:13:20.000Z"
+    assert len(_score(Fault("remark", _LINK), late).others) == 1
 
 
 def test_places() -> None:
