@@ -18,6 +18,8 @@ from linkgauge.clock import NS_PER_S
 from linkgauge.errors import LinkgaugeError
 
 WARM_WINDOWS, DETECT_WINDOWS, SETTLE_WINDOWS, RESOLVE_WINDOWS = 4, 20, 4, 16
+DETECT_LEAST_S = 90.0
+"""Throughput is tested once a minute, whatever the windows."""
 CALM_WINDOWS = 10
 """After a fault of many links: what was held back because of it is told, or not, before the next comes."""
 _START_WITHIN_S = 90.0
@@ -60,7 +62,7 @@ class Rehearsal:
             return any(page.body["rule"] in truth.must for page in pager.pages[before:])
 
         if truth.must:
-            self._wait(DETECT_WINDOWS, told)
+            self._wait(max(DETECT_WINDOWS, round(DETECT_LEAST_S / self._window_s)), told)
         self._wait(SETTLE_WINDOWS, lambda: False)
         chain.world.clear_faults()
         cleared_ns = time.time_ns()
