@@ -87,7 +87,10 @@ def wire(settings: Settings, clock: Clock | None = None) -> Wired:
     )  # fmt: skip
     engine = AlertEngine(rules, subjects, told, receivers, clock, cause, silences)
     excuses = Excuses(plans.inventory, window_ns, period_ns)
-    judge = LedgerJudge(ledger, plans.inventory, excuses, settings.data_dir / BUDGET, clock)
+    judge = LedgerJudge(
+        ledger, plans.inventory, excuses, settings.data_dir / BUDGET, clock,
+        lambda: collector.metrics.fault("budget"),
+    )  # fmt: skip
     judge.restore(plans.specs())
     own = [rule.name for rule in rules if rule.table in (SINK.name, COLLECTOR.name)]
     observer = DutyObserver(engine, plans.specs, lambda: collector.duty.on(), plans.inventory, own)

@@ -30,9 +30,11 @@ class LedgerJudge:
         excuses: Excuses,
         budget: Path,
         clock: Clock,
+        failed: Callable[[], None] = lambda: None,
     ) -> None:
+        """failed: called when the budgets cannot be written."""
         self._ledger, self._inventory, self._excuses = ledger, inventory, excuses
-        self.budget = KeptBudget(budget, ledger.snapshot, clock)
+        self.budget = KeptBudget(budget, ledger.snapshot, clock, failed)
 
     def restore(self, specs: Sequence[LinkSpec]) -> None:
         """Take up the kept budgets; before `remember` and `judge`."""

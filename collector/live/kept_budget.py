@@ -24,13 +24,18 @@ EVERY_NS = 300 * NS_PER_S
 
 
 class KeptBudget:
-    """See above; used by one thread at a time. snapshot: what is to be kept."""
+    """See above; used by one thread at a time. snapshot: what is to be kept. failed: called when it cannot be
+    written."""
 
-    def __init__(self, path: Path, snapshot: Callable[[], bytes], clock: Clock) -> None:
-        self._path, self._snapshot, self._clock = path, snapshot, clock
+    def __init__(
+        self,
+        path: Path,
+        snapshot: Callable[[], bytes],
+        clock: Clock,
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._path, self._snapshot, self._clock, self._failed = path, snapshot, clock, failed
         self._next_ns = clock.now().mono_ns + EVERY_NS
-        self.failures = 0
-        """Times that it could not be written."""
         self._troubled = False
 
     def restore(self, take: Callable[[bytes], None]) -> None:
@@ -54,7 +59,7 @@ class KeptBudget:
             self.write()
 
     def write(self) -> None:
-        """Write now; a failure is logged and counted."""
+        """Write now; a failure is told and judging goes on."""
         self._next_ns = self._clock.now().mono_ns + EVERY_NS
         temporary = self._path.with_name(f"{self._path.name}.new")
         try:
@@ -64,7 +69,7 @@ class KeptBudget:
                 os.fsync(file.fileno())
             os.replace(temporary, self._path)
         except OSError as err:
-            self.failures += 1
+            self._failed()
             if not self._troubled:
                 log.error(event_line("budget_not_kept", file=self._path, error=err.strerror))
             self._troubled = True

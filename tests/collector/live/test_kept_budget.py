@@ -14,8 +14,12 @@ from tests.collector.world import StillClock
 class World:
     def __init__(self, folder: Path) -> None:
         self.path, self.clock, self.body = folder / "budget", StillClock(), b"one"
-        self.budget = KeptBudget(self.path, lambda: self.body, self.clock)
+        self.failures = 0
+        self.budget = KeptBudget(self.path, lambda: self.body, self.clock, self.fail)
         self.taken: list[bytes] = []
+
+    def fail(self) -> None:
+        self.failures += 1
 
     def refuse(self, _body: bytes) -> None:
         raise StoreError("this is no budget")
@@ -57,7 +61,7 @@ def test_a_folder_that_cannot_be_written_is_told_once_and_counted(
     world.path.mkdir()
     for _ in range(3):
         world.budget.write()
-    assert world.budget.failures == 3
+    assert world.failures == 3
     assert caplog.text.count("budget_not_kept") == 1
     world.budget.restore(world.taken.append)
     assert "budget_unreadable" in caplog.text
