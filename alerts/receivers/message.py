@@ -57,9 +57,9 @@ class Links:
         span["to"] = ended_ms + _MARGIN_MS if ended_ms else "now"
         link = told.labels.get("link", "")
         names = {
-            f"var-{name}": told.labels[label]
-            for name, label in (("src", "src"), ("dst", "dst"), ("network", "network"))
-            if link and label in told.labels
+            f"var-{name}": told.labels[name]
+            for name in ("network", "tier", "src_site", "dst_site")
+            if link and name in told.labels
         }
         query = urlencode({**({"var-link": link} if link else {}), **names, **span})
         return f"{self.grafana.rstrip('/')}/d/{LINK_BOARD if link else FIRST_BOARD}?{query}"

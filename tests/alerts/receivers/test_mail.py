@@ -133,8 +133,7 @@ def test_it_arrives_as_text_and_html(certificate: Path, security: Security, pass
         "  2. Look at two.",
         "  3. Look at three.",
         "Runbook: https://docs.example/runbooks/link-loss.md",
-        "Board: https://grafana.example/d/linkgauge-link?var-link=jinan-1%3Eguiyang-1%40backbone&var-src=jinan-1"
-        "&var-dst=guiyang-1&var-network=backbone&from=1763724780000&to=now",
+        "Board: https://grafana.example/d/linkgauge-link?var-link=jinan-1%3Eguiyang-1%40backbone&var-network=backbone&from=1763724780000&to=now",
     ]
     assert "20 % lost from &lt;a&gt; &amp; on" in part(came, "html")
     assert '<a href="https://docs.example/runbooks/link-loss.md">' in part(came, "html")
