@@ -65,16 +65,20 @@ def run(
     asked = None if boards_only else alerting_wanted(alerting, os.environ)
     everything = all_wanted(lang, source, asked, os.environ)
     with Client(Grafana(grafana, token(token_file, os.environ), timeout_s, ca)) as client:
-        todo = changes(client, everything, rewrite=secrets)
-        for change in todo:
-            print(change)
-        if not todo:
-            print(f"nothing to do: all of it stands in {grafana} already")
-        elif dry_run:
-            print(f"{len(todo)} changes; nothing was changed")
-        else:
-            carry_out(todo)
-            print(f"{len(todo)} changes made")
+        _bring(client, everything, secrets, dry_run)
+
+
+def _bring(client: Client, everything: wanted.Wanted, rewrite: bool, dry_run: bool) -> None:
+    todo = changes(client, everything, rewrite)
+    for change in todo:
+        print(change)
+    if not todo:
+        print(f"nothing to do: all of it stands in {client.url} already")
+    elif dry_run:
+        print(f"{len(todo)} changes; nothing was changed")
+    else:
+        carry_out(todo)
+        print(f"{len(todo)} changes made")
 
 
 def all_wanted(
