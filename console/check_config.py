@@ -9,6 +9,7 @@ import json
 import os
 import ssl
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -120,6 +121,7 @@ def _collector(path: Path) -> str:
             lambda: hot.token() if hot else None,
             *(hook.token for hook in made.webhooks),
             *(secret for each in made.receivers for secret in each.secrets()),
+            *(partial(ClientTls, each.ca_file) for each in made.receivers),
         ]
     )
     return f"settings of collector {made.name} at {made.listen}, {_inventory(made.inventory)}"

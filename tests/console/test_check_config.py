@@ -117,12 +117,15 @@ def test_every_file_that_a_collector_names_is_read(folder: Path, monkeypatch: py
         + "tls: {certificate: certificate.pem, key: certificate.pem}\n"
         + "influxdb: {url: 'http://127.0.0.1:8086', user: u, password_file: password}\n"
         + "webhooks: [{name: pager, url: 'http://127.0.0.1:9/', token_file: nowhere}]\n"
+        + "receivers: [{name: group, kind: feishu, ca_file: certificate.pem}]\n"
     )
     told = faults(folder, "collector.yaml")
-    assert len(told) == 5
+    assert len(told) == 7
     assert "colour: there is no such key" in told[0]
     assert "tokens.yaml: there is no such file" in told[1]
     assert "cannot be used as certificate and key" in told[2]
     assert "password: others than its owner can reach this secret; run: chmod 600" in told[3]
     assert "nowhere: there is no such file" in told[4]
+    assert "receiver group: has no token; name token_file or set LINKGAUGE_RECEIVER_GROUP_TOKEN" in told[5]
+    assert "certificate.pem: the certificates to trust cannot be read" in told[6]
     assert not any("very-secret" in fault for fault in told)
