@@ -41,11 +41,20 @@ class FlowBook:
         matrix[:, column] = [np.minimum(rows.count(name), MOST) * fit for name in _NAMES]
         self._ring.put(start_ns, matrix)
 
-    def between(self, from_ns: int, to_ns: int, told_elsewhere: NDArray[np.bool_]) -> FlowCounts:
-        """Sums of the windows from..to, both included, as quality.flows.gather_flows."""
+    def between(
+        self,
+        from_ns: int,
+        to_ns: int,
+        told_elsewhere: NDArray[np.bool_],
+        carried: NDArray[np.bool_] | None = None,
+    ) -> FlowCounts:
+        """Sums of the windows from..to, both included, as quality.flows.gather_flows. carried (links,): their
+        way out is well by the far end's word, so losses without a direction are not on it."""
         links, flows = len(told_elsewhere), len(self._numbers)
         total = self._ring.total(from_ns, to_ns, links * flows).reshape(len(_NAMES), flows, links)
         replied, forward, backward, unknown = total.transpose(0, 2, 1)  # by link, then by flow
+        if carried is not None:
+            unknown = np.where(carried[:, None], 0, unknown)
         lost = forward + unknown + np.where(told_elsewhere[:, None], 0, backward)
         sent = replied + forward + backward + unknown
         link, flow = np.nonzero(sent)

@@ -141,7 +141,9 @@ class Ledger:
         delays = Delays(period["rtt"] + late, delay_us, unknown, unknown)
         keeps = period.keeps(objectives.delay_quantile)
         verdict = conclude(period.sums, basis, delays, keeps, received_bps, objectives)
-        flows = self._flows.between(end_ns - self._flows_ns, start_ns, verdict.told_elsewhere)
+        from_ns = end_ns - self._flows_ns
+        mostly = self._signals.carried_mostly(from_ns, start_ns, links)
+        flows = self._flows.between(from_ns, start_ns, verdict.told_elsewhere, mostly)
         window = Window(
             start_ns,
             self._window_ns,

@@ -34,6 +34,7 @@ class SignalBook:
         self.certificates, self.burn = Certificates(), Burn(window_ns, remember_ns)
         self._silence, self._asymmetry = Silence(window_ns), Asymmetry(window_ns, period_ns)
         self._carried: dict[int, Rows] = {}
+        self._unknown: dict[int, tuple[Rows, Counts]] = {}  # links with losses without a direction, and these
         self._window_ns = window_ns
 
     def put(self, start_ns: int, link: Rows, rows: Frame, links: int, classes: int) -> None:
@@ -68,6 +69,8 @@ class SignalBook:
         now = self.signs.at(start_ns, len(reverse))
         found = carried(now, reverse)
         former = self._carried.get(start_ns, np.empty(0, np.intp))
+        lossy = np.flatnonzero(now[AT["unattributed"]])
+        self._unknown[start_ns] = lossy, now[AT["unattributed"], lossy].astype(np.int64)
         fresh = np.setdiff1d(found, former)
         if len(fresh):
             self._carried[start_ns] = np.union1d(found, former)
@@ -111,13 +114,24 @@ class SignalBook:
         found[self._carried.get(start_ns, np.empty(0, np.intp))] = True
         return found
 
+    def carried_mostly(self, from_ns: int, to_ns: int, links: int) -> Mask:
+        """Links (links,) whose losses without a direction, of the windows from..to, were mostly in windows in
+        which the way out was well."""
+        total = np.zeros((2, links), np.int64)
+        for start_ns, (link, packets) in self._unknown.items():
+            if from_ns <= start_ns <= to_ns:
+                total[0, link] += packets
+                total[1, link] += packets * np.isin(link, self._carried.get(start_ns, ()))
+        return np.asarray(2 * total[1] > total[0], np.bool_)
+
     def forget(self, before_ns: int, events_before_ns: int) -> None:
         """Drop the windows that start before, and events that ended before."""
         self.signs.forget(before_ns)
         self._silence.forget(before_ns)
         self.changes.forget(events_before_ns)
-        for start_ns in [each for each in self._carried if each < before_ns]:
-            del self._carried[start_ns]
+        for held in (self._carried, self._unknown):
+            for start_ns in [each for each in held if each < before_ns]:
+                del held[start_ns]
 
     def move(self, place: Rows, links: int) -> None:
         """Link i becomes link place[i] of `links`; -1 drops it."""
@@ -129,6 +143,9 @@ class SignalBook:
         self.burn.move(place, links)
         for start_ns, link in self._carried.items():
             self._carried[start_ns] = np.sort(place[link][place[link] >= 0])
+        for start_ns, (link, packets) in self._unknown.items():
+            kept = place[link] >= 0
+            self._unknown[start_ns] = place[link[kept]], packets[kept]
 
 
 def _of_links(frame: Frame, objectives: Objectives) -> tuple[Rows, Frame]:

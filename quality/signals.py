@@ -66,8 +66,9 @@ def of_window(signs: Signed, known: Known, objectives: Objectives) -> Columns:
 def unanswered_s(packets: Counts, silent_s: Reals, known: Known) -> Reals:
     """How long the far end has not answered (n,), from so many packets on that had no answer; NaN where the
     window was not measured by a fit agent, the far end was not fit, or it heard what was not answered."""
-    told = np.where(packets >= LEAST_UNANSWERED, silent_s, 0.0)
-    return np.where(known.fit & ~known.carried & ~known.unfit_end, told, np.nan)
+    many = packets >= LEAST_UNANSWERED
+    told = np.where(many, silent_s, 0.0)
+    return np.where(known.fit & ~(known.carried & many) & ~known.unfit_end, told, np.nan)
 
 
 def shortfall_ratio(received_bps: Reals, objectives: Objectives) -> Reals:

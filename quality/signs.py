@@ -48,7 +48,7 @@ def signs(rows: Frame, classes: int) -> Signed:
     replies = rows.count("replied") + rows.count("late")
     silent = fit & (replies == 0)
     unanswered = rows.count("unanswered")
-    worth = fit & (unanswered > 0) & ((unanswered >= LEAST_UNANSWERED) | silent)
+    unknown = np.maximum(rows.count("lost_unattributed"), unanswered)
     others = np.maximum(classes - 1, 0) * rows.count("sent")
     heard, error = rows.real("heard"), rows.real("one_way_error_us")
     asymmetry = rows.real("forward_min_us") - rows.real("backward_min_us")
@@ -60,7 +60,7 @@ def signs(rows: Frame, classes: int) -> Signed:
         "clock_error": np.where(told, np.clip(np.ceil(error), 0, MIDDLE) + 1, 0),
         "unanswered": unanswered * fit,
         "unanswered_ms": np.nan_to_num(rows.real("unanswered_s")) * 1_000 * (fit & (unanswered > 0)),
-        "needed": (others + replies + rows.count("lost_backward") + -(-unanswered // 2)) * worth,
+        "needed": (others + replies + rows.count("lost_backward") + -(-unknown // 2)) * (fit & (unknown > 0)),
         "silent": silent,
         "unattributed": rows.count("lost_unattributed") * fit,
         "heard": np.where(np.isfinite(heard), heard + 1, 0),

@@ -2,8 +2,9 @@
 
 What a window has unanswered at its end counts from the first such packet. A window in which nothing at all
 came back adds to the one before, so that a link with few packets is told of as well. The agent at the far end
-says how many packets of our probe it heard: when that covers half of what was not answered, the way out is
-well, and the reverse link tells of its own.
+says how many packets of our probe it heard: when that covers half of what was lost without a direction, be
+it the end of the window or a flow of which nothing comes back, the way out is well, and the reverse link
+tells of its own.
 """
 
 from __future__ import annotations

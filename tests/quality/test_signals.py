@@ -10,7 +10,7 @@ import pytest
 
 from linkgauge.model import Verdict
 from tests.quality.traces import ALONE, BOTH, RTT, TIER, Trace, back
-from tests.quality.world import THERE, row, spec, throughput
+from tests.quality.world import THERE, flow_row, flows, row, spec, throughput
 
 DEAD: dict[str, Any] = {
     "replied": 0, "lost_unattributed": 100, "unanswered": 100, "unanswered_s": 10.0, "heard": 0.0
@@ -108,6 +108,23 @@ def test_the_window_in_which_a_direction_dies_is_told_by_what_was_heard(
     assert (there["unanswered_s"] == 5.0) == told
     assert math.isnan(there["unanswered_s"]) != told
     assert (there["loss_forward_excess_ratio"] > 0) == told
+
+
+@pytest.mark.parametrize(("heard", "well"), [(100.0, True), (70.0, False), (math.nan, False)])
+def test_a_flow_of_which_no_reply_comes_back_is_told_in_the_direction_that_lost_it(
+    heard: float, well: bool
+) -> None:
+    """Three flows of ten: their loss has no direction, but the far end heard them, or did not."""
+    trace = Trace(BOTH)
+    lossy = row(replied=70, lost_unattributed=30)
+    by_flow = [flow_row(at, lost_unattributed=100 * (at < 3)) for at in range(10)]
+    trace.ledger.absorb([], [flows(by_flow)], BOTH)
+    told = trace.then(lossy, back(heard=heard))[0]
+    assert (told["loss_forward_excess_ratio"] > 0) != well
+    assert told["flows_bad"] == (0 if well else 3)
+    assert told["unanswered_s"] == 0
+    for _ in range(2):  # and later, while its flows are still compared
+        assert trace.then(row(), back())[0]["flows_bad"] == (0 if well else 3)
 
 
 @pytest.mark.parametrize(("heard", "well"), [(200.0, True), (150.0, True), (100.0, False)])
