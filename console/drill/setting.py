@@ -48,6 +48,8 @@ def lab_setting(kind: str, lab: str, window_s: int) -> Setting:
         probing["path"] = {"interval_s": PATH_EVERY_S, "flows": 4 if paths > 1 else 1}
         if kind == "throttle":
             probing["throughput"]["every_s"] = 60.0
+            for network in inventory["networks"]:
+                network["promised_bps"] //= 2  # of a busy machine no link of the lab carries all it could
         else:
             probing["throughput"] = None
             for network in inventory["networks"]:
