@@ -41,6 +41,9 @@ LEAST_BREACHES = 2
 LOOK_BACK = 6
 """Windows whose packets tell that a link loses nothing; those since the trouble began, at most."""
 _RISEN_SHARE, _RISEN_LEAST_US = 0.25, 200.0
+_LITTLE = 0.1
+"""Who surely loses less than this share of what the links in trouble lose is well. More is unknown: fewer of
+its flows may cross the place."""
 DARK, LOSSY, SLOW = "dark", "lossy", "slow"
 _LOSS, _FLOW_LOSS = "link-loss", "flow-loss"
 _OF_SLOWNESS = ("link-delay", "delay-variation", "congestion-marks")
@@ -102,7 +105,7 @@ class Troubles:
             mine = [each for each in of_loss if (each.watch.direction == FORWARD) == (way == 0)]
             lately = _lately(mine, rows, len(loss.ratio))
             told[way][lately & (loss.ratio > 0)] = BAD
-        _undirected(told, crossings)
+        _undirected(told, self._loss[-1][0].ratio > 0, crossings)
         level = self._level(told)
         for way in (0, 1):
             told[way][self._clean(way, min(begun, len(self._loss)), level) & (told[way] == UNKNOWN)] = WELL
@@ -140,7 +143,7 @@ class Troubles:
             clean &= ~(loss.ratio > 0)
         now = self._loss[-1][way]
         with np.errstate(invalid="ignore"):
-            below = now.upper < level
+            below = now.upper < _LITTLE * level
         return (clean & (expected <= tail)) | below
 
     def _flows(self, suspects: Sequence[Suspects], rows: Mapping[str, int]) -> list[FlowSight]:
@@ -186,11 +189,11 @@ def _reverse(crossings: Crossings) -> NDArray[np.intp]:
     return reverse
 
 
-def _undirected(told: Sequence[NDArray[np.int8]], crossings: Crossings) -> None:
+def _undirected(told: Sequence[NDArray[np.int8]], loses: Mask, crossings: Crossings) -> None:
     """Where both ways between two nodes lose, it may be one of them: of a flow that is dead on its way back
     nothing comes back to say so, and both ends count it as lost on the way out."""
     reverse = _reverse(crossings)
-    both = (told[0] == BAD) & (reverse >= 0) & (told[0][reverse] == BAD)
+    both = (told[0] == BAD) & (reverse >= 0) & loses[reverse]
     told[0][both], told[2][both] = UNKNOWN, BAD
 
 

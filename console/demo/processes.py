@@ -32,6 +32,18 @@ class Child:
         return lines[-1] if lines else "it said nothing"
 
 
+_HAND = """
+import fcntl, os, sys
+high = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 64) for fd in sys.argv[1].split(",")]
+for at, fd in enumerate(high):
+    os.dup2(fd, 3 + at)
+    os.close(fd)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(high))}
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+"""A shell could not: dash knows descriptors of one digit only, and a caller may have many open."""
+
+
 def start(name: str, argv: Sequence[str], log: Path, handed: Sequence[socket.socket] = ()) -> Child:
     """Start a child in a session of its own, so that Ctrl-C reaches the demo first.
 
@@ -39,9 +51,7 @@ def start(name: str, argv: Sequence[str], log: Path, handed: Sequence[socket.soc
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     if handed:
-        moves = " ".join(f"{3 + at}<&{sock.fileno()}" for at, sock in enumerate(handed))
-        script = f'exec {moves}; LISTEN_PID=$$ LISTEN_FDS={len(handed)} exec "$@"'
-        argv = ["/bin/sh", "-c", script, "sh", *argv]
+        argv = [sys.executable, "-c", _HAND, ",".join(str(sock.fileno()) for sock in handed), *argv]
     with log.open("wb") as out:
         process = subprocess.Popen(
             argv,
