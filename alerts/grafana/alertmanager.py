@@ -21,6 +21,9 @@ from linkgauge.inventory import Inventory
 
 Json = dict[str, Any]
 
+RESOLVE_MINUTES = 15
+"""Grafana's alerts name no end, and come again every five minutes (alerts.grafana.policies); the collector's
+name one."""
 DRILL = "linkgauge-drill"
 _REAL = 'drill!="true"'
 _HEAD = """\
@@ -54,6 +57,7 @@ def alertmanager_file(rules: Sequence[Rule], teams: Sequence[str] = (), places: 
     told = teams if len(teams) > 1 else ("",)
     names = [receiver(severity, team) for severity in SEVERITIES for team in told]
     file: Json = {
+        "global": {"resolve_timeout": f"{RESOLVE_MINUTES}m"},
         "route": {
             "receiver": names[-1],
             "group_by": ["rule"],

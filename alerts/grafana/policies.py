@@ -37,6 +37,8 @@ _EXTRA: Mapping[str, Json] = {
     "dingtalk": {"msgType": "link"},
     "wecom": {"msgtype": "markdown"},
 }
+_AGAIN = "5m"
+"""An Alertmanager ends what it does not hear of again; whether people are told again is its own matter."""
 ALWAYS: Json = {
     "name": "linkgauge-told-by-the-collector",
     "time_intervals": [{"times": [{"start_time": "00:00", "end_time": "24:00"}]}],
@@ -78,6 +80,11 @@ class Contacts:
             for kind in self.kinds.get(severity) or (_ALERTMANAGER,)
         ]
 
+    def times(self, severity: str) -> Mapping[str, str]:
+        """How long to gather, and after how long to tell again."""
+        by_alertmanager = _ALERTMANAGER in (self.kinds.get(severity) or (_ALERTMANAGER,))
+        return {**_TIMES[severity], "repeat_interval": _AGAIN} if by_alertmanager else _TIMES[severity]
+
     @property
     def variables(self) -> list[str]:
         """The variables that must be set, in order."""
@@ -110,7 +117,7 @@ def route(contacts: Contacts, muted: Sequence[Muted] = ()) -> Json:
     top = _node(contacts, [["grafana_folder", "=", FOLDER]], [])
     if contacts.quiet:
         silent = _node(contacts, [["rule", "=", COLLECTOR_SILENT]], [])
-        told = {**silent, "receiver": receiver(*contacts.audiences[0]), **_TIMES["page"]}
+        told = {**silent, "receiver": receiver(*contacts.audiences[0]), **contacts.times("page")}
         return {
             **top,
             "routes": [told, _node(contacts, [["rule", "!=", COLLECTOR_SILENT]], [ALWAYS["name"]])],
@@ -149,6 +156,6 @@ def _leaves(contacts: Contacts, names: Sequence[str]) -> Iterator[Json]:
                 "receiver": receiver(severity, team),
                 "object_matchers": [["severity", "=", severity], *of_team, *matchers],
                 "group_by": group_by,
-                **_TIMES[severity],
+                **contacts.times(severity),
             }
             yield {**made, "mute_time_intervals": list(names)} if names else made

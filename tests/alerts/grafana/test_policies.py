@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from alerts.grafana.alertmanager import RESOLVE_MINUTES
 from alerts.grafana.muted import Muted
 from alerts.grafana.policies import KINDS, Contacts, route, timings
 from linkgauge.errors import ConfigError
@@ -105,6 +106,13 @@ def test_a_quiet_grafana_tells_of_a_silent_collector_and_nothing_else() -> None:
     assert "mute_time_intervals" not in silent
     (always,) = timings(contacts, ())
     assert chosen(tree, labels("a-1", "b-1"))["mute_time_intervals"] == [always["name"]]
+
+
+def test_an_alertmanager_is_told_again_before_it_takes_an_alert_for_over() -> None:
+    tree = whole(Contacts({"ticket": ("email",)}))
+    assert chosen(tree, labels("a-1", "b-1"))["repeat_interval"] == "5m"
+    assert chosen(tree, labels("a-1", "b-1", severity="ticket"))["repeat_interval"] == "1d"
+    assert RESOLVE_MINUTES >= 2 * 5
 
 
 def test_contact_points_hold_variables_and_never_secrets() -> None:
