@@ -4,13 +4,14 @@
 the collector's sink: the last hour of all links in windows of 10 s, the 23 hours before in one window of 5
 minutes (every window would be 86 million rows), a few links with everything in all windows of the day; see
 benchmarks.boards_load. Then each query is asked three times over the last 24 hours, as Grafana would send it,
-or over the span that its panel has; the median counts. At last a whole board is opened: all of its queries,
-six at a time. Needs influxd; without it the figures are null. --quick: a tenth of the links. Filling takes
-ten minutes and more.
+or over the span that its panel has; the median counts, beside influxd's processor seconds. At last a whole
+board is opened: all of its queries, six at a time. Needs influxd; without it the figures are null. --quick: a
+tenth of the links. Filling takes ten minutes and more.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -45,7 +46,7 @@ def main() -> None:
         goals = [at_most(f"slowest query of the board {name}, s", 1, None, why) for name in boards()]
         show("boards", "loopback", {}, goals)
         return
-    with tempfile.TemporaryDirectory() as folder, _influxd(Path(folder)) as url:
+    with tempfile.TemporaryDirectory() as folder, _influxd(Path(folder)) as (url, pid):
         inventory = world(NODES)
         load = Load(url, inventory)
         end_s = int(time.time()) // 300 * 300
@@ -53,7 +54,7 @@ def main() -> None:
             note(part)
         load.close()
         found = {
-            name: _board(url, list(asked(board)), _chosen(name, load), end_s)
+            name: _board(url, pid, list(asked(board)), _chosen(name, load), end_s)
             for name, board in boards().items()
         }
         size = {"links": len(inventory.links), "rows": load.rows, "hours": DAY_S // 3_600}
@@ -62,13 +63,14 @@ def main() -> None:
 
 
 @contextmanager
-def _influxd(folder: Path) -> Iterator[str]:
+def _influxd(folder: Path) -> Iterator[tuple[str, int]]:
+    """Its address and process id."""
     started = start_influxd(folder)
     if started is None:
         raise RuntimeError("influxd was there and is gone")
     child, url = started
     try:
-        yield url
+        yield url, child.process.pid
     finally:
         end([child])
 
@@ -80,8 +82,8 @@ def _chosen(board: str, load: Load) -> Chosen:
     return {"link": [str(link)], "class": ["0"], "ends": [link.src, link.dst], "worst": load.few, **network}
 
 
-def _board(url: str, queries: Sequence[Asked], chosen: Chosen, end_s: int) -> dict[str, Any]:
-    """Seconds of each query, and of all that are asked when the board is opened."""
+def _board(url: str, pid: int, queries: Sequence[Asked], chosen: Chosen, end_s: int) -> dict[str, Any]:
+    """Seconds of each query, of the clock and of influxd's processor, and of opening the board."""
     with httpx.Client(timeout=300, trust_env=False) as client:
 
         def ask(one: Asked) -> tuple[float, int]:
@@ -89,8 +91,13 @@ def _board(url: str, queries: Sequence[Asked], chosen: Chosen, end_s: int) -> di
 
         each = {}
         for one in queries:
+            before_s = cpu_of(pid)
             runs = [ask(one) for _ in range(TIMES)]
-            each[one.name] = {"s": round(median(run[0] for run in runs), 3), "rows": runs[0][1]}
+            each[one.name] = {
+                "s": round(median(run[0] for run in runs), 3),
+                "cpu_s": round((cpu_of(pid) - before_s) / TIMES, 3),
+                "rows": runs[0][1],
+            }
         began_s = time.monotonic()
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(ask, [one for one in queries if one.opened]))
@@ -104,6 +111,12 @@ def _board(url: str, queries: Sequence[Asked], chosen: Chosen, end_s: int) -> di
         "empty": [name for name, told in each.items() if not told["rows"]],
         "queries": each,
     }
+
+
+def cpu_of(pid: int) -> float:
+    """Processor seconds of a process so far (proc(5): utime and stime)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _asked(client: httpx.Client, url: str, one: Asked, chosen: Chosen, end_s: int) -> tuple[float, int]:

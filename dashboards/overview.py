@@ -18,7 +18,7 @@ from dashboards.words import Json, Text
 from linkgauge.judged_tables import DOWN_S
 from linkgauge.model import DEFAULT_TIERS
 
-RECENT = "5m"
+RECENT = "2m"
 LINKS = where(*LINK_FILTERS)
 
 

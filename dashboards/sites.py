@@ -14,7 +14,7 @@ from dashboards.table import matrix
 from dashboards.words import SITE, Json, Text
 
 LINKS = where(*LINK_FILTERS)
-RECENT = "5m"
+RECENT = "2m"
 PAIR = ("src_site", "dst_site")
 _KEPT: list[Json] = [
     {"type": "range", "options": {"from": None, "to": 0, "result": {"text": "✓", "color": MET, "index": 0}}}
