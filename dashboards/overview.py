@@ -60,7 +60,7 @@ def _down() -> str:
     """The same of links that are not answered: those above the bound, and 0 for each tier that is known."""
     last = f'SELECT last("unanswered_s") AS "v" FROM "link_state" {LINKS} {by("link", "tier")}'
     above = f'SELECT count("v") AS "is" FROM ({last}) WHERE $timeFilter AND "v" > {DOWN_S} {by("tier")}'
-    known = f'SELECT 0 * count("v") AS "is" FROM ({last}) WHERE $timeFilter {by("tier")}'
+    known = f'SELECT 0 * count("unanswered_s") AS "is" FROM "link_state" {LINKS} {by("tier")}'
     return f'SELECT sum("is") AS "down" FROM ({above}), ({known}) WHERE $timeFilter {by("tier")}'
 
 
