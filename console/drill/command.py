@@ -23,7 +23,7 @@ from probes.stamp.played_fault import PLAYABLE
 
 STATE = Path(".drill")
 SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 2, 60
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(name="drill", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 Json = Annotated[bool, typer.Option("--json", help="Print only the result, as JSON.")]
 Magnitude = Annotated[float | None, typer.Option(help="How strong, in the fault's unit.")]
 

@@ -6,12 +6,13 @@ import ipaddress
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Protocol
 
 from linkgauge.clock import Clock
 from probes.engine.departures import Departures
-from probes.engine.playing import Playing
 from probes.sockets.arrival import Received
 from probes.sockets.sockets import BATCH, BatchSocket
+from probes.stamp.played_fault import PlayedFault
 from probes.stamp.reflector import Reflector
 from probes.stamp.tlv_answers import Door
 
@@ -20,6 +21,17 @@ LONGEST = 9024
 rows of a batch do not all fall into the same few sets of the cache."""
 _MOST_BATCHES = 16
 """Taken from one socket at a turn, so that a flood at one does not keep the others waiting."""
+
+
+class Drill(Protocol):
+    """What stands between what comes and the reflector, while it is asked to (probes.engine.playing)."""
+
+    @property
+    def fault(self) -> PlayedFault | None: ...
+
+    def look(self, mono_ns: int) -> None: ...
+
+    def played(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +59,7 @@ class Answering:
         where: Sequence[tuple[str, int]],
         reflector: Reflector,
         clock: Clock,
-        playing: Playing | None = None,
+        playing: Drill | None = None,
     ) -> None:
         self._reflector, self._clock, self._playing = reflector, clock, playing
         self._numbers = count()

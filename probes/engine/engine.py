@@ -26,13 +26,12 @@ from linkgauge.clock import DRIFT, Clock, ClockQuality, Instant, window_start
 from linkgauge.code import Unfit
 from linkgauge.frame import Frame
 from linkgauge.plan import Plan
-from probes.engine.answering import Doorway
+from probes.engine.answering import Doorway, Drill
 from probes.engine.closing import FLOW_NS
 from probes.engine.counters import Counters
 from probes.engine.crew import Ended, Shift
 from probes.engine.flight import Caught, Flight
 from probes.engine.noted import Fitness
-from probes.engine.playing import Playing
 from probes.engine.roster import Roster
 from probes.engine.self_probe import SelfProbe, Told
 from probes.engine.sender import Sender
@@ -77,7 +76,7 @@ class Engine:
         caught: Callable[[Caught], None] | None = None,
         host_unfit: Callable[[int, int], int] | None = None,
         flow_ns: int = FLOW_NS,
-        playing: Playing | None = None,
+        playing: Drill | None = None,
     ) -> None:
         self._clock, self._clock_quality = clock, clock_quality
         self._deliver, self._under_test = deliver, under_test

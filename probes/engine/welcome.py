@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.plan import Plan
-from probes.engine.answering import Answering, Doorway
-from probes.engine.playing import Playing
+from probes.engine.answering import Answering, Doorway, Drill
 from probes.engine.self_probe import SelfProbe
 from probes.sockets.raw_name import address_of
 from probes.sockets.sockets import BatchSocket
@@ -42,7 +41,7 @@ class Welcome:
         clock: Clock,
         bind_ports: Mapping[str, int],
         keys: Mapping[str, bytes],
-        playing: Playing | None = None,
+        playing: Drill | None = None,
     ) -> None:
         self._bind_ports, self._keys = bind_ports, keys
         self._peers = self._peers_of(plan)
