@@ -21,7 +21,8 @@ Names = NDArray[np.object_]
 Sweeps = Callable[[], Mapping[str, Sequence[tuple[str, ...]]]]
 """The ways of each link's flows, by its text form; see collector.live.last_paths."""
 
-REFRESH_NS = 60 * NS_PER_S
+REFRESH_NS, SOON_NS = 60 * NS_PER_S, 20 * NS_PER_S
+"""How often sweeps are looked at: while nothing is wrong, and else."""
 AT_ONCE = 5_000
 """Links with new sweeps that are worked in at once while nothing is wrong."""
 
@@ -51,7 +52,7 @@ class Ground:
             or bool(np.any(names != self._names))
         ):
             self._begin(inventory, names)
-        stale = abs(now_ns - self._swept_ns) >= REFRESH_NS
+        stale = abs(now_ns - self._swept_ns) >= (SOON_NS if in_trouble else REFRESH_NS)
         begins = in_trouble and not (self._was_in_trouble and self._complete)
         self._was_in_trouble = in_trouble
         if self._book is not None and (stale or begins):
