@@ -26,12 +26,12 @@ from quality.places import Finding
 
 OF_LINKS = frozenset(
     {
-        "link-unreachable", "link-loss", "flow-loss", "link-delay", "delay-step", "delay-variation",
-        "delay-asymmetry", "congestion-marks", "path-changed", "path-flapping", "mtu-shrunk",
-        "throughput-low", "burn-fast", "burn-slow",
+        "link-unreachable", "link-loss", "loss-bursts", "flow-loss", "link-delay", "delay-step",
+        "delay-variation", "delay-asymmetry", "congestion-marks", "path-changed", "path-flapping",
+        "mtu-shrunk", "throughput-low", "burn-fast", "burn-slow",
     }
 )  # fmt: skip
-AROUND = OF_LINKS - {"link-unreachable", "link-loss", "flow-loss", "congestion-marks"}
+AROUND = OF_LINKS - {"link-unreachable", "link-loss", "loss-bursts", "flow-loss", "congestion-marks"}
 AFTER_NS = 300 * NS_PER_S
 """As long as a period of verdicts usually is."""
 OF_NODES = frozenset({"node-down", "agent-silent", "agent-backlog", "plan-stale"})

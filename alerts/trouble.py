@@ -45,7 +45,7 @@ _LITTLE = 0.1
 """Who surely loses less than this share of what the links in trouble lose is well. More is unknown: fewer of
 its flows may cross the place."""
 DARK, LOSSY, SLOW = "dark", "lossy", "slow"
-_LOSS, _FLOW_LOSS = "link-loss", "flow-loss"
+_LOSS, _FLOW_LOSS = ("link-loss", "loss-bursts"), "flow-loss"
 _OF_SLOWNESS = ("link-delay", "delay-variation", "congestion-marks")
 FlowsOf = Callable[[], Mapping[str, Mapping[str, bool]]]
 """Links with bad flows: names of their flows, and whether they are bad."""
@@ -99,7 +99,7 @@ class Troubles:
         self, suspects: Sequence[Suspects], rows: Mapping[str, int], dark: Evidence, crossings: Crossings
     ) -> Evidence:
         told = [np.zeros(len(loss.ratio), np.int8) for loss in (*self._loss[-1], self._loss[-1][0])]
-        of_loss = [each for each in suspects if each.watch.rule.name == _LOSS]
+        of_loss = [each for each in suspects if each.watch.rule.name in _LOSS]
         begun = max((int(each.breached.max(initial=1)) for each in of_loss), default=1)
         for way, loss in enumerate(self._loss[-1]):
             mine = [each for each in of_loss if (each.watch.direction == FORWARD) == (way == 0)]

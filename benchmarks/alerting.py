@@ -64,7 +64,9 @@ WELL = {
 BEYOND = {
     "unanswered_s": 30.0,
     "loss_forward_excess_ratio": 0.2,
+    "loss_forward_spread_ratio": 0.2,
     "loss_backward_excess_ratio": 0.2,
+    "loss_backward_spread_ratio": 0.2,
     **{f"loss_{way}_ratio": 0.3 for way in ("forward", "backward")},
     **{f"loss_{way}_lower_ratio": 0.2 for way in ("forward", "backward")},
     **{f"loss_{way}_upper_ratio": 0.4 for way in ("forward", "backward")},

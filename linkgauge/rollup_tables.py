@@ -12,7 +12,7 @@ from linkgauge.window_table import WINDOW
 
 _NOT_ROLLED = (
     "unfit", "under_test", "revision", "jitter_us", "class_gap_us", "hops_forward", "hops_backward",
-    "dscp_forward", "dscp_backward", "dwell_p50_us", "unanswered", "unanswered_s", "heard",
+    "dscp_forward", "dscp_backward", "dwell_p50_us", "unanswered", "unanswered_s", "heard", "lost_runs",
 )  # fmt: skip
 """What has no sum, no largest and no quantile over windows."""
 _LOSS = "link_loss"

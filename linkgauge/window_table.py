@@ -38,6 +38,11 @@ WINDOW = Table(
             "unanswered_s", _LOSS, "From the first of these to the window's end; NaN when nothing was sent."
         ),
         real(
+            "lost_runs",
+            _LOSS,
+            "Runs of packets lost one after another, as sent: a burst counts once; NaN: not counted.",
+        ),
+        real(
             "heard",
             _LOSS,
             "Packets of the far end's own probe, all classes, that came here meanwhile; NaN: it has none.",

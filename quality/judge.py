@@ -51,6 +51,8 @@ class Window:
     delay_us: NDArray[np.float64]
     flows: Unequal
     divergent: NDArray[np.int64]
+    runs: NDArray[np.float64]
+    """Runs of lost packets; NaN where they were not counted."""
 
 
 def verdicts(verdict: Period, window: Window, objectives: Objectives) -> Columns:
@@ -101,23 +103,27 @@ def _loss(window: Window, objectives: Objectives, told_elsewhere: NDArray[np.boo
         "measured": sums.measured,
         "fit": sums.windows,
         "loss_objective_ratio": objectives.loss_ratio,
-        **_direction("forward", sums.forward.placed(objectives.loss_ratio, ALERT_CONFIDENCE), objectives),
-        **_direction("backward", sums.backward, objectives),
+        **_direction(
+            "forward", sums.forward.placed(objectives.loss_ratio, ALERT_CONFIDENCE), window, objectives
+        ),
+        **_direction("backward", sums.backward, window, objectives),
     }
-    columns["loss_backward_excess_ratio"] = np.where(
-        told_elsewhere, np.nan, columns["loss_backward_excess_ratio"]
-    )
-    columns["loss_forward_excess_ratio"] = np.where(
-        window.unfit_end, np.nan, columns["loss_forward_excess_ratio"]
-    )
+    for way, unknown in (("backward", told_elsewhere), ("forward", window.unfit_end)):
+        for name in (f"loss_{way}_excess_ratio", f"loss_{way}_spread_ratio"):
+            columns[name] = np.where(unknown, np.nan, columns[name])
     return columns
 
 
-def _direction(name: str, losses: Losses, objectives: Objectives) -> Columns:
+def _direction(name: str, losses: Losses, window: Window, objectives: Objectives) -> Columns:
     lower = losses.lower(ALERT_CONFIDENCE)
+    bursts = np.where(
+        np.isnan(window.runs), losses.least, np.minimum(losses.least, np.maximum(window.runs, 1))
+    )
+    spread = Losses(losses.trials, bursts.astype(np.int64), losses.most).lower(ALERT_CONFIDENCE)
     return {
         f"loss_{name}_ratio": losses.ratio,
         f"loss_{name}_lower_ratio": lower,
         f"loss_{name}_upper_ratio": losses.upper(ALERT_CONFIDENCE),
         f"loss_{name}_excess_ratio": lower - objectives.loss_ratio,
+        f"loss_{name}_spread_ratio": spread - objectives.loss_ratio,
     }

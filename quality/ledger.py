@@ -152,6 +152,7 @@ class Ledger:
             told_us(marks[_RTT], marks[_ONE_WAY], basis),
             unequal(flows),
             self._divergent(start_ns, marks),
+            self._signals.lost_runs(start_ns, links),
         )
         self._last_flows = flows, window.flows
         columns = verdicts(verdict, window, objectives)

@@ -76,6 +76,11 @@ class SignalBook:
             self._carried[start_ns] = np.union1d(found, former)
         return fresh, now[AT["unattributed"], fresh].astype(np.int64), now[AT["silent"], fresh] > 0
 
+    def lost_runs(self, start_ns: int, links: int) -> NDArray[np.float64]:
+        """Runs of lost packets of the window (links,); NaN where they were not counted."""
+        runs = self.signs.at(start_ns, links)[AT["runs"]].astype(np.float64)
+        return np.where(runs > 0, runs - 1, np.nan)
+
     def columns(self, start_ns: int, told: Columns, known: Known, objectives: Objectives) -> Columns:
         """All signals but good, bad and burn. told: the other columns of STATE."""
         links, end_ns = len(objectives), start_ns + self._window_ns

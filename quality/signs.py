@@ -21,12 +21,13 @@ Reals = NDArray[np.float64]
 
 NAMES = (
     "asymmetry", "clock_error", "unanswered", "unanswered_ms", "needed", "silent", "unattributed", "heard",
-    "replies", "marks", "ce_forward", "ce_backward", "remarked_forward", "remarked_backward", "pdv",
+    "replies", "marks", "ce_forward", "ce_backward", "remarked_forward", "remarked_backward", "pdv", "runs",
 )  # fmt: skip
 """Rows of the matrix, 0 where nothing is known. asymmetry: smallest delay out - back, us, + MIDDLE;
 clock_error: bound on it, us, + 1; unanswered, unanswered_ms: the end of the window; needed: how many packets
 the far end must have heard for the way out to be well; silent: nothing came back; heard: packets of the far
-end's own probe that came, + 1; pdv: its bucket, + 1. `asymmetry` and `clock_error` are asked for alone."""
+end's own probe that came, + 1; pdv: its bucket, + 1; runs: of lost packets, + 1.
+`asymmetry` and `clock_error` are asked for alone."""
 AT = {name: row for row, name in enumerate(NAMES)}
 MIDDLE = 2**30
 LEAST_PDV = 59
@@ -51,6 +52,7 @@ def signs(rows: Frame, classes: int) -> Signed:
     unknown = np.maximum(rows.count("lost_unattributed"), unanswered)
     others = np.maximum(classes - 1, 0) * rows.count("sent")
     heard, error = rows.real("heard"), rows.real("one_way_error_us")
+    runs = rows.real("lost_runs")
     asymmetry = rows.real("forward_min_us") - rows.real("backward_min_us")
     told = quiet & np.isfinite(asymmetry) & np.isfinite(error)
     pdv = rows.real("pdv_us")
@@ -65,6 +67,7 @@ def signs(rows: Frame, classes: int) -> Signed:
         "unattributed": rows.count("lost_unattributed") * fit,
         "heard": np.where(np.isfinite(heard), heard + 1, 0),
         "replies": replies * quiet,
+        "runs": np.where(fit & np.isfinite(runs), runs + 1, 0),
         "pdv": np.where(varied, bucket_of(np.where(varied, np.maximum(pdv, 0) * NS_PER_US, 0)) + 1, 0),
     }
     for name in ("marks", "ce_forward", "ce_backward", "remarked_forward", "remarked_backward"):

@@ -40,8 +40,8 @@ def _judged(table: Table, *names: str) -> Table:
 _LOST = ("lost_forward", "lost_backward", "lost_unattributed", "unfit")
 JUDGED_WINDOW = _judged(
     WINDOW, *_LOST, "sent", "replied", "late", "refused", "under_test", "revision", "one_way_error_us",
-    "unanswered", "unanswered_s", "heard", "marks", "remarked_forward", "ce_forward", "remarked_backward",
-    "ce_backward", "pdv_us", "forward_min_us", "backward_min_us", "rtt_ns", "forward_ns",
+    "unanswered", "unanswered_s", "heard", "lost_runs", "marks", "remarked_forward", "ce_forward",
+    "remarked_backward", "ce_backward", "pdv_us", "forward_min_us", "backward_min_us", "rtt_ns", "forward_ns",
 )  # fmt: skip
 JUDGED_FLOW = _judged(FLOW, *_LOST, "replied")
 JUDGED_EVENT = _judged(EVENT, "before", "after", "before_us", "after_us")

@@ -39,7 +39,7 @@ class Kind:
 
 
 _US = 10_000_000.0
-_BURN = frozenset({"burn-fast", "burn-slow"})
+_BURN = frozenset({"burn-fast", "burn-slow", "loss-bursts"})
 _SLOW = frozenset({"link-delay", "delay-step", "delay-variation", "delay-asymmetry", "throughput-low"})
 _DEAD = frozenset(
     {
@@ -147,7 +147,7 @@ _ALL = (
     _kind(
         "blackhole",
         "lose all that src sends to dst",
-        "link-unreachable link-loss",
+        "link-unreachable",
         _DEAD,
         direction="-",
     ),

@@ -93,6 +93,7 @@ def report(
     columns |= _loss(columns)
     columns |= span_delay.columns(sessions, fates, groups.of, span.own_error_ns, span.tai_offset_s, g)
     columns |= mark.columns(fates, group, groups.dscp, g)
+    columns["lost_runs"] = _runs(fates, group, g).astype(np.float64)
     columns |= tail.columns(fates, group, columns["sent"], span.start_ns + span.length_ns)
     columns["heard"] = [span.heard.get(peer, math.nan) for peer in groups.peers] or np.full(g, math.nan)
     gap_us = columns["rtt_p50_us"] - columns["rtt_p50_us"][groups.first_class]
@@ -133,6 +134,20 @@ def _counts(fates: Fates, group: Ints, g: int) -> dict[str, Ints]:
     counts["reorder_extent_max"] = np.zeros(g, np.int64)
     np.maximum.at(counts["reorder_extent_max"], group[fates.inside], extent[fates.inside])
     return counts
+
+
+def _runs(fates: Fates, group: Ints, g: int) -> Ints:
+    """Runs of lost packets of each group (g,), in the order of sending, whatever their flow (RFC 3357 section
+    4 calls them loss periods). Packets that never left stand in none."""
+    counted = fates.inside & ~fates.failed
+    some = np.zeros(g, np.bool_)
+    some[group[counted & fates.lost]] = True
+    at = np.flatnonzero(counted & some[group])
+    at = at[np.lexsort((fates.t1_ns[at], group[at]))]
+    lost, owner = fates.lost[at], group[at]
+    goes_on = np.zeros(len(at), np.bool_)
+    goes_on[1:] = lost[:-1] & (owner[1:] == owner[:-1])
+    return np.bincount(owner[lost & ~goes_on], minlength=g).astype(np.int64)
 
 
 def _loss(columns: dict[str, Any]) -> dict[str, NDArray[np.float64]]:

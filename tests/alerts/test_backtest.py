@@ -50,7 +50,7 @@ def test_how_many_fire_at_a_time() -> None:
 
 def test_only_the_columns_of_the_rule_are_read() -> None:
     names = [field.name for field in narrowed(STATE, rule("link-loss")).fields]
-    assert "loss_forward_excess_ratio" in names
-    assert "loss_backward_excess_ratio" in names
+    assert "loss_forward_spread_ratio" in names
+    assert "loss_backward_spread_ratio" in names
     assert "fit" in names
     assert "delay_step_us" not in names

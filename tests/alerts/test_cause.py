@@ -55,7 +55,12 @@ def sweeps() -> dict[str, tuple[tuple[str, ...], ...]]:
 INVENTORY = inventory()
 LINKS = [str(link) for link in INVENTORY.links]
 WELL = {"unanswered_s": 0.0, "loss_forward_ratio": 0.0, "loss_forward_upper_ratio": 0.045}
-WELL |= {"loss_forward_excess_ratio": -0.001, "delay_us": 100.0, "delay_excess_us": -900.0}
+WELL |= {
+    "loss_forward_excess_ratio": -0.001,
+    "loss_forward_spread_ratio": -0.001,
+    "delay_us": 100.0,
+    "delay_excess_us": -900.0,
+}
 WELL |= {
     "delay_step_us": np.nan,
     "flows_bad": 0,
@@ -67,7 +72,9 @@ WELL |= {
 }
 DARK = {"unanswered_s": 8.0, "loss_forward_ratio": 1.0, "loss_forward_excess_ratio": 0.9, "delay_us": np.nan}
 LOSSY = {"loss_forward_ratio": 0.2, "loss_forward_upper_ratio": 0.3, "loss_forward_excess_ratio": 0.12}
+LOSSY |= {"loss_forward_spread_ratio": 0.11}
 SILENT = {"unanswered_s": np.nan, "loss_forward_excess_ratio": np.nan, "delay_us": np.nan, "fit": 0}
+SILENT |= {"loss_forward_spread_ratio": np.nan}
 
 
 class Scene:
@@ -87,7 +94,8 @@ class Scene:
         every = [{**WELL, **rows.get(link, {})} for link in LINKS]
         when = {"start_ns": self._window * WINDOW_NS, "length_ns": WINDOW_NS}
         state: dict[str, Any] = {name: [row[name] for row in every] for name in WELL}
-        state |= {"loss_backward_excess_ratio": [np.nan] * len(LINKS), "link": LINKS}
+        unknown = ("loss_backward_excess_ratio", "loss_backward_spread_ratio")
+        state |= {"link": LINKS, **{name: [np.nan] * len(LINKS) for name in unknown}}
         state |= {name: [value] * len(LINKS) for name, value in when.items()}
         names = list(INVENTORY.nodes)
         node: dict[str, Any] = {name: [value] * len(names) for name, value in when.items()}
@@ -184,6 +192,7 @@ def test_little_loss_is_found_once_the_others_have_shown_enough_packets(scene: S
         "loss_forward_ratio": 0.02,
         "loss_forward_upper_ratio": 0.08,
         "loss_forward_excess_ratio": 0.001,
+        "loss_forward_spread_ratio": 0.001,
     }
     rows = all_of(into("west-1"), little)
     told = [places(scene.window(rows)) for _ in range(3)]

@@ -15,21 +15,23 @@ from tests.alerts.world import NAN
 
 DESIGN = """
 link-unreachable state.unanswered_s >1 1/4 page holds
-link-loss state.loss_{direction}_excess_ratio >0 3/6 page holds link-unreachable
-flow-loss state.flows_bad >0 3/6 ticket holds link-loss link-unreachable
+link-loss state.loss_{direction}_spread_ratio >0 2/6 page holds link-unreachable
+loss-bursts state.loss_{direction}_excess_ratio >0 3/6 page holds link-unreachable link-loss
+flow-loss state.flows_bad >0 3/6 ticket holds link-loss loss-bursts link-unreachable
 link-delay state.delay_excess_us >0 3/6 ticket holds
 delay-step state.delay_step_us >0 1/4 ticket clears link-delay
 delay-variation state.pdv_excess_us >0 6/6 ticket holds link-delay
 delay-asymmetry state.asymmetry_excess_us >0 3/6 ticket holds delay-step
-congestion-marks state.ce_{direction}_excess_ratio >0 3/6 ticket clears link-loss
+congestion-marks state.ce_{direction}_excess_ratio >0 3/6 ticket clears link-loss loss-bursts
 dscp-remarked state.remarked_{direction}_ratio >0.05 3/6 ticket clears
 path-changed state.path_changes >0 1/4 ticket clears delay-step path-flapping
 path-flapping state.path_changes >3 1/4 ticket clears
 mtu-shrunk state.mtu_shrunk_bytes >0 1/4 ticket clears
-throughput-low state.throughput_shortfall_ratio >0 1/4 ticket holds link-unreachable link-loss
+throughput-low state.throughput_shortfall_ratio >0 1/4 ticket holds link-unreachable link-loss loss-bursts
 certificate-expiring state.certificate_left_s <1209600 1/4 ticket holds
-burn-fast state.burn_fast_ratio >14.4 2/5 page holds link-unreachable link-loss link-delay
-burn-slow state.burn_slow_ratio >6 2/5 ticket holds burn-fast link-unreachable link-loss link-delay
+burn-fast state.burn_fast_ratio >14.4 2/5 page holds link-unreachable link-loss loss-bursts link-delay
+burn-slow state.burn_slow_ratio >6 2/5 ticket holds burn-fast link-unreachable link-loss loss-bursts \
+link-delay
 node-down node.down_ratio >0.5 1/4 page holds
 agent-silent node.silent_s >60 1/4 ticket holds node-down
 agent-unfit node.unfit_ratio >0.5 6/6 ticket holds agent-silent
@@ -66,8 +68,8 @@ def test_the_programs_own_rules() -> None:
 
 def test_a_rule_with_directions_is_watched_in_each() -> None:
     both = {watch.rule.name: watch.direction for watch in watches(load_rules()) if watch.direction}
-    assert sorted(both) == ["congestion-marks", "dscp-remarked", "link-loss"]
-    assert len(watches(load_rules())) == 29
+    assert sorted(both) == ["congestion-marks", "dscp-remarked", "link-loss", "loss-bursts"]
+    assert len(watches(load_rules())) == 31
 
 
 def test_every_field_of_every_rule_lands_in_the_measurement_of_its_table() -> None:
@@ -122,7 +124,7 @@ def _written(folder: Path, changes: dict[str, Any], file: str = "link-loss") -> 
         ({"severity": "loud"}, "severity: input should be 'page' or 'ticket', got 'loud'"),
         ({"below": 1}, "a rule has either above or below; name one of them"),
         ({"above": None}, "a rule has either above or below; name one of them"),
-        ({"clear_windows": 63}, "hold_windows and clear_windows together may be 65 at most"),
+        ({"clear_windows": 64}, "hold_windows and clear_windows together may be 65 at most"),
         ({"table": "node", "field": "silent_{direction}_s"}, "directions are of links"),
         ({"table": "links"}, "table: input should be 'state', 'node', 'sink', 'collector' or 'place'"),
         ({"numbers": {"tier": "loss_objective_ratio"}}, "numbers: tier is a word of every template"),

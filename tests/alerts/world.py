@@ -65,6 +65,7 @@ def lossy(excess: float) -> dict[str, Any]:
     """A link whose forward loss is above its objective by so much, NaN when it is not known."""
     return {
         "loss_forward_excess_ratio": excess,
+        "loss_forward_spread_ratio": excess,
         "loss_forward_ratio": 0.204 if excess > 0 else 0.0,
         "loss_forward_lower_ratio": excess + 0.001,
         "loss_forward_upper_ratio": 0.31,

@@ -26,6 +26,7 @@ from linkgauge.table import Field, Kind, Table
 UNIT = re.compile(r".*_(ns|us|s|bps|ratio|bytes|deg)")
 UNITLESS_REALS = {
     "retransmits", "hops_forward", "hops_backward", "dscp_forward", "dscp_backward", "days_left", "heard",
+    "lost_runs",
     "path_changes",
 }  # fmt: skip
 """Whole numbers that are REAL because they can be unknown, and times in other units than ours."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from linkgauge.frame import Frame
 from linkgauge.model import LinkSpec
 from linkgauge.schema import STATE
@@ -42,5 +44,7 @@ def judge(
     unfit_end = unfit_ends(now.each(now.count("unfit") != 0) > 0, specs)
     unlike = unequal(gather_flows(flows, objectives, judged_class, end_ns, verdict.told_elsewhere))
     apart = divergent(period, objectives, judged_class, start_ns, length_ns)
-    window = Window(start_ns, length_ns, Sums.of(now), unfit_end, delay_us, unlike, apart)
+    runs = np.full(len(specs), np.nan)
+    runs[now.fit.link] = now.fit.real("lost_runs")
+    window = Window(start_ns, length_ns, Sums.of(now), unfit_end, delay_us, unlike, apart, runs)
     return Frame.of(STATE, verdicts(verdict, window, objectives))

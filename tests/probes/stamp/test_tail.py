@@ -84,3 +84,26 @@ def test_what_was_heard_of_the_far_end_stands_beside() -> None:
     frame = report(sessions, told, span(sessions, heard={"10.0.0.1": 98})).frame
     assert frame.real("heard").tolist() == [98, pytest.approx(math.nan, nan_ok=True)]
     assert frame.count("start_ns").tolist() == [T0, T0]
+
+
+@pytest.mark.parametrize(
+    ("flows", "runs"),
+    [
+        ([[REPLIED, REPLIED, REPLIED]], 0),
+        ([[REPLIED, FORWARD, BACKWARD, REPLIED, FORWARD]], 2),
+        ([[FORWARD, FORWARD, FORWARD]], 1),
+        ([[FORWARD, FAILED, FORWARD]], 1),
+        ([[FORWARD, REPLIED, FORWARD], [REPLIED, REPLIED, REPLIED]], 2),
+        ([[FORWARD, FORWARD, REPLIED], [FORWARD, FORWARD, REPLIED]], 1),
+        ([[FORWARD, FORWARD, FORWARD], [REPLIED, REPLIED, REPLIED]], 3),
+    ],
+)
+def test_a_burst_is_one_run_whatever_its_flows_and_a_dead_flow_is_many(
+    flows: list[list[str]], runs: int
+) -> None:
+    sessions = table(len(flows))
+    play(sessions, flows)
+    sessions.told_ns[1:] += INTERVAL // 2
+    of = [0] * len(flows)
+    frame = report(sessions, groups(sessions, of=of), span(sessions)).frame
+    assert frame.real("lost_runs").tolist() == [runs]
