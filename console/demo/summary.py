@@ -35,6 +35,7 @@ DELAY_TOLERANCE_RATIO = 0.1
 DELAY_TOLERANCE_US = 200.0
 DETECT_WITHIN_S = 20.0
 RESOLVE_WITHIN_S = 30.0
+ALERTMANAGER = "http://127.0.0.1:9093"
 _FOREVER_NS = 2**62
 
 
@@ -117,7 +118,9 @@ def _dashboards(chain: Chain) -> Path:
     """What Grafana loads, for this InfluxDB and inventory."""
     folder = chain.folder / "grafana"
     source = InfluxSource(chain.influxdb or InfluxSource().url, DATABASE, window_s=WINDOW_S)
-    render.write(folder, source, chosen_alerting(chain.inventory, None, None, None, "http://127.0.0.1:9093"))
+    render.write(
+        folder, source, chosen_alerting(chain.inventory, None, None, None, ALERTMANAGER, quiet=False)
+    )
     return folder
 
 
