@@ -67,11 +67,20 @@ class ProcessRunner:
         return Finished(in_time and child.returncode >= 0, child.returncode, stdout[:_LONGEST_OUTPUT])
 
     def stop(self) -> None:
-        """End what runs, so that `run` returns in the other threads; start nothing any more."""
+        """End what runs, so that `run` returns in the other threads; start nothing any more.
+
+        iperf3 tells its peer that it ends, and hangs where the peer is gone: then it is killed.
+        """
         with self._lock:
             self._stopped = True
-            for child in self._running:
-                child.terminate()
+            running = list(self._running)
+        for child in running:
+            child.terminate()
+        for child in running:
+            try:
+                child.wait(_KILL_AFTER_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
 
 
 def _end(child: subprocess.Popen[bytes]) -> bytes:

@@ -121,6 +121,19 @@ def test_stop_ends_what_runs_and_starts_nothing_more() -> None:
     assert runner.run([sys.executable, "-c", "print(1)"], 10) == Finished(False, -1, b"")
 
 
+def test_stop_ends_also_what_does_not_want_to_end() -> None:
+    runner = ProcessRunner()
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(runner.run, [sys.executable, "-c", deaf], 60)
+        deadline = time.monotonic() + 10
+        while not runner._running:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        runner.stop()
+        assert not running.result(timeout=20).in_time
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
