@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from linkgauge.errors import ConfigError
 from linkgauge.inventory import load
 
 _KINDS = ", ".join(KINDS)
+_ADDRESS = re.compile(r"https?://[^/@?#\s]+(/[^@?#\s]*)?")
 
 Database = Annotated[str, typer.Option(help="The database in InfluxDB; roll-ups add _5m and _1h.")]
 Version = Annotated[int, typer.Option("--influx-version", help="InfluxDB's major version: 1, 2 or 3.")]
@@ -53,6 +55,7 @@ def chosen_alerting(
     quiet: bool,
 ) -> Alerting:
     """The program's own rules with these choices; raises ConfigError."""
+    check_address("--alertmanager", alertmanager)
     known = load(inventory) if inventory is not None else None
     contacts = Contacts(
         dict(zip(SEVERITIES, (page or (), ticket or ()), strict=True)), alertmanager, quiet=quiet
@@ -67,3 +70,13 @@ def check(version: int, language: str) -> None:
         raise ConfigError(f"--influx-version: {version} is none of {', '.join(map(str, VERSIONS))}")
     if language not in LANGUAGES:
         raise ConfigError(f"--lang: {language!r} is none of {', '.join(LANGUAGES)}")
+
+
+def check_address(option: str, text: str) -> None:
+    """Raises ConfigError for what is no http(s) address, or holds a user and password; never tells it then:
+    it would stand in files, where no secret is."""
+    if _ADDRESS.fullmatch(text):
+        return
+    if "@" in text or "?" in text:
+        raise ConfigError(f"{option}: give the address without user, password and what follows ?")
+    raise ConfigError(f"{option}: {text!r} is no address such as http://host.example:8086; correct it")

@@ -1,6 +1,7 @@
 """`linkgauge publish`: boards, alert rules and who is told into a running Grafana, over its API.
 
-A second run changes nothing. Secrets come from the environment: `NAME`, or a file that `NAME_FILE` names.
+A second run changes nothing. Secrets come from the environment: `NAME`, or a file that `NAME_FILE` names and
+that only its owner can read.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import typer
 
 from alerts.grafana.files import Alerting
 from alerts.grafana.rules import FOLDER, FOLDER_UID
+from collector.secret import refuse_readable
 from console import grafana_choices as choices
 from dashboards import render
 from dashboards.boards import boards
@@ -31,7 +33,7 @@ Json = dict[str, Any]
 def run(
     grafana: Annotated[str, typer.Option(help="Address of Grafana, 9.4 or later.")],
     token_file: Annotated[
-        Path | None, typer.Option(help=f"File with a service account's token; else {TOKEN}.")
+        Path | None, typer.Option(help=f"File with a service account's token (mode 0600); else {TOKEN}.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what differs; change nothing.")] = False,
     lang: choices.Language = "en",
@@ -61,6 +63,7 @@ def run(
     alerting = choices.chosen_alerting(inventory, window_s, page, ticket, alertmanager, quiet)
     source = None
     if influxdb is not None:
+        choices.check_address("--influxdb", influxdb)
         source = render.InfluxSource(influxdb, database, influx_user, alerting.times.window_s, influx_version)
     asked = None if boards_only else alerting_wanted(alerting, os.environ)
     everything = all_wanted(lang, source, asked, os.environ)
@@ -134,6 +137,7 @@ def _secret(name: str, environment: Mapping[str, str]) -> str:
 
 def _read(path: Path, named_by: str) -> str:
     try:
+        refuse_readable(path)
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as err:
         why = err.strerror if isinstance(err, OSError) else "it is no text"

@@ -56,7 +56,10 @@ class Answer:
         """Grafana's own words, short."""
         body = self.body
         words = body.get("message") or body.get("data") or "" if isinstance(body, dict) else body
-        return " ".join(str(words).split())[:300] or "nothing"
+        text = " ".join(str(words).split())
+        return (
+            "a page of HTML" if text.lower().startswith(("<!doctype", "<html")) else text[:300] or "nothing"
+        )
 
 
 class _Kept(Api):  # type: ignore[misc] # the library has no types
@@ -178,7 +181,7 @@ class Client:
         return LinkgaugeError(f"{self.url} answers, but not as Grafana does; check the address")
 
     def _refused(self, answer: Answer, doing: str) -> str:
-        return f"Grafana at {self.url} answered {doing} with {answer.status}, saying {answer.said!r}"
+        return f"Grafana at {self.url} answered {answer.status} to {doing}, saying {answer.said!r}"
 
 
 @contextmanager
@@ -198,7 +201,7 @@ def _hushed() -> Iterator[None]:
 
 def version(client: Client) -> str:
     """Grafana's version, empty when it hides it. Raises LinkgaugeError when it is none, or too old."""
-    health = client.get("/api/health", "its version", missing=False)
+    health = client.get("/api/health", "its version")
     if not isinstance(health, dict) or "database" not in health:
         raise client.no_grafana()
     told = str(health.get("version", ""))

@@ -96,6 +96,20 @@ def test_choices_that_are_none(tmp_path: Path, words: list[str], sentence: str) 
         told("render", str(tmp_path), *words)
 
 
+@pytest.mark.parametrize("option", ["--influxdb", "--alertmanager"])
+@pytest.mark.parametrize(
+    "address", ["nonsense", "ftp://host", "http://u:secretpw@h:8086", "http://h?p=secretpw"]
+)
+def test_an_address_that_is_none_or_holds_a_secret_is_refused(
+    tmp_path: Path, option: str, address: str
+) -> None:
+    for command in (["render", str(tmp_path / "made")], ["publish", "--grafana", "http://127.0.0.1:9"]):
+        with pytest.raises(ConfigError, match=f"^{option}: ") as caught:
+            told(*command, option, address)
+        assert "secretpw" not in str(caught.value)
+    assert not (tmp_path / "made").exists()
+
+
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"file: cannot be written .*; name another folder"):
@@ -138,6 +152,7 @@ def test_contact_points_are_filled_from_the_environment(
     with pytest.raises(ConfigError, match="LINKGAUGE_PAGE_WEBHOOK_URL is not set"):
         told("publish", *words)
     (tmp_path / "url").write_text("http://127.0.0.1:9/?key=very-secret\n")
+    (tmp_path / "url").chmod(0o600)
     monkeypatch.setenv("LINKGAUGE_PAGE_WEBHOOK_URL_FILE", str(tmp_path / "url"))
     output = told("publish", *words)
     assert fake.state.points["linkgauge-page-webhook"]["settings"]["url"].endswith("very-secret")
@@ -147,10 +162,14 @@ def test_contact_points_are_filled_from_the_environment(
 def test_the_token_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\n")
+    file.chmod(0o644)
+    with pytest.raises(ConfigError, match="run: chmod 600"):
+        publish.token(file, {})
+    file.chmod(0o600)
     assert publish.token(file, {}) == publish.token(None, {publish.TOKEN: TOKEN}) == TOKEN
     with pytest.raises(ConfigError, match="LINKGAUGE_GRAFANA_TOKEN is not set"):
         publish.token(None, {})
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="there is no such file"):
         publish.token(tmp_path / "none", {})
     file.write_text("two words")
     with pytest.raises(ConfigError, match="holds no secret of one line") as caught:

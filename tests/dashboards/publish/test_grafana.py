@@ -22,10 +22,11 @@ from tests.dashboards.publish.server import TOKEN, FakeGrafana, serving
         (401, '{"message":"Unauthorized"}', "make one for a service account with the role Admin"),
         (401, '{"message":"Invalid API key"}', "make one for a service account with the role Admin"),
         (403, '{"message":"Permissions needed: x"}', "give its service account the role Admin"),
-        (404, "no such page", "is Grafana's root and that its unified alerting is not switched off"),
+        (404, "no such page", "answers, but not as Grafana does; check the address"),
         (302, "", "give the address that it redirects to"),
         (412, '{"message":"a folder with the same name already exists"}', "use one way of the two"),
-        (500, "{}", "answered reading its version with 500, saying 'nothing'; see Grafana's log"),
+        (500, "{}", "answered 500 to reading its version, saying 'nothing'; see Grafana's log"),
+        (500, "<!DOCTYPE html>\n<html><h1>no</h1></html>", "saying 'a page of HTML'; see Grafana's log"),
         (200, "[]", "answers, but not as Grafana does; check the address"),
         (200, "3", "answers, but not as Grafana does; check the address"),
         (200, "<html>hello</html>", "answers, but not as Grafana does; check the address"),
@@ -52,7 +53,9 @@ def test_too_old_a_grafana_says_what_is_needed(fake: FakeGrafana) -> None:
 
 
 def test_a_wrong_token_is_told(fake: FakeGrafana, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(LinkgaugeError, match="with 401, saying 'Invalid API key'; check the token"):
+    with pytest.raises(
+        LinkgaugeError, match="401 to reading folder linkgauge, saying 'Invalid API key'; check the token"
+    ):
         changes(client(fake, token="other"), wanted())
     assert caplog.records == [], "the library's own lines"
 
@@ -64,7 +67,7 @@ def test_what_passes_is_tried_again(fake: FakeGrafana, status: int) -> None:
     assert changes(Client(Grafana(fake.url, TOKEN), pause=waits.append), wanted())
     assert waits == [1.0, 3.0]
     fake.refuse_always = (status, "busy")
-    with pytest.raises(LinkgaugeError, match=f"with {status}, saying 'busy'"):
+    with pytest.raises(LinkgaugeError, match=f"{status} to reading its version, saying 'busy'"):
         changes(client(fake), wanted())
 
 
@@ -76,7 +79,7 @@ def test_a_sqlite_that_is_locked_for_a_moment_is_tried_again(fake: FakeGrafana) 
 def test_a_fault_on_the_way_tells_how_far_it_came_and_the_next_run_goes_on(fake: FakeGrafana) -> None:
     bad = wanted(alerting=alerting(rule(), {**rule("delay"), "condition": "Z"}))
     with pytest.raises(
-        LinkgaugeError, match=r"adding alert rule linkgauge-delay with 400, .*\(8 of 10 changes"
+        LinkgaugeError, match=r"answered 400 to adding alert rule linkgauge-delay, .*\(8 of 10 changes"
     ):
         published(fake, bad)
     assert published(fake, wanted()) == [
