@@ -78,7 +78,7 @@ NODE = Table(
     "node",
     ("node", "site", "region", "operator"),
     (
-        real("silent_s", _NODE, "Since when its agent was not heard."),
+        real("silent_s", _NODE, "Since when its agent was not heard; unknown for a minute after a start."),
         real(
             "unfit_ratio", _NODE, "1: its agent was not fit in its last window; 0: it was; unknown: silent."
         ),
@@ -94,7 +94,7 @@ NODE = Table(
         real(
             "down_ratio",
             _NODE,
-            "1: no link to it is answered, of at least two measured by others; 0: one is; else unknown.",
+            "1: no link to it is answered, measured by at least two others; 0: one is; else unknown.",
         ),
         count("maintenance", _NODE, "1: announced work touches this node."),
         count("drill", _NODE, "1: its reflector plays a fault on purpose."),

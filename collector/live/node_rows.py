@@ -1,8 +1,10 @@
 """NODE rows: how each node of the inventory stands in a window, silent ones too.
 
 Whether a node is heard tells this collector alone, since it listens: what comes to the other of a pair comes
-here as well. What the agent says of itself is known while its health is of this window or the two before.
-From the links that others measure follows whether the node answers at all. Not thread safe.
+here as well. Of a node that was not heard since then nothing is known, until that has lasted for SURE_S: so a
+restart neither ends a silence nor begins one. What the agent says of itself is known while its health is of
+this window or the two before. From the links that others measure follows whether the node answers at all. Not
+thread safe.
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ from linkgauge.inventory import Inventory
 from linkgauge.judged_tables import DOWN_S
 from linkgauge.schema import NODE
 
-LEAST_LINKS = 2
-"""So many links must be down before it is the node: of one alone the network may be the cause."""
+LEAST_NODES = 2
+"""So many others must have no answer before it is the node: of one alone its own line may be the cause."""
+SURE_S = 60.0
+"""Of a node not heard since this collector listens, a shorter silence is unknown: it may be just begun."""
 HEARD_WINDOWS = 2
 """A node counts as heard while its last batch is no older: agents report once a window."""
 FRESH_WINDOWS = 2
@@ -106,7 +110,11 @@ class NodeRows:
         }
 
     def _listen(self, now_ns: int, length_ns: int) -> None:
-        """Begin to listen anew after a time in which nobody could be heard: we slept, or had no journal."""
+        """Begin to listen anew after a time in which nobody could be heard: we slept, or had no journal. A
+        clock that is set back leaves nothing ahead of it."""
+        if now_ns < self._called_ns:
+            self._listens_ns = min(self._listens_ns, now_ns)
+            self._since_ns = {name: min(since_ns, now_ns) for name, since_ns in self._since_ns.items()}
         if self._deaf() or abs(now_ns - self._called_ns) > max(3 * length_ns, LEAST_GAP_NS):
             self._listens_ns = now_ns
         self._called_ns = now_ns
@@ -120,6 +128,8 @@ class NodeRows:
             return _UNKNOWN
         seen_ns = 0 if seen_s is None else now_ns - round(seen_s * NS_PER_S)
         silent_ns = due_ns - max(seen_ns, since_ns)
+        if seen_ns < since_ns and silent_ns <= max(SURE_S * NS_PER_S, HEARD_WINDOWS * length_ns):
+            return _UNKNOWN
         return silent_ns / NS_PER_S if silent_ns > HEARD_WINDOWS * length_ns else 0.0
 
     def _links(self, inventory: Inventory, state: Frame) -> dict[str, NDArray[Any]]:
@@ -132,7 +142,7 @@ class NodeRows:
             return np.bincount(end[which & (end >= 0)], minlength=nodes).astype(np.int64)
 
         into, into_down = counted(ends.dst, measured), counted(ends.dst, down)
-        all_down = np.where(into >= LEAST_LINKS, 1.0, _UNKNOWN)
+        all_down = np.where(_sources(ends, down, nodes) >= LEAST_NODES, 1.0, _UNKNOWN)
         return {
             "links_in": into,
             "links_in_down": into_down,
@@ -149,6 +159,13 @@ class NodeRows:
             src, dst = (np.array([number.get(pair[at], -1) for pair in pairs], np.intp) for at in (0, 2))
             self._known, self._ends = inventory, _Ends(links, src, dst)
         return self._ends
+
+
+def _sources(ends: _Ends, down: NDArray[np.bool_], nodes: int) -> NDArray[np.int64]:
+    """From how many others links to each node are not answered, (nodes,)."""
+    which = down & (ends.src >= 0) & (ends.dst >= 0)
+    pairs = np.unique(ends.dst[which] * nodes + ends.src[which])
+    return np.bincount(pairs // max(nodes, 1), minlength=nodes).astype(np.int64)
 
 
 def _fresh(health: Mapping[str, Any] | None, oldest_ns: int) -> Mapping[str, Any]:

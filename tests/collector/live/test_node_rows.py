@@ -68,8 +68,9 @@ def states(start_ns: int, unanswered_s: Mapping[str, float], unfit: Sequence[str
 
 
 def test_a_node_that_nobody_heard_is_silent_since_the_start(world: World) -> None:
-    silent_s = [world.judge()["g1"]["silent_s"] for _ in range(4)]
-    assert silent_s == [0, 23, 33, 43]  # two windows are nothing: agents report once a window
+    silent_s = [world.judge()["g1"]["silent_s"] for _ in range(7)]
+    assert all(math.isnan(each) for each in silent_s[:5])  # it may just be about to tell
+    assert silent_s[5:] == [63, 73]
     row = world.judge()["g1"]
     assert (row["site"], row["region"], row["operator"], row["links_in"]) == ("guiyang", "guizhou", "op", 0)
 
@@ -94,13 +95,30 @@ def test_a_node_that_is_heard_is_not_silent_and_says_how_it_is(world: World) -> 
 
 def test_of_a_time_in_which_nobody_listened_here_nothing_is_known(world: World) -> None:
     world.start_ns -= 3 * WINDOW_NS
-    assert [math.isnan(world.judge()["j1"]["silent_s"]) for _ in range(4)] == [True, True, False, False]
+    assert [math.isnan(world.judge()["j1"]["silent_s"]) for _ in range(4)] == [True] * 4
     world.start_ns += 90 * WINDOW_NS  # the machine slept
-    assert [world.judge()["j1"]["silent_s"] for _ in range(3)] == [0, 0, 0]
+    assert [math.isnan(world.judge()["j1"]["silent_s"]) for _ in range(3)] == [True] * 3
     world.deaf = True
-    assert [world.judge()["j1"]["silent_s"] for _ in range(9)] == [0] * 9
+    assert [math.isnan(world.judge()["j1"]["silent_s"]) for _ in range(9)] == [True] * 9
     world.deaf = False
-    assert [world.judge()["j1"]["silent_s"] for _ in range(3)] == [0, 0, 30]
+    silent_s = [world.judge()["j1"]["silent_s"] for _ in range(7)]
+    assert all(math.isnan(each) for each in silent_s[:6])
+    assert silent_s[6] == 70
+
+
+def test_who_is_heard_again_after_that_is_known_at_once(world: World) -> None:
+    world.start_ns += 90 * WINDOW_NS
+    assert math.isnan(world.judge()["j1"]["silent_s"])
+    world.hear("j1", world.start_ns, world.start_ns + WINDOW_NS + NS_PER_S)
+    assert [world.judge()["j1"]["silent_s"] for _ in range(4)] == [0, 0, 22, 32]
+
+
+def test_a_clock_that_is_set_back_does_not_make_blind(world: World) -> None:
+    world.judge()
+    world.start_ns -= 360 * WINDOW_NS
+    silent_s = [world.judge()["g1"]["silent_s"] for _ in range(9)]
+    assert all(math.isnan(each) for each in silent_s[:7])
+    assert silent_s[7:] == [70, 80]
 
 
 def test_a_node_that_is_new_has_the_time_to_be_set_up(world: World) -> None:
@@ -109,8 +127,9 @@ def test_a_node_that_is_new_has_the_time_to_be_set_up(world: World) -> None:
     text = INVENTORY + "  - {name: g2, site: guiyang, addresses: {backbone: 10.0.0.9}}\n"
     world.file.write_text(text)
     world.inventory = load(world.file)
-    rows = [world.judge() for _ in range(4)]
-    assert [row["g2"]["silent_s"] for row in rows] == [0, 0, 0, 30]
+    rows = [world.judge() for _ in range(8)]
+    assert [math.isnan(row["g2"]["silent_s"]) for row in rows] == [True] * 7 + [False]
+    assert rows[-1]["g2"]["silent_s"] == 70
     assert rows[-1]["g1"]["silent_s"] > 100
 
 
@@ -131,7 +150,8 @@ def test_a_node_is_down_when_nobody_gets_an_answer(world: World) -> None:
         ({"j1>g1@backbone": 4.0, "j2>g1@backbone": 1.0}, [], 0.0),
         ({"j1>g1@backbone": 4.0, "j2>g1@backbone": math.nan}, [], 0.0),
         ({"j1>g1@backbone": 4.0, "j2>g1@backbone": 4.0}, ["j2>g1@backbone"], math.nan),
-        ({"j1>g1@backbone": 4.0, "j1>g1@private": 4.0}, [], 1.0),
+        ({"j1>g1@backbone": 4.0, "j1>g1@private": 4.0}, [], math.nan),  # the line of j1
+        ({"j1>g1@backbone": 4.0, "j1>g1@private": 4.0, "j2>g1@backbone": 4.0}, [], 1.0),
         ({"j1>j2@backbone": 4.0}, [], math.nan),
     ],
 )
