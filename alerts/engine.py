@@ -32,6 +32,7 @@ from linkgauge.clock import Clock
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame, concat
 from linkgauge.schema import PLACE
+from quality.ledger import LEAST_EVENTS_NS
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +59,10 @@ class AlertEngine:
         clock: Clock,
         cause: Cause | None = None,
         silences: Silences | None = None,
+        events_ns: int = LEAST_EVENTS_NS,
     ) -> None:
-        """Goes on from the book's memory; raises StoreError when it cannot be read."""
+        """Goes on from the book's memory; raises StoreError when it cannot be read. events_ns: how long an
+        event is told of."""
         self._book, self._clock, self._subjects = book, clock, subjects
         self._cause: Cause = cause or SameThing(rules)
         self._silences: Silences = silences or NoSilences()
@@ -71,7 +74,7 @@ class AlertEngine:
             ("fired", "resolved", "held_back", "windows_ignored", "unwritten_dropped", "cause_failed"), 0
         )
         self._store_trouble = False
-        self._aftermaths = {rule.name: rule.aftermath_windows for rule in rules}
+        self._aftermaths = {rule.name: rule.aftermath_ns(events_ns) for rule in rules}
         self._evaluator, self._roll = Evaluator(rules), Roll(self._aftermaths)
         self._resume(rules, book.memory())
 

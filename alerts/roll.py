@@ -1,7 +1,7 @@
 """The roll of alerts that fire: which were told, which are held back and why, and their rows of ALERT. Pure.
 
 An alert that something explains, or that nobody wants to hear of, is held back. It is told when that has
-ended, `aftermath_windows` of its rule are over, and it still breaches its bound: what only looks back on the
+ended, the aftermath of its rule is over, and it still breaches its bound: what only looks back on the
 trouble is not told anew. Once told it is not taken back, and its end is told; the end of an alert that was
 never told is not.
 """
@@ -43,7 +43,7 @@ class Alert(msgspec.Struct):
 
 
 class Roll:
-    """Alerts that fire, in the order in which they began. aftermaths: windows by rule."""
+    """Alerts that fire, in the order in which they began. aftermaths: ns by rule."""
 
     def __init__(self, aftermaths: Mapping[str, int], alerts: Sequence[Alert] = ()) -> None:
         self._aftermaths = aftermaths
@@ -118,5 +118,5 @@ class Roll:
         return Frame.of(ALERT, columns)
 
     def _comes_out(self, alert: Alert, breaching: Collection[Key], window: Window) -> bool:
-        after_ns = self._aftermaths.get(alert.rule, 0) * window.length_ns
+        after_ns = self._aftermaths.get(alert.rule, 0)
         return alert.key in breaching and window.end_ns - alert.held_ns > after_ns

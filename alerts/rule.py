@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from alerts.quantity import quantity, told
+from linkgauge.clock import NS_PER_S
 from linkgauge.errors import ConfigError
 from linkgauge.probing import Model
 from linkgauge.schema import COLLECTOR, NODE, PLACE, SINK, STATE
@@ -30,6 +31,7 @@ RULES = Path(__file__).parent / "rules"
 FORWARD, BACKWARD, NO_DIRECTION = "forward", "backward", "-"
 LONGEST_HISTORY = 64
 """Windows that an evaluation remembers."""
+LONGEST_AFTERMATH_S = 7 * 86_400
 
 TABLES: Mapping[str, Table] = {table.name: table for table in (STATE, NODE, SINK, COLLECTOR, PLACE)}
 """The tables that a rule may look at, by name."""
@@ -72,8 +74,9 @@ class Rule(Model):
     """Where unknown holds: windows in a row after which an alert ends, as nobody judges it any more."""
     explained_by: tuple[RuleName, ...] = ()
     """Rules whose alert of the same thing explains one of this rule, which is then held back."""
-    aftermath_windows: int = Field(0, ge=0, le=100_000)
-    """How long after its explanation ended an alert is still held back: as long as the field looks back."""
+    aftermath_s: Annotated[float, Field(ge=0, le=LONGEST_AFTERMATH_S)] | Literal["events"] = 0.0
+    """How long after its explanation ended an alert is still held back: as long as the field looks back.
+    events: as long as an event is told of, which is a period, or a quarter of an hour when that is longer."""
     numbers: dict[str, str]
     """Name in templates and messages: field of the table."""
     summary: str
@@ -85,6 +88,10 @@ class Rule(Model):
     def windows(self) -> int:
         """How many windows are looked at."""
         return self.hold_windows + self.clear_windows - 1
+
+    def aftermath_ns(self, events_ns: int) -> int:
+        """aftermath_s in ns; events_ns: how long an event is told of."""
+        return events_ns if self.aftermath_s == "events" else round(self.aftermath_s * NS_PER_S)
 
     @property
     def bound(self) -> float:

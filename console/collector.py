@@ -29,7 +29,7 @@ from console.running import look_less_for_garbage, set_up_logs, share_heaps
 from console.single import only_one
 from linkgauge.clock import Clock, SystemClock, seconds
 from linkgauge.schema import COLLECTOR, SINK
-from quality.ledger import Ledger
+from quality.ledger import LEAST_EVENTS_NS, Ledger
 
 LARGE_BYTES = 256 << 10
 """Arrays of so many octets go back to the system when they are done with: judging needs many for a moment."""
@@ -85,7 +85,8 @@ def wire(settings: Settings, clock: Clock | None = None) -> Wired:
         rules, plans.inventory, paths.paths, ledger.bad_flows,
         lambda link: paths.of_flows(link, plans.inventory().judged_class),
     )  # fmt: skip
-    engine = AlertEngine(rules, subjects, told, receivers, clock, cause, silences)
+    events_ns = max(period_ns, LEAST_EVENTS_NS)
+    engine = AlertEngine(rules, subjects, told, receivers, clock, cause, silences, events_ns)
     excuses = Excuses(plans.inventory, window_ns, period_ns)
     judge = LedgerJudge(
         ledger, plans.inventory, excuses, settings.data_dir / BUDGET, clock,

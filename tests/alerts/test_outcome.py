@@ -120,7 +120,8 @@ def test_loss_is_explained_by_a_link_that_is_unreachable(tmp_path: Path) -> None
     events = [told(run.observe([{**DEAD, **lossy(0.5)}], at).events) for at in range(4)]
     assert events == [[f"+link-unreachable/{LINK}/-"], [], [], []]
     assert {alert["rule"]: alert["cause"] for alert in run.engine.active()} == {
-        "link-unreachable": None, "link-loss": f"link-unreachable/{LINK}/-",
+        "link-unreachable": None,
+        **dict.fromkeys(("link-loss", "loss-bursts"), f"link-unreachable/{LINK}/-"),
     }  # fmt: skip
     rest = [told(run.observe([{**ALIVE, **lossy(-0.001)}], at).events) for at in range(4, 12)]
     assert [event for events in rest for event in events] == [f"-link-unreachable/{LINK}/-"]

@@ -37,7 +37,7 @@ def fired(rule: str, about: str = LINK, direction: str = "-", **labels: str) -> 
 class World:
     """A roll that is stepped by hand."""
 
-    roll: Roll = field(default_factory=lambda: Roll({"burn-fast": 3}))
+    roll: Roll = field(default_factory=lambda: Roll({"burn-fast": 3 * WINDOW_NS}))
     explained: dict[str, Explanation] = field(default_factory=dict)
     silence: str | None = None
     window: int = 0
