@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from alerts.book import Book
@@ -141,10 +142,14 @@ def break_link(
     sent_s = (np.arange(PACKETS) + 0.5) / RATE_PPS
     hit = sent_s >= from_s
     if kind == "loss":
-        lost = int((hit & (chance.random(PACKETS) < 0.05)).sum())
+        out = hit & (chance.random(PACKETS) < 0.05)
+        lost = int(out.sum())
         columns["lost_forward"][link] += lost
         columns["replied"][link] -= lost
-        replies = int((hit & (chance.random(PACKETS) < 0.05)).sum())
+        columns["lost_runs"][link] += _runs(out)
+        back_lost = hit & (chance.random(PACKETS) < 0.05)
+        replies = int(back_lost.sum())
+        columns["lost_runs"][back] += _runs(back_lost)
         columns["replied"][back] -= replies
         columns["loss_forward_ratio"][link] = columns["lost_forward"][link] / PACKETS
         columns["loss_backward_ratio"][back] = replies / PACKETS
@@ -157,6 +162,7 @@ def break_link(
         columns["replied"][row] = columns["marks"][row] = PACKETS - dark
         columns["lost_forward"][row], unattributed[row] = 0, dark
         columns["unanswered"][row] = dark
+        columns["lost_runs"][row] = float(dark > 0)
         columns["unanswered_s"][row] = WINDOW_S - sent_s[hit][0] if dark else 0.0
         columns["loss_forward_ratio"][row] = columns["loss_backward_ratio"][row] = np.nan
         columns["loss_ratio"][row] = dark / PACKETS
@@ -165,6 +171,11 @@ def break_link(
     if dark == PACKETS:
         for name in ("rtt_min_us", "rtt_p50_us", "pdv_us", "forward_min_us", "backward_min_us"):
             columns[name][[link, back]] = np.nan
+
+
+def _runs(lost: NDArray[np.bool_]) -> int:
+    """Runs of lost packets."""
+    return int(lost[0]) + int((lost[1:] & ~lost[:-1]).sum())
 
 
 def main() -> None:

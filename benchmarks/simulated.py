@@ -100,6 +100,7 @@ class Network:
             "sent": np.full(n, PACKETS),
             "replied": replied,
             "lost_forward": gone,
+            "lost_runs": (gone > 0).astype(np.float64),  # a burst is one; a fault adds its own
             "unfit": unfit[self.src].astype(np.int64) * 2,
             "unanswered": np.zeros(n, np.int64),
             "unanswered_s": np.zeros(n),
