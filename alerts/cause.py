@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from alerts import inhibition
 from alerts.evaluate import Window
 from alerts.event import Fired
 from alerts.explanation import Explanation, Suspecting
@@ -29,6 +30,7 @@ from quality.places import Finding, crossed, locate
 from quality.sights import BAD, UNKNOWN, WELL, Evidence
 
 Mask = NDArray[np.bool_]
+_GRADES = {DARK: inhibition.DARK, LOSSY: inhibition.LOSSY, SLOW: inhibition.SLOW}
 
 
 class PlaceCause:
@@ -61,11 +63,13 @@ class PlaceCause:
         self._ground.prepare(state.text("link"), window.end_ns, trouble)
         crossings = self._ground.crossings()
         found: list[Located] = []
+        dark: frozenset[str] = frozenset()
         if trouble and crossings is not None:
             evidence = self._troubles.evidence(state, suspects, self._ground.rows(), crossings)
             found = _located(crossings, evidence, self._held)
+            dark = frozenset(crossings.links.name[evidence[DARK].either == BAD].tolist())
         self._held = frozenset((each.finding.kind, each.finding.place) for each in found)
-        self._inhibition.take(found, window.end_ns)
+        self._inhibition.take(found, dark, window.end_ns)
         return _rows(found, window)
 
     def explained(self, firing: Sequence[Fired]) -> Mapping[str, Explanation]:
@@ -82,13 +86,14 @@ def _located(
         rest = evidence[sort]
         for at, each in enumerate(found):
             rest, links = _without(crossings, rest, each.finding)
-            found[at] = replace(each, links=each.links | links)
+            found[at] = replace(each, links={**dict.fromkeys(links, _GRADES[sort]), **each.links})
         for finding in locate(crossings, rest, held):
             around = _around(crossings, finding)
-            one = Located(finding, finding.explains, around, _beside(crossings, rest, finding), 0.0)
+            mine = dict.fromkeys(finding.explains, _GRADES[sort])
+            one = Located(finding, mine, around, _beside(crossings, rest, finding), 0.0)
             same = [at for at, known in enumerate(found) if known.key == one.key]
             for at in same:
-                found[at] = replace(found[at], links=found[at].links | one.links)
+                found[at] = replace(found[at], links={**one.links, **found[at].links})
             if not same:
                 found.append(one)
     return _shared(crossings, evidence, found)
