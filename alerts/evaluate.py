@@ -7,11 +7,12 @@ at all: N counts known ones. There MOST_UNKNOWN of them in a row make what does 
 `unknown_windows` of them end an alert that fires, which then says that it is no longer judged, not that it is
 over. A thing that has no row in a frame is unknown. A history reaches back 64 windows.
 
-Only windows that were stepped count for an alert that fires: time in which the collector was away ends none.
-For what does not fire such windows are unknown. The same window again, or one a little older, changes nothing
-and is counted in `ignored`. One that is more than REWIND_WINDOWS older means that the wall clock was set
-back: it is taken, and what does not fire begins anew, because alerts that wait until the clock is there again
-would be silence.
+Only windows that were stepped in time count for an alert that fires: time in which the collector was away
+ends none, nor do windows of it that are unknown when they are judged late, because what was measured in them
+comes later. For what does not fire such windows are unknown. The same window again, or one a little older,
+changes nothing and is counted in `ignored`. One that is more than REWIND_WINDOWS older means that the wall
+clock was set back: it is taken, and what does not fire begins anew, because alerts that wait until the clock
+is there again would be silence.
 """
 
 from __future__ import annotations
@@ -104,11 +105,13 @@ class Evaluator:
         self._last: dict[str, Window] = {}
         self.ignored = 0
 
-    def step(self, frames: Mapping[str, Frame], window: Window | None = None) -> list[Change]:
+    def step(
+        self, frames: Mapping[str, Frame], window: Window | None = None, late: bool = False
+    ) -> list[Change]:
         """Evaluate one window of these tables, by name; changes in order of rule.
 
         Nothing changes in a table that is not there; one that no rule looks at may be there. window: needed
-        only when every frame may be empty.
+        only when every frame may be empty. late: it is judged long after its end.
         """
         window = window or Window.of(frames)
         frames = {name: frame for name, frame in frames.items() if name in self._tables}
@@ -120,7 +123,7 @@ class Evaluator:
         changes: list[Change] = []
         for watch, history in self._each():
             if watch.table in fit:
-                _count(watch, history, frames[watch.table], fit[watch.table], window)
+                _count(watch, history, frames[watch.table], fit[watch.table], window, late)
                 changes += _changes(watch, history, frames[watch.table], window)
         return changes
 
@@ -216,7 +219,9 @@ def _fit(frame: Frame) -> Mask | None:
     return frame.count("fit") == 1 if frame.table.name == "state" else None
 
 
-def _count(watch: Watch, history: History, frame: Frame, fit: Mask | None, window: Window) -> None:
+def _count(
+    watch: Watch, history: History, frame: Frame, fit: Mask | None, window: Window, late: bool
+) -> None:
     """Take one window of one watch into its history."""
     values: NDArray[Any] = frame.columns[watch.field]  # type: ignore[assignment] # no field of a rule is a histogram
     breached = watch.rule.breached(values)
@@ -228,7 +233,7 @@ def _count(watch: Watch, history: History, frame: Frame, fit: Mask | None, windo
         bad, known = np.zeros(len(history), np.bool_), np.zeros(len(history), np.bool_)
         bad[there] = breached[row]
         known[there] = np.isfinite(values[row]) if fit is None else np.isfinite(values[row]) & fit[row]
-        history.step(watch.rule, bad, known, window.start_ns)
+        history.step(watch.rule, bad, known, window.start_ns, late)
         breached[row] = False
     if len(begun := np.flatnonzero(breached)):
         history.add(History.of(things(frame)[begun], begun, window.start_ns))

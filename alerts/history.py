@@ -75,14 +75,15 @@ class History:
             self.unknown = np.where(still, self.unknown + windows, self.unknown)
         self._tidy(rule)
 
-    def step(self, rule: Rule, bad: Mask, known: Mask, start_ns: int) -> None:
-        """One window; bad, known (k,): bad ones are known."""
+    def step(self, rule: Rule, bad: Mask, known: Mask, start_ns: int, late: bool = False) -> None:
+        """One window; bad, known (k,): bad ones are known. late: where it is unknown, that is no time to what
+        fires."""
         if rule.unknown == "clears":
             known = np.ones_like(known)
         moves = known | ~self.firing
         self.bad = np.where(moves, (self.bad << ONE) | bad, self.bad)
         self.good = np.where(moves, (self.good << ONE) | (known & ~bad), self.good)
-        self.unknown = np.where(known, 0, self.unknown + 1)
+        self.unknown = np.where(known, 0, self.unknown + (~self.firing if late else 1))
         self.seen_ns = np.where(known, start_ns, self.seen_ns)
         self._tidy(rule)
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from alerts.quantity import quantity, told
+from alerts.quantity import quantity
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import ConfigError
 from linkgauge.probing import Model
@@ -129,13 +129,15 @@ class Rule(Model):
 
     def _check_template(self, template: str) -> None:
         allowed = {*WORDS[self.table], *self.numbers}
-        for _, name, *_ in string.Formatter().parse(template):
-            if name is not None and name not in allowed:
-                raise ValueError(f"a template has {{{name}}}, it may use {', '.join(sorted(allowed))}")
         try:
-            told(template, dict.fromkeys(self.numbers, 1.0), dict.fromkeys(WORDS[self.table], "x"))
+            parts = list(string.Formatter().parse(template))
         except ValueError as err:
             raise ValueError(f"a template cannot be filled in ({err}); names alone stand in braces") from None
+        for _, name, how, conversion in parts:
+            if name is not None and name not in allowed:
+                raise ValueError(f"a template has {{{name}}}, it may use {', '.join(sorted(allowed))}")
+            if how or conversion:
+                raise ValueError(f"a template has more than {name} in its braces; names alone stand there")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,20 @@ def load_rules(folder: Path = RULES) -> tuple[Rule, ...]:
         if rule.name != path.stem:
             faults.append(f"{path}: name: is {rule.name}, but must be that of the file, {path.stem}")
         rules.append(rule)
+    faults += _strangers(folder, rules) if not faults else []
     if faults:
         raise ConfigError(*faults)
     return tuple(rules)
+
+
+def _strangers(folder: Path, rules: list[Rule]) -> list[str]:
+    """A fault for each rule that is explained by itself, or by one that is not there."""
+    names = {rule.name for rule in rules}
+    return [
+        f"{folder / rule.name}.yaml: explained_by: {other} is "
+        + ("the rule itself" if other == rule.name else "no rule of this folder")
+        + "; name others, or leave it out"
+        for rule in rules
+        for other in rule.explained_by
+        if other not in names - {rule.name}
+    ]
