@@ -17,7 +17,7 @@ from quality.changes import Changes
 from quality.evidence import Rows
 from quality.objectives import Objectives
 from quality.signals import Known
-from quality.signs import AT, Signs, signs
+from quality.signs import AT, SILENT, Signs, signs
 from quality.silence import Silence, carried
 
 Columns = dict[str, Any]
@@ -74,7 +74,7 @@ class SignalBook:
         fresh = np.setdiff1d(found, former)
         if len(fresh):
             self._carried[start_ns] = np.union1d(found, former)
-        return fresh, now[AT["unattributed"], fresh].astype(np.int64), now[AT["silent"], fresh] > 0
+        return fresh, now[AT["unattributed"], fresh].astype(np.int64), now[AT["silent"], fresh] == SILENT
 
     def lost_runs(self, start_ns: int, links: int) -> NDArray[np.float64]:
         """Runs of lost packets of the window (links,); NaN where they were not counted."""

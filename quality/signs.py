@@ -25,13 +25,15 @@ NAMES = (
 )  # fmt: skip
 """Rows of the matrix, 0 where nothing is known. asymmetry: smallest delay out - back, us, + MIDDLE;
 clock_error: bound on it, us, + 1; unanswered, unanswered_ms: the end of the window; needed: how many packets
-the far end must have heard for the way out to be well; silent: nothing came back; heard: packets of the far
-end's own probe that came, + 1; pdv: its bucket, + 1; runs: of lost packets, + 1.
+the far end must have heard for the way out to be well; silent: 0 nothing was sent, SILENT nothing came back,
+else ANSWERED (or nobody can tell); heard: packets of the far end's own probe that came, + 1; pdv: its bucket,
++ 1; runs: of lost packets, + 1.
 `asymmetry` and `clock_error` are asked for alone."""
 AT = {name: row for row, name in enumerate(NAMES)}
 MIDDLE = 2**30
 LEAST_PDV = 59
 """Samples from which a 95th percentile is known (RFC 5481 wants a high one)."""
+SILENT, ANSWERED = 1, 2
 LEAST_UNANSWERED = 10
 """Packets at a window's end without an answer that are worth a word."""
 _CLOCKS = 2
@@ -63,7 +65,7 @@ def signs(rows: Frame, classes: int) -> Signed:
         "unanswered": unanswered * fit,
         "unanswered_ms": np.nan_to_num(rows.real("unanswered_s")) * 1_000 * (fit & (unanswered > 0)),
         "needed": (others + replies + rows.count("lost_backward") + -(-unknown // 2)) * (fit & (unknown > 0)),
-        "silent": silent,
+        "silent": np.where(silent, SILENT, ANSWERED * (rows.count("sent") > 0)),
         "unattributed": rows.count("lost_unattributed") * fit,
         "heard": np.where(np.isfinite(heard), heard + 1, 0),
         "replies": replies * quiet,

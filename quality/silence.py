@@ -1,10 +1,10 @@
 """Links whose far end stopped answering: since when, and whether it is the way out. Pure.
 
 What a window has unanswered at its end counts from the first such packet. A window in which nothing at all
-came back adds to the one before, so that a link with few packets is told of as well. The agent at the far end
-says how many packets of our probe it heard: when that covers half of what was lost without a direction, be
-it the end of the window or a flow of which nothing comes back, the way out is well, and the reverse link
-tells of its own.
+came back adds to the one before, and one in which nothing was sent leaves it as it is, so that a link with
+few packets is told of as well. The agent at the far end says how many packets of our probe it heard: when
+that covers half of what was lost without a direction, be it the end of the window or a flow of which nothing
+comes back, the way out is well, and the reverse link tells of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quality.evidence import Rows
-from quality.signs import AT, Signed, Signs
+from quality.signs import ANSWERED, AT, Signed, Signs
 
 Counts = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -69,7 +69,7 @@ class Silence:
         total = np.zeros((2, links), np.int64)
         link, end = self._ends.get(start_ns - self._window_ns, (np.empty(0, np.intp), total[:, :0]))
         total[:, link] = end
-        total *= signs[AT["silent"]]
+        total[:, signs[AT["silent"]] == ANSWERED] = 0
         total += signs[[AT["unanswered"], AT["unanswered_ms"]]]
         link = np.flatnonzero(total[0])
         self._ends[start_ns] = link, total[:, link]
