@@ -76,6 +76,12 @@ class PlaceCause:
         """See alerts.inhibition."""
         return self._inhibition.explained(firing)
 
+    def troubles(self, about: str) -> Mapping[str, str]:
+        """See alerts.explanation."""
+        kind, _, place = about.partition(":")
+        words = {grade: sort for sort, grade in _GRADES.items()}
+        return {link: words[grade] for link, grade in self._inhibition.links((kind, place)).items()}
+
 
 def _located(
     crossings: Crossings, evidence: Mapping[str, Evidence], held: frozenset[tuple[str, str]]

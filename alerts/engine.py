@@ -12,19 +12,21 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from alerts.audience import heard
 from alerts.book import Book
 from alerts.delivery import Delivery
 from alerts.evaluate import Change, Evaluator, Window
 from alerts.event import Event, Fired, payload, rfc3339
-from alerts.explanation import Cause, Explanation, NoSilences, SameThing, Silences
+from alerts.explanation import Cause, NoSilences, SameThing, Silences
 from alerts.kept import Kept, read, written
 from alerts.receivers.receiver import Receiver
 from alerts.roll import Alert, Key, Roll
 from alerts.rule import TABLES, Rule
+from alerts.silences import hushed
 from alerts.subject import Subjects
 from alerts.thing import once
 from alerts.wording import began, ended, gone
@@ -35,6 +37,7 @@ from linkgauge.schema import PLACE
 from quality.ledger import LEAST_EVENTS_NS
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MOST_UNWRITTEN = 10_000
 
@@ -102,7 +105,10 @@ class AlertEngine:
         with self._lock:
             ignored = self._evaluator.ignored
             self._take(self._evaluator.step(judged, window), judged)
-            places = {PLACE.name: self._places(judged, window)}
+            found = self._asked(
+                lambda: once(self._cause.places(judged, self._evaluator, window)), concat(PLACE, [])
+            )
+            places = {PLACE.name: found}
             self._take(self._evaluator.step(places, window), places)
             self._counts["windows_ignored"] += self._evaluator.ignored > ignored
             events = self._decide(window)
@@ -149,22 +155,17 @@ class AlertEngine:
                 **totals,
             }
 
-    def _places(self, judged: Mapping[str, Frame], window: Window) -> Frame:
+    def _asked(self, ask: Callable[[], T], otherwise: T) -> T:
         """A cause that fails must not silence alerts."""
         try:
-            return once(self._cause.places(judged, self._evaluator, window))
+            return ask()
         except Exception:
             self._counts["cause_failed"] += 1
             log.exception("looking for the cause of alerts failed; alerts are told without it")
-            return concat(PLACE, [])
+            return otherwise
 
-    def _explained(self) -> Mapping[str, Explanation]:
-        try:
-            return self._cause.explained(self._roll.firing()) if len(self._roll) else {}
-        except Exception:
-            self._counts["cause_failed"] += 1
-            log.exception("explaining alerts failed; alerts are told without it")
-            return {}
+    def _troubles(self, about: str) -> Mapping[str, str]:
+        return self._asked(lambda: self._cause.troubles(about), {})
 
     def _take(self, changes: Sequence[Change], frames: Mapping[str, Frame]) -> None:
         """Enter what began and ended; an alert of a link that is no longer expected is none."""
@@ -191,9 +192,15 @@ class AlertEngine:
                 for each in self._evaluator.active()
                 if each.breaches_now
             }
-        events = self._roll.decide(
-            self._explained(), lambda labels: self._silences.silenced(labels, window), breaching, window
+        silent = hushed(
+            self._roll,
+            lambda labels: self._silences.silenced(labels, window),
+            self._troubles,
+            self._subjects.of_link,
         )
+        firing = [each for each in self._roll.firing() if each.id not in silent]
+        explained = heard(self._asked(lambda: self._cause.explained(firing), {}), firing) if firing else {}
+        events = self._roll.decide(explained, lambda fired: silent.get(fired.id), breaching, window)
         self._counts["held_back"] += max(0, self._roll.held() - held)
         return events
 

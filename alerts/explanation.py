@@ -43,6 +43,10 @@ class Cause(Protocol):
     def explained(self, firing: Sequence[Fired]) -> Mapping[str, Explanation]:
         """By id of an alert that fires: what explains it. Who is not there is not explained."""
 
+    def troubles(self, about: str) -> Mapping[str, str]:
+        """Links whose trouble a place (kind:place) explains now, and the gravest sort of it: "dark", "lossy"
+        or "slow"; none when nothing is known of such a place."""
+
 
 class Silences(Protocol):
     """Announced work, and what nobody wants to hear of."""
@@ -69,6 +73,9 @@ class SameThing:
 
     def places(self, judged: Mapping[str, Frame], memory: Suspecting, window: Window) -> Frame:
         return concat(PLACE, [])
+
+    def troubles(self, about: str) -> Mapping[str, str]:
+        return {}
 
     def explained(self, firing: Sequence[Fired]) -> dict[str, Explanation]:
         ids: dict[tuple[str, str], dict[str, str]] = {}

@@ -75,7 +75,7 @@ class Roll:
     def decide(
         self,
         explained: Mapping[str, Explanation],
-        silenced: Callable[[Mapping[str, str]], str | None],
+        silenced: Callable[[Fired], str | None],
         breaching: Collection[Key],
         window: Window,
     ) -> list[Event]:
@@ -88,7 +88,7 @@ class Roll:
                 continue
             if explanation and explanation.place:
                 alert.fired = msgspec.structs.replace(alert.fired, place=explanation.place)
-            why = explanation.why or alert.by if explanation and alert.by else silenced(alert.fired.labels)
+            why = explanation.why or alert.by if explanation and alert.by else silenced(alert.fired)
             if why:
                 alert.held, alert.held_ns = why, window.end_ns
             elif not alert.held or self._comes_out(alert, breaching, window):

@@ -49,10 +49,10 @@ class Subjects:
         made = {"rule": rule.name, "severity": rule.severity, "direction": watch.direction or NO_DIRECTION}
         made |= {"network": "", "site": "", "team": "", "about": thing}
         if watch.table == "state":
-            spec = self._spec(thing)
-            if spec is None:
+            of_link = self.of_link(thing)
+            if of_link is None:
                 return None
-            made |= {**spec.tags, "site": spec.tags["src_site"]}
+            made |= of_link
         else:
             made |= {key: str(frame.text(key)[row]) for key in _KEYS if key in frame.table.keys}
         if watch.table == "place":
@@ -61,6 +61,11 @@ class Subjects:
         if "drill" in frame.columns and frame.count("drill")[row] == 1:
             made["drill"] = "true"
         return made
+
+    def of_link(self, link: str) -> dict[str, str] | None:
+        """Labels of a link; None for one that is not expected."""
+        spec = self._spec(link)
+        return None if spec is None else {**spec.tags, "site": spec.tags["src_site"]}
 
     def team(self, network: str, site: str) -> str:
         """Who is called for something on that network (may be empty) at that site (may be empty)."""

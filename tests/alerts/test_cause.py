@@ -81,11 +81,13 @@ class Scene:
     """The engine with all rules and a place cause, fed window by window."""
 
     def __init__(self, folder: Path, **more: Any) -> None:
-        rules = load_rules()
-        self.cause = PlaceCause(rules, lambda: INVENTORY, more.pop("sweeps", sweeps), **more)
-        subjects = Subjects(None, INVENTORY)
+        rules, known = load_rules(), more.pop("inventory", INVENTORY)
+        silences = more.pop("silences", None)
+        self.cause = PlaceCause(rules, lambda: known, more.pop("sweeps", sweeps), **more)
         book = Book(folder / "book.sqlite")
-        self.engine = AlertEngine(rules, subjects, book, [], SystemClock(), cause=self.cause)
+        self.engine = AlertEngine(
+            rules, Subjects(None, known), book, [], SystemClock(), cause=self.cause, silences=silences
+        )
         self._window = 100
 
     def window(self, rows: Mapping[str, Mapping[str, float]], down: Iterable[str] = ()) -> Outcome:

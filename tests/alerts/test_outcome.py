@@ -46,6 +46,9 @@ class OneNode:
         row = {"place": "z-1", "kind": "node", "direction": "in", "links_bad": len(bad), "sure_ratio": 1.0}
         return table_rows(PLACE, [row] if len(bad) > 1 else [], at)
 
+    def troubles(self, about: str) -> dict[str, str]:
+        return {}
+
     def explained(self, firing: Sequence[Fired]) -> dict[str, Explanation]:
         by = next((each.id for each in firing if each.labels["rule"] == "common-cause"), "")
         links = [each for each in firing if "link" in each.labels]
