@@ -96,6 +96,7 @@ NODE = Table(
             _NODE,
             "1: no link to it is answered, measured by at least two others; 0: one is; else unknown.",
         ),
+        real("certificate_left_s", _NODE, "Until the first of its certificates that others see expires."),
         count("maintenance", _NODE, "1: announced work touches this node."),
         count("drill", _NODE, "1: its reflector plays a fault on purpose."),
         real("latitude_deg", _NODE, "Where its site is; unknown when the inventory does not tell."),

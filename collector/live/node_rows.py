@@ -3,8 +3,8 @@
 Whether a node is heard tells this collector alone, since it listens: what comes to the other of a pair comes
 here as well. Of a node that was not heard since then nothing is known, until that has lasted for SURE_S: so a
 restart neither ends a silence nor begins one. What the agent says of itself is known while its health is of
-this window or the two before. From the links that others measure follows whether the node answers at all. Not
-thread safe.
+this window or the two before. From the links that others measure follows whether the node answers at all, and
+until when its certificates are valid. Not thread safe.
 """
 
 from __future__ import annotations
@@ -133,7 +133,8 @@ class NodeRows:
         return silent_ns / NS_PER_S if silent_ns > HEARD_WINDOWS * length_ns else 0.0
 
     def _links(self, inventory: Inventory, state: Frame) -> dict[str, NDArray[Any]]:
-        """Links to and from each node that a fit agent measured, and how many of them are not answered."""
+        """Links to and from each node that a fit agent measured, how many of them are not answered, and what
+        they tell of the node."""
         ends, nodes = self._of(inventory, state), len(inventory.nodes)
         measured = (state.count("measured") == 1) & (state.count("fit") == 1)
         down = measured & (state.real("unanswered_s") > DOWN_S)
@@ -149,6 +150,7 @@ class NodeRows:
             "links_out": counted(ends.src, measured),
             "links_out_down": counted(ends.src, down),
             "down_ratio": np.where(into == 0, _UNKNOWN, np.where(into_down < into, 0.0, all_down)),
+            "certificate_left_s": _least(ends.dst, state.real("certificate_left_s"), nodes),
         }
 
     def _of(self, inventory: Inventory, state: Frame) -> _Ends:
@@ -166,6 +168,14 @@ def _sources(ends: _Ends, down: NDArray[np.bool_], nodes: int) -> NDArray[np.int
     which = down & (ends.src >= 0) & (ends.dst >= 0)
     pairs = np.unique(ends.dst[which] * nodes + ends.src[which])
     return np.bincount(pairs // max(nodes, 1), minlength=nodes).astype(np.int64)
+
+
+def _least(end: NDArray[np.intp], values: NDArray[np.float64], nodes: int) -> NDArray[np.float64]:
+    """The least of the values of the links that end at each node, (nodes,); NaN where none is known."""
+    made = np.full(nodes, np.inf)
+    known = np.isfinite(values) & (end >= 0)
+    np.minimum.at(made, end[known], values[known])
+    return np.where(np.isfinite(made), made, _UNKNOWN)
 
 
 def _fresh(health: Mapping[str, Any] | None, oldest_ns: int) -> Mapping[str, Any]:

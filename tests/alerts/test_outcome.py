@@ -148,7 +148,7 @@ def test_a_link_that_is_no_longer_expected_is_no_alert(tmp_path: Path) -> None:
 def test_what_a_window_says_in_sentences(tmp_path: Path) -> None:
     run = Run(tmp_path, links=1)
     frames = {
-        "state": state([{**slow(3_500), **ALIVE, "certificate_left_s": 86_400.0}]),
+        "state": state([{**slow(3_500), **ALIVE}]),
         "node": table_rows(
             NODE,
             [
@@ -159,6 +159,7 @@ def test_what_a_window_says_in_sentences(tmp_path: Path) -> None:
                     "links_in": 4,
                     "links_in_down": 4,
                     "silent_s": 20.0,
+                    "certificate_left_s": 86_400.0,
                 }
             ],
         ),
@@ -169,8 +170,8 @@ def test_what_a_window_says_in_sentences(tmp_path: Path) -> None:
         if isinstance(event, Fired)
     }
     assert said["certificate-expiring"] == (
-        "the certificate that guiyang-1 shows on backbone has 24 h left (as it was read there; below 0: it "
-        "has expired), wanted 14 days, since 12:03:00 UTC"
+        "the certificate that z-1 (z) shows has 24 h left (as others read it there, of several the first to "
+        "expire; below 0: it has expired), wanted 14 days, since 12:03:00 UTC"
     )
     assert said["node-down"] == (
         "none of the 4 links to z-1 (z) that others measure is answered (4 of 4; its own agent was heard 20 "

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from collector.live.excuses import Excuses
@@ -173,3 +174,12 @@ def test_who_works_on_a_node_and_who_plays_a_fault_is_marked(world: World) -> No
     rows = [world.judge() for _ in range(3)]
     marks = [[(row[node]["maintenance"], row[node]["drill"]) for node in ("j1", "g1")] for row in rows]
     assert marks == [[(1, 0), (0, 1)], [(1, 0), (0, 1)], [(0, 0), (0, 0)]]
+
+
+def test_a_certificate_is_told_once_of_the_node_that_shows_it(world: World) -> None:
+    links = ["j1>g1@backbone", "j2>g1@backbone", "g1>j1@backbone", "j1>gone@backbone", "j1>j2@backbone"]
+    frame = states(WINDOW, dict.fromkeys(links, 0.0))
+    left_s = np.array([9e5, 8e5, math.nan, 1.0, -5.0])
+    rows = world.judge(Frame(frame.table, {**frame.columns, "certificate_left_s": left_s}, frame.rows))
+    assert (rows["g1"]["certificate_left_s"], rows["j2"]["certificate_left_s"]) == (8e5, -5)
+    assert math.isnan(rows["j1"]["certificate_left_s"])
