@@ -10,7 +10,7 @@ damage: the file is moved aside, and what waited in it is told to nobody.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -71,9 +71,19 @@ class Book:
         self._file.transact(lambda db: None)
 
     def record(
-        self, snapshot: bytes, notices: Sequence[tuple[str, bytes]], receivers: Sequence[str], now_ns: int
+        self,
+        snapshot: bytes,
+        notices: Sequence[tuple[str, bytes]],
+        receivers: Sequence[str],
+        now_ns: int,
+        firing: Collection[str] | None = None,
+        stands: Sequence[Stands] = (),
     ) -> None:
-        """Keep the memory, and each notice (alert, body) for each receiver, or nothing at all."""
+        """Keep the memory, and each notice (alert, body) for each receiver, or nothing at all.
+
+        firing: ids of what fires; nobody is told again that another does, None: as before. stands: what
+        receivers are told again from now on.
+        """
         rows = [(receiver, alert, body, now_ns) for alert, body in notices for receiver in receivers]
 
         def write(db: sqlite3.Connection) -> None:
@@ -83,8 +93,16 @@ class Book:
                 for receiver in receivers:
                     _make_room(db, receiver, self._max_waiting, now_ns)
                 _forget_done(db)
+            if firing is not None:
+                _only_firing(db, firing)
+            for each in stands:
+                _stand(db, each)
 
         self._file.transact(write)
+
+    def only_firing(self, firing: Collection[str]) -> None:
+        """Tell nobody again that any but these fires."""
+        self._file.transact(lambda db: _only_firing(db, firing))
 
     def memory(self) -> bytes | None:
         """The snapshot that was recorded last."""
@@ -122,8 +140,17 @@ class Book:
         self._file.transact(write)
 
     def given_up(self, seq: int, now_ns: int) -> None:
-        """The receiver will never take it."""
-        self._file.transact(lambda db: _done(db, seq, now_ns, GIVEN_UP))
+        """The receiver will never take it; what it took of the same alert before does not stand any more."""
+
+        def write(db: sqlite3.Connection) -> None:
+            _done(db, seq, now_ns, GIVEN_UP)
+            db.execute(
+                "DELETE FROM standing WHERE (receiver, alert) IN"
+                " (SELECT receiver, alert FROM notice WHERE seq = ?)",
+                (seq,),
+            )
+
+        self._file.transact(write)
 
     def passed_by(self, seqs: Sequence[int], now_ns: int) -> None:
         """The receiver does not want to be told of these."""
@@ -210,6 +237,12 @@ def _stand(db: sqlite3.Connection, stands: Stands) -> None:
         "INSERT OR REPLACE INTO standing VALUES(?, ?, ?, ?)",
         (stands.receiver, stands.alert, stands.body, stands.until_ns),
     )
+
+
+def _only_firing(db: sqlite3.Connection, firing: Collection[str]) -> None:
+    rows = db.execute("SELECT DISTINCT alert FROM standing WHERE until_ns IS NULL").fetchall()
+    over = [(alert,) for (alert,) in checked(rows, list[tuple[str]]) if alert not in firing]
+    db.executemany("DELETE FROM standing WHERE alert = ? AND until_ns IS NULL", over)
 
 
 def _make_room(db: sqlite3.Connection, receiver: str, max_waiting: int, now_ns: int) -> None:

@@ -14,18 +14,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import msgspec
-
 from alerts.audience import heard
-from alerts.book import Book
+from alerts.book import Book, Stands
 from alerts.delivery import Delivery
 from alerts.evaluate import Change, Evaluator, Window
-from alerts.event import Event, Fired, payload, rfc3339
+from alerts.event import Event, Fired, payload
 from alerts.explanation import Cause, NoSilences, SameThing, Silences
 from alerts.kept import Kept, read, written
 from alerts.receivers.receiver import Receiver
-from alerts.roll import Alert, Key, Roll
+from alerts.receivers.told import Told
+from alerts.roll import Key, Roll
 from alerts.rule import TABLES, Rule
+from alerts.shown import as_dict
 from alerts.silences import hushed
 from alerts.subject import Subjects
 from alerts.thing import once
@@ -44,10 +44,12 @@ MOST_UNWRITTEN = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """events: what is told of this window, in order. frames: PLACE and ALERT rows, by name of the table."""
+    """events: what is to be told of this window, in order. frames: PLACE and ALERT rows, by name of the
+    table. untold: those of the events that no receiver of ours was told of."""
 
     events: list[Event] = field(default_factory=list)
     frames: Mapping[str, Frame] = field(default_factory=dict)
+    untold: list[Event] = field(default_factory=list)
 
 
 class AlertEngine:
@@ -71,8 +73,11 @@ class AlertEngine:
         self._silences: Silences = silences or NoSilences()
         self._receivers = tuple(receiver.name for receiver in receivers)
         self._deliveries = [Delivery(book, receiver, clock) for receiver in receivers]
+        self._forgetful = [receiver for receiver in receivers if receiver.policy.resend_s is not None]
         self._lock = threading.Lock()
         self._unwritten: deque[tuple[str, bytes]] = deque()
+        self._unstood: list[Stands] = []
+        self._ours: set[str] = set()  # ids of the alerts that our receivers were told of
         self._counts = dict.fromkeys(
             ("fired", "resolved", "held_back", "windows_ignored", "unwritten_dropped", "cause_failed"), 0
         )
@@ -97,6 +102,7 @@ class AlertEngine:
         """Evaluate the frames of a window, by name of their table. Never raises for the disk.
 
         tell: whether the receivers are told of an event; what they are not told is remembered all the same.
+        They are told of the end of what they were told of in any case.
         """
         judged = {name: frame for name, frame in judged.items() if name in TABLES}  # no rule looks at others
         if not any(frame.rows for frame in judged.values()):
@@ -113,16 +119,24 @@ class AlertEngine:
             self._counts["windows_ignored"] += self._evaluator.ignored > ignored
             events = self._decide(window)
             frames = {**places, "alert": self._roll.rows(window)}
-            self._write([event for event in events if tell(event)])
-        return Outcome(events, frames)
+            told = [event for event in events if tell(event) or self._ends_ours(event)]
+            self._write(told)
+        known = {id(event) for event in told}
+        return Outcome(events, frames, [event for event in events if id(event) not in known])
 
-    def tell(self, events: Sequence[Event]) -> None:
-        """Tell the receivers of events that `observe` returned and did not tell."""
+    def take_over(self, untold: Sequence[Event], since_ns: int) -> None:
+        """Duty begins: tell of these, which nobody told, and of what fires, was to be told at since_ns or
+        later (end of its window, Unix ns) and our receivers do not know. Receivers that forget are told from
+        now on of all that fires: who told them before is gone."""
         with self._lock:
-            self._write(events)
+            named = {event.id for event in untold} | self._ours
+            told = [alert for alert in self._roll if alert.told]
+            late = [each.fired for each in told if each.told_ns >= since_ns and each.fired.id not in named]
+            self._unstood += self._stands([each.fired for each in told if each.fired.id not in self._ours])
+            self._write([*late, *untold])
 
     def watch(self, subjects: Subjects) -> None:
-        """From now on these links and nodes; alerts of those that are gone end."""
+        """From now on these links and nodes; alerts of those that are gone end with the next window."""
         with self._lock:
             self._subjects = subjects
             self._forget(self._clock.now().wall_ns)
@@ -135,7 +149,7 @@ class AlertEngine:
                 (each.watch.rule.name, each.watch.direction, each.thing): each.unmeasured_since_ns
                 for each in self._evaluator.active()
             }
-            return [_as_dict(alert, unmeasured.get(alert.key)) for alert in self._roll]
+            return [as_dict(alert, unmeasured.get(alert.key)) for alert in self._roll]
 
     def receivers(self) -> list[dict[str, Any]]:
         """How each receiver stands; see Delivery.standing."""
@@ -205,43 +219,58 @@ class AlertEngine:
         return events
 
     def _forget(self, at_ns: int) -> None:
-        """End alerts whose rule, link or node is no longer there."""
+        """End alerts whose rule, link or node is no longer there. It is told, and written to the book, with
+        the next window: who is on duty is known then, and a crash until then makes it found anew."""
         for table in ("state", "node"):
             suspects = {thing for each in self._evaluator.suspects(table) for thing in each.things.tolist()}
             self._evaluator.forget(table, {each for each in suspects if not self._subjects.has(table, each)})
         there = {
             (each.watch.rule.name, each.watch.direction, each.thing) for each in self._evaluator.active()
         }
-        events: list[Event] = []
         for alert in list(self._roll):
             if alert.key not in there:
-                over = gone(alert.fired, at_ns)
-                self._roll.end(alert.key, over)
-                events += [over] if alert.told else []
-        self._write(events)
+                self._roll.end(alert.key, gone(alert.fired, at_ns))
 
     def _resume(self, rules: Sequence[Rule], snapshot: bytes | None) -> None:
-        if snapshot is None:
-            return
-        try:
-            kept = read(snapshot)
-            self._evaluator.restore(kept.memory)
-        except ValueError as err:
-            log.error("the book's memory cannot be used (%s); alerts that fire are told once more", err)
-            self._evaluator = Evaluator(rules)
-            return
-        self._roll = Roll(self._aftermaths, kept.alerts)
+        if snapshot is not None:
+            try:
+                kept = read(snapshot)
+                self._evaluator.restore(kept.memory)
+                self._roll, self._ours = Roll(self._aftermaths, kept.alerts), set(kept.ours)
+            except ValueError as err:
+                log.error("the book's memory cannot be used (%s); alerts that fire are told once more", err)
+                self._evaluator = Evaluator(rules)
         self._forget(self._clock.now().wall_ns)
+        self._book.only_firing(self._told_ids())
+
+    def _told_ids(self) -> set[str]:
+        return {alert.fired.id for alert in self._roll if alert.told}
+
+    def _ends_ours(self, event: Event) -> bool:
+        return not isinstance(event, Fired) and event.id in self._ours
+
+    def _stands(self, fired: Sequence[Fired]) -> list[Stands]:
+        """For each receiver that forgets: what it wants to hear of these, again and again."""
+        bodies = [(each.id, payload(each, self._clock.now().wall_ns)) for each in fired]
+        return [
+            Stands(receiver.name, id, body, None)
+            for receiver in self._forgetful
+            for id, body in bodies
+            if receiver.policy.wants(Told.read(body))
+        ]
 
     def _write(self, events: Sequence[Event]) -> None:
         now_ns = self._clock.now().wall_ns
         for event in events:
-            self._counts["fired" if isinstance(event, Fired) else "resolved"] += 1
+            fires = isinstance(event, Fired)
+            self._counts["fired" if fires else "resolved"] += 1
+            (self._ours.add if fires else self._ours.discard)(event.id)
             self._unwritten.append((event.id, payload(event, now_ns)))
             log.warning("alert %s: %s", event.id, event.summary)
-        kept = written(Kept(self._evaluator.snapshot(), list(self._roll)))
+        kept = written(Kept(self._evaluator.snapshot(), list(self._roll), ours=sorted(self._ours)))
+        firing, stands = self._told_ids(), self._unstood
         try:
-            self._book.record(kept, self._unwritten, self._receivers, now_ns)
+            self._book.record(kept, self._unwritten, self._receivers, now_ns, firing, stands)
         except StoreError as err:
             if not self._store_trouble:
                 log.error("%s; until then nobody is told of alerts", err)
@@ -250,20 +279,8 @@ class AlertEngine:
                 self._unwritten.popleft()
                 self._counts["unwritten_dropped"] += 1
             return
-        self._store_trouble = False
+        self._store_trouble, self._unstood = False, []
         if self._unwritten:
             self._unwritten.clear()
             for delivery in self._deliveries:
                 delivery.wake()
-
-
-def _as_dict(alert: Alert, unmeasured_since_ns: int | None) -> dict[str, Any]:
-    told: dict[str, Any] = msgspec.json.decode(payload(alert.fired, alert.fired.at_ns))
-    for name in ("version", "notification", "created_at"):
-        del told[name]
-    told |= {"told": alert.told, "held": alert.held or None, "cause": alert.by or None}
-    if unmeasured_since_ns is None:
-        return {**told, "unmeasured_since": None}
-    since = rfc3339(unmeasured_since_ns)
-    summary = f"{told['summary']}; it has not been judged since {since}"
-    return {**told, "summary": summary, "unmeasured_since": since}

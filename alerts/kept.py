@@ -21,6 +21,8 @@ class Kept(msgspec.Struct, frozen=True):
     memory: Memory
     alerts: list[Alert]
     version: int = _VERSION
+    ours: list[str] = []
+    """Ids of the alerts of which this collector's receivers were told; the others its peer told."""
 
 
 class _Streak(msgspec.Struct, frozen=True):

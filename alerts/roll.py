@@ -36,6 +36,8 @@ class Alert(msgspec.Struct):
     """End of the last window in which there was a reason to hold it back."""
     by: str = ""
     """Id of the alert that explains it now."""
+    told_ns: int = 0
+    """End of the window with which it was told."""
 
     @property
     def key(self) -> Key:
@@ -93,7 +95,7 @@ class Roll:
                 alert.held, alert.held_ns = why, window.end_ns
             elif not alert.held or self._comes_out(alert, breaching, window):
                 alert.fired = msgspec.structs.replace(alert.fired, held=alert.held)
-                alert.told, alert.held = True, ""
+                alert.told, alert.held, alert.told_ns = True, "", window.end_ns
                 events.append(alert.fired)
         return events
 

@@ -164,7 +164,7 @@ def build(
     shown, woken, firing = _shown(live), _woken(wake), Firing()
     firing.watch(metrics)
     publish: list[Stage] = [
-        shown, rows, *observers, firing, Handover(duty.on, own.publish), own.publish, woken
+        shown, rows, *observers, firing, Handover(duty.on, own.publish, duty.peer_told_ns), own.publish, woken
     ]  # fmt: skip
     again: list[Stage] = [own.publish, shown, woken]
     judging = JudgingLoop(

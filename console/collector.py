@@ -94,7 +94,10 @@ def wire(settings: Settings, clock: Clock | None = None) -> Wired:
     )  # fmt: skip
     judge.restore(plans.specs())
     own = [rule.name for rule in rules if rule.table in (SINK.name, COLLECTOR.name)]
-    observer = DutyObserver(engine, plans.specs, lambda: collector.duty.on(), plans.inventory, own)
+    observer = DutyObserver(
+        engine, plans.specs, lambda: collector.duty.on(), plans.inventory, own,
+        lambda: collector.duty.peer_told_ns(),
+    )  # fmt: skip
     collector = build(
         settings, plans, judge.judge, [observer, judge.keep], engine.active, clock,
         lambda past: judge.remember(past, plans.specs()), excuses, paths, engine.receivers,

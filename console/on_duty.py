@@ -1,18 +1,20 @@
 """Alerts of a collector that may be off duty: the engine always follows, receivers hear only its own.
 
-On duty everything is told, first what happened in the last windows before, because the peer was perhaps gone
-already. Off duty only the end of what was told on duty, and what is about this collector and its sinks: who
-else would tell it? The rows for the stores follow the same rule.
+On duty everything is told, first what the peer did not tell for sure: it was perhaps gone, or its judge stood
+still, for a while before anybody knew. Off duty only the end of what was told on duty, and what is about this
+collector and its sinks: who else would tell it? The rows for the stores follow the same rule.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from alerts.engine import AlertEngine, Outcome
+from alerts.engine import AlertEngine
+from alerts.evaluate import Window
 from alerts.event import Event, Fired
 from alerts.subject import Subjects
 from collector.live.judged import Judged
@@ -21,8 +23,17 @@ from linkgauge.inventory import Inventory
 from linkgauge.model import LinkSpec
 from linkgauge.schema import ALERT
 
-HANDED_OVER = 4
-"""Windows whose events are told late, when duty begins."""
+MOST_KEPT = 1_000
+"""Windows of which something is kept, in case that duty begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Untold:
+    """What nobody told of a window here. end_ns: its end, Unix ns. events may be empty, and so may frames."""
+
+    end_ns: int
+    events: Sequence[Event]
+    frames: Judged
 
 
 class DutyObserver:
@@ -35,13 +46,16 @@ class DutyObserver:
         on_duty: Callable[[], bool],
         inventory: Callable[[], Inventory | None] = lambda: None,
         own_rules: Collection[str] = (),
+        peer_told_ns: Callable[[], int] = lambda: 0,
     ) -> None:
-        """own_rules: rules about the collector itself and its sinks."""
+        """own_rules: rules about the collector itself and its sinks. peer_told_ns: windows that ended before
+        it, Unix ns, were told by the peer for sure."""
         self._engine, self._specs, self._on_duty, self._inventory = engine, specs, on_duty, inventory
         self._own_rules = frozenset(own_rules)
         self._watched = specs(), inventory()
-        self._told: set[str] = set()
-        self._untold: deque[Outcome] = deque(maxlen=HANDED_OVER)
+        self._peer_told_ns = peer_told_ns
+        self._off = False
+        self._untold: deque[_Untold] = deque(maxlen=MOST_KEPT)
 
     def __call__(self, judged: Judged) -> Judged:
         """Returns the rows of places and alerts that this collector has to keep."""
@@ -50,35 +64,36 @@ class DutyObserver:
             self._watched = now
         if not self._on_duty():
             return self._follow(judged)
+        kept = self._begin() if self._off else []
+        return _joined([*kept, self._engine.observe(judged).frames])
+
+    def _begin(self) -> list[Judged]:
+        """Duty begins: tell what nobody told; returns the rows of it."""
+        since_ns = self._trim()
         kept = list(self._untold)
         self._untold.clear()
-        late = [event for outcome in kept for event in outcome.events]
-        if late:
-            self._engine.tell(late)
-        outcome = self._engine.observe(judged)
-        for event in [*late, *outcome.events]:
-            self._note(event)
-        return _joined([*(each.frames for each in kept), outcome.frames])
+        self._off = False
+        self._engine.take_over([event for each in kept for event in each.events], since_ns)
+        return [each.frames for each in kept]
 
     def _follow(self, judged: Judged) -> Judged:
         """Off duty: what is not told is kept for a while, in case that duty begins."""
-        outcome = self._engine.observe(judged, self._is_told)
-        others = [event for event in outcome.events if not self._is_told(event)]
+        self._off = True
+        outcome = self._engine.observe(judged, self._is_own)
         alerts = outcome.frames.get(ALERT.name)
         own = np.array([rule in self._own_rules for rule in alerts.text("rule")] if alerts else [], np.bool_)
         rows = {**outcome.frames, **({ALERT.name: alerts.take(~own)} if alerts else {})}
-        self._untold.append(Outcome(others, rows))
-        for event in outcome.events:
-            if not isinstance(event, Fired) or self._is_own(event):
-                self._note(event)
+        if outcome.untold or any(frame.rows for frame in rows.values()):
+            self._untold.append(_Untold(Window.of(judged).end_ns, outcome.untold, rows))
+        self._trim()
         return {ALERT.name: alerts.take(own)} if alerts else {}
 
-    def _note(self, event: Event) -> None:
-        (self._told.add if isinstance(event, Fired) else self._told.discard)(event.id)
-
-    def _is_told(self, event: Event) -> bool:
-        """Whether it is told off duty too."""
-        return self._is_own(event) or (not isinstance(event, Fired) and event.id in self._told)
+    def _trim(self) -> int:
+        """Drop what the peer told for sure; returns until when, Unix ns."""
+        since_ns = self._peer_told_ns()
+        while self._untold and self._untold[0].end_ns < since_ns:
+            self._untold.popleft()
+        return since_ns
 
     def _is_own(self, event: Event) -> bool:
         fired = event if isinstance(event, Fired) else event.fired

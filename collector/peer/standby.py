@@ -4,9 +4,9 @@ Both take batches all the time and keep live state. A collector without `standby
 standby asks its peer a few times in a window; after SILENT_WINDOWS without an answer from a healthy peer it
 is on duty, and off again once it has answered for as many windows without a gap: a peer that answers now and
 then makes no duty that comes and goes. Two standbys are both on duty, and say so: alerts told twice are
-better than alerts that nobody tells. Off duty, verdicts and nodes are neither journalled nor told. Those of
-the last windows are kept, because the peer was perhaps gone already, and journalled when duty begins: the
-stores hold one verdict of a link and window, the one written last.
+better than alerts that nobody tells. Off duty, verdicts and nodes are neither journalled nor told. Those
+that the peer did not tell for sure are kept, because it was perhaps gone already or its judge stood still,
+and journalled when duty begins: the stores hold one verdict of a link and window, the one written last.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from urllib3.exceptions import HTTPError
 from collector.event_line import event_line
 from collector.http.access import Access
 from collector.live.judged import Judged
+from collector.live.judging import LEAST_SILENT_S
 from collector.peer.peer_client import PeerClient
 from collector.settings import Settings
 from linkgauge.answer import words
-from linkgauge.clock import NS_PER_S, Clock
+from linkgauge.clock import NS_PER_S, Clock, seconds
 from linkgauge.errors import ConfigError
 from linkgauge.schema import MEMBER, NODE, STATE
 
@@ -38,6 +39,10 @@ PATH = "/v1/duty"
 SILENT_WINDOWS = 3
 ASKED_IN_A_WINDOW = 4
 _LONGEST_ASKING_S = 2.0
+_JUDGED_LATER_S = 10.0
+"""How long after its end a window is judged, at most."""
+MOST_KEPT = 64
+"""Windows that are kept in case that duty begins."""
 _HANDED_OVER = (STATE.name, NODE.name, MEMBER.name)
 
 
@@ -64,6 +69,7 @@ class Duty:
     def __init__(self, clock: Clock, window_ns: int, asker: Asker | None = None) -> None:
         self._clock, self._window_ns, self._asker = clock, window_ns, asker
         self._there_ns = clock.now().mono_ns  # a standby that starts gives its peer the time to answer
+        self._told_ns = 0
         self._answer, self._well_ns = PeerAnswer(), self._there_ns  # since when each answer was a good one
         self._was_on = asker is None
         self._stopping = threading.Event()
@@ -77,6 +83,11 @@ class Duty:
         if now_ns - self._there_ns > patience_ns:
             return True
         return self._was_on and (self._answer.fault is not None or now_ns - self._well_ns < patience_ns)
+
+    def peer_told_ns(self) -> int:
+        """Windows that ended before this time, Unix ns, were told by the peer for sure: a judge that stands
+        still is a fault only after a while, up to which its collector answers well. 0: it never answered."""
+        return self._told_ns
 
     def start(self) -> None:
         if self._asker is not None:
@@ -94,7 +105,10 @@ class Duty:
             return
         answer = self._asker.ask()
         if answer.fault is None:
-            self._there_ns = self._clock.now().mono_ns
+            now = self._clock.now()
+            self._there_ns = now.mono_ns
+            patience_ns = max(SILENT_WINDOWS * self._window_ns, seconds(LEAST_SILENT_S))
+            self._told_ns = now.wall_ns - patience_ns - 2 * self._window_ns - seconds(_JUDGED_LATER_S)
             if self._answer.fault is not None:
                 self._well_ns = self._there_ns
             self._answer = answer
@@ -140,18 +154,34 @@ class HttpAsker:
 
 class Handover:
     """Keeps verdicts and nodes of the windows that nobody told, until duty begins. Called with each window's
-    frames."""
+    frames. peer_told_ns: see Duty."""
 
-    def __init__(self, on_duty: Callable[[], bool], publish: Callable[[Judged], None]) -> None:
-        self._on_duty, self._publish = on_duty, publish
-        self._kept: deque[Judged] = deque(maxlen=SILENT_WINDOWS + 1)
+    def __init__(
+        self,
+        on_duty: Callable[[], bool],
+        publish: Callable[[Judged], None],
+        peer_told_ns: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._on_duty, self._publish, self._peer_told_ns = on_duty, publish, peer_told_ns
+        self._kept: deque[Judged] = deque(maxlen=MOST_KEPT)
 
     def __call__(self, judged: Judged) -> None:
         if not self._on_duty():
             self._kept.append({name: judged[name] for name in _HANDED_OVER if name in judged})
+            told_ns = self._peer_told_ns()
+            while self._kept and _end_ns(self._kept[0]) < told_ns:
+                self._kept.popleft()
             return
         while self._kept:
             self._publish(self._kept.popleft())
+
+
+def _end_ns(judged: Judged) -> int:
+    """End of the window, Unix ns; 0 of frames without rows."""
+    for frame in judged.values():
+        if frame.rows:
+            return int(frame.count("start_ns")[0]) + int(frame.count("length_ns")[0])
+    return 0
 
 
 def duty_of(settings: Settings, clock: Clock, window_ns: int) -> Duty:

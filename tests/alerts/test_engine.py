@@ -130,10 +130,33 @@ def test_links_that_are_taken_away_end_their_alerts(tmp_path: Path) -> None:
     run.observe([BAD, BAD])
     run.engine.watch(Subjects([spec()]))
     assert len(run.engine.active()) == 1
+    run.end()
+    run = Run(tmp_path)
     run.engine.watch(Subjects([spec("other-1")]))
     assert run.engine.active() == []
-    assert run.engine.counters["resolved"] == 1
+    assert run.engine.counters["resolved"] == 0, "told with the next window"
     run.end()
+    with receiving() as received:
+        run = Run(tmp_path, received)
+        run.engine.watch(Subjects([spec("other-1")]))
+        run.observe([OK] * 4, first=2)
+        received.wait(1)
+        eventually(lambda: run.engine.counters["waiting"] == 0)
+        assert run.engine.counters["resolved"] == 1
+        run.end()
+    assert told(received.bodies) == ["resolved"]
+
+
+def test_an_inventory_that_changes_between_windows_ends_an_alert_once(tmp_path: Path) -> None:
+    with receiving() as received:
+        run = Run(tmp_path, received)
+        run.observe([BAD, BAD])
+        run.engine.watch(Subjects([spec("other-1")]))
+        run.observe([BAD, BAD, OK, OK], first=2)
+        received.wait(2)
+        eventually(lambda: run.engine.counters["waiting"] == 0)
+        run.end()
+    assert told(received.bodies) == ["firing", "resolved"]
 
 
 def test_old_windows_are_counted(tmp_path: Path) -> None:

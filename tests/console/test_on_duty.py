@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from alerts.book import Book
+from alerts.book import Book, Stands
 from alerts.engine import AlertEngine, Outcome
 from alerts.event import Event, Fired, Resolved
+from alerts.receivers.receiver import Policy
 from alerts.subject import Subjects
+from collector.peer.standby import Duty, PeerAnswer
 from collector.plans.plan_book import PlanBook
-from console.on_duty import HANDED_OVER, DutyObserver
-from linkgauge.clock import SystemClock
+from console.on_duty import DutyObserver
+from linkgauge.clock import NS_PER_S, SystemClock
 from linkgauge.frame import Frame
 from linkgauge.schema import ALERT, PLACE, STATE
 from linkgauge.table import Table
+from tests.alerts.world import FIRST_NS, WINDOW_NS, FakeClock, rule, spec, state
 from tests.collector.world import write_inventory
 
-EMPTY = Frame.of(STATE, {"link": [], "start_ns": [], "length_ns": []})
+ROW = state([{}])
 
 
 def fired(name: str, rule: str = "r") -> Fired:
@@ -53,12 +56,13 @@ class Scripted(AlertEngine):
         self.watched.append(len(subjects.links))
 
     def observe(self, judged: Mapping[str, Frame], tell: Callable[[Event], bool] = lambda _: True) -> Outcome:
-        self.tell([event for event in self.finds if tell(event)])
-        return Outcome(self.finds, self.frames)
+        told = [event for event in self.finds if tell(event) or self._ends_ours(event)]
+        self._write(told)
+        return Outcome(self.finds, self.frames, [event for event in self.finds if event not in told])
 
-    def tell(self, events: object) -> None:
-        for event in msgspec.convert(events, list[Event]):
-            self.told.append(("+" if isinstance(event, Fired) else "-") + event.id)
+    def _write(self, events: Sequence[Event]) -> None:
+        super()._write(events)
+        self.told += [("+" if isinstance(event, Fired) else "-") + event.id for event in events]
 
 
 @pytest.fixture
@@ -70,28 +74,29 @@ def test_off_duty_nothing_new_is_told_but_the_end_of_what_was(engine: Scripted) 
     on = True
     observer = DutyObserver(engine, list, lambda: on)
     engine.finds = [fired("a"), fired("b"), ended("b")]
-    observer({"state": EMPTY})
+    observer({"state": ROW})
     on = False
     engine.finds = [fired("c"), ended("c"), ended("a"), ended("b")]
-    observer({"state": EMPTY})
+    observer({"state": ROW})
     assert engine.told == ["+a", "+b", "-b", "-a"]
     engine.finds = [ended("a")]
-    observer({"state": EMPTY})
+    observer({"state": ROW})
     assert engine.told == ["+a", "+b", "-b", "-a"]
 
 
-def test_when_duty_begins_the_last_windows_are_told(engine: Scripted) -> None:
-    on = False
-    observer = DutyObserver(engine, list, lambda: on)
-    for number in range(HANDED_OVER + 2):
+def test_when_duty_begins_what_the_peer_did_not_tell_for_sure_is_told(engine: Scripted) -> None:
+    on, peer_told_ns = False, 0
+    observer = DutyObserver(engine, list, lambda: on, peer_told_ns=lambda: peer_told_ns)
+    for number in range(6):
         engine.finds = [fired(str(number))]
-        observer({"state": EMPTY})
+        observer({"state": state([{}], number)})
+        peer_told_ns = FIRST_NS + min(3, number + 1) * WINDOW_NS
     assert engine.told == []
     on = True
     engine.finds = [ended("5")]
-    observer({"state": EMPTY})
+    observer({"state": state([{}], 6)})
     assert engine.told == ["+2", "+3", "+4", "+5", "-5"]
-    observer({"state": EMPTY})
+    observer({"state": ROW})
     assert engine.told[5:] == ["-5"]
 
 
@@ -99,10 +104,10 @@ def test_an_inventory_that_changed_is_watched_first(engine: Scripted, tmp_path: 
     specs = list(PlanBook(write_inventory(tmp_path)).specs())
     given = [specs[:1]]
     observer = DutyObserver(engine, lambda: given[0], lambda: True)
-    observer({"state": EMPTY})
+    observer({"state": ROW})
     given[0] = specs
-    observer({"state": EMPTY})
-    observer({"state": EMPTY})
+    observer({"state": ROW})
+    observer({"state": ROW})
     assert engine.watched == [len(specs)]
 
 
@@ -114,16 +119,129 @@ def test_off_duty_a_collector_tells_of_itself_all_the_same(engine: Scripted) -> 
         "alert": rows(ALERT, ["a", "held"], ["r", "sink-held"]),
         "place": rows(PLACE, ["p"], []),
     }
-    kept = observer({"state": EMPTY})
+    kept = observer({"state": state([{}])})
     assert engine.told == ["+held"]
     assert {name: frame.text("about").tolist() for name, frame in kept.items()} == {"alert": ["held"]}
     engine.finds, engine.frames = [ended("held", "sink-held")], {}
-    assert observer({"state": EMPTY}) == {}
+    assert observer({"state": ROW}) == {}
     assert engine.told == ["+held", "-held"]
     on = True
     engine.finds, engine.frames = [], {"alert": rows(ALERT, ["b"], ["r"])}
-    kept = observer({"state": EMPTY})
+    kept = observer({"state": ROW})
     assert engine.told == ["+held", "-held", "+a"]
     assert kept["alert"].text("about").tolist() == ["a", "b"]
     assert kept["place"].text("place").tolist() == ["p"]
-    assert list(observer({"state": EMPTY})["alert"].text("about")) == ["b"]
+    assert list(observer({"state": ROW})["alert"].text("about")) == ["b"]
+
+
+class Deaf:
+    """A receiver that is never asked; one that forgets, when resend_s is set."""
+
+    kind, trouble = "alertmanager", None
+
+    def __init__(self, name: str, resend_s: float | None = None) -> None:
+        self.name, self.policy = name, Policy(resend_s=resend_s)
+
+    def deliver(self, bodies: Sequence[bytes]) -> str:
+        raise AssertionError("nothing is delivered here")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Standby:
+    """A collector that follows a peer, with what it needs to go on after a restart."""
+
+    def __init__(self, folder: Path, on: bool = False) -> None:
+        self.clock, self.on, self.peer_told_ns = FakeClock(), on, 0
+        self.book = Book(folder / "alerts.sqlite")
+        self.links = [spec("a-1", "b-1"), spec("c-1", "b-1")]
+        self.begin()
+
+    def begin(self) -> None:
+        """It starts, or starts anew."""
+        receivers = [Deaf("mail"), Deaf("noc", 60.0)]
+        self.engine = AlertEngine(
+            [rule("link-unreachable")], Subjects(self.links), self.book, receivers, self.clock
+        )
+        self.observer = DutyObserver(
+            self.engine, lambda: list(self.links), lambda: self.on, peer_told_ns=lambda: self.peer_told_ns
+        )
+
+    def window(self, number: int, *unanswered_s: float) -> None:
+        rows = [{"unanswered_s": each} for each in unanswered_s]
+        self.observer({"state": state(rows, number, self.links)})
+
+    def told(self, receiver: str = "mail") -> list[str]:
+        bodies = [json.loads(each.body) for each in self.book.waiting(receiver, 99)]
+        return [f"{each['status']} {each['link'][:3]}" for each in bodies]
+
+    def stands(self) -> list[str]:
+        return [json.loads(each)["link"][:3] for each in self.book.standing("noc", 0)]
+
+
+def test_what_fires_before_a_standby_is_started_anew_is_told_when_duty_begins(tmp_path: Path) -> None:
+    standby = Standby(tmp_path)
+    standby.window(0, 8.0, 0.0)
+    standby.peer_told_ns = FIRST_NS + 2 * WINDOW_NS
+    standby.window(3, 8.0, 8.0)
+    standby.begin()
+    standby.window(4, 8.0, 8.0)
+    standby.on = True
+    standby.window(5, 8.0, 8.0)
+    assert standby.told() == ["firing c-1"], "the other was told by the peer"
+    assert standby.stands() == ["a-1", "c-1"], "who forgets hears of both from now on"
+    standby.begin()
+    standby.on, standby.peer_told_ns = False, 0
+    standby.window(6, 8.0, 8.0)
+    standby.on = True
+    standby.window(7, 8.0, 8.0)
+    assert standby.told() == ["firing c-1", "firing a-1"], "the peer never answered: once more than needed"
+
+
+def test_a_standby_started_anew_ends_what_it_told_and_repeats_nothing(tmp_path: Path) -> None:
+    standby = Standby(tmp_path, on=True)
+    standby.window(0, 8.0, 0.0)
+    (notice,) = standby.book.waiting("noc", 9)
+    standby.book.delivered([notice.seq], 0, [Stands("noc", notice.alert, notice.body, None)])
+    standby.on, standby.peer_told_ns = False, FIRST_NS
+    standby.begin()
+    assert standby.stands() == ["a-1"]
+    for number in range(1, 6):
+        standby.window(number, 0.0, 0.0)
+    assert standby.told() == ["firing a-1", "resolved a-1"]
+    assert standby.stands() == []
+
+
+def test_off_duty_the_end_of_a_link_that_is_taken_away_is_told_by_who_told_its_beginning(
+    tmp_path: Path,
+) -> None:
+    standby = Standby(tmp_path, on=True)
+    standby.window(0, 8.0, 0.0)
+    standby.on = False
+    standby.window(1, 8.0, 8.0)
+    standby.links = [spec("z-1", "b-1")]
+    for number in (2, 3):
+        standby.window(number, 0.0)
+    assert standby.told() == ["firing a-1", "resolved a-1"]
+
+
+@pytest.mark.parametrize("window_s", [1, 10])
+def test_a_peer_whose_judge_stands_still_leaves_nothing_untold(tmp_path: Path, window_s: int) -> None:
+    """It answers well for 30 s more; then it is at fault, and three windows later the standby is on duty."""
+    standby, still_s = Standby(tmp_path), 0
+
+    class Peer:
+        def ask(self) -> PeerAnswer:
+            return PeerAnswer(fault="no verdicts" if still_s > 30 else None)
+
+    duty = Duty(standby.clock, window_s * NS_PER_S, Peer())
+    for still_s in range(0, 100, window_s):
+        duty.step()
+        standby.on, standby.peer_told_ns = duty.on(), duty.peer_told_ns()
+        frame = state([{"unanswered_s": 8.0}, {"unanswered_s": 0.0}], 0, standby.links)
+        length_ns = window_s * NS_PER_S
+        moved = {"start_ns": [FIRST_NS + still_s * NS_PER_S] * 2, "length_ns": [length_ns] * 2}
+        standby.observer({"state": Frame.of(STATE, {**frame.columns, **moved})})
+        standby.clock.advance(length_ns)
+    assert standby.told() == ["firing a-1"]

@@ -113,7 +113,7 @@ def state(number: int) -> Frame:
 def test_verdicts_of_the_windows_that_nobody_told_are_handed_over() -> None:
     told: list[Judged] = []
     on = False
-    handover = Handover(lambda: on, told.append)
+    handover = Handover(lambda: on, told.append, lambda: 7 * WINDOW_NS)
     for number in range(10):
         handover({"state": state(number), "node": state(number), "sink": state(number)})
     assert not told
