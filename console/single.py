@@ -38,3 +38,18 @@ def only_one(folder: Path, what: str, mend: str) -> Iterator[None]:
             yield
         finally:
             os.umask(former)
+
+
+def is_held(folder: Path, what: str) -> bool:
+    """Whether such a program has `folder` now. Raises ConfigError when that cannot be seen."""
+    path = folder / _LOCKS.get(what, "lock")
+    try:
+        with path.open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except OSError as err:
+        raise ConfigError(f"{path}: cannot be read ({err.strerror}); run this as root") from None
+    return False

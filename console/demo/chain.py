@@ -20,6 +20,8 @@ from console.demo.influxd import start_influxd
 from console.demo.processes import Child, check, end, linkgauge, start
 from console.demo.view import page_line, screen
 from console.demo.webhook import Pager
+from console.interrupt import uninterrupted
+from console.single import is_held
 from lab.loopback import LoopbackWorld
 from lab.places import demo_topology, loopback_topology
 from lab.topology import Topology
@@ -74,6 +76,11 @@ class Chain:
         self._http = httpx.Client(timeout=5, trust_env=False)
 
     def __enter__(self) -> Self:
+        for lock in self.run_folder.rglob("lock*"):
+            if is_held(lock.parent, "agent" if lock.name == "lock.agent" else "collector"):
+                raise LinkgaugeError(
+                    f"{lock.parent}: a program of an earlier run still works there; end it, or use --folder"
+                )
         shutil.rmtree(self.run_folder, ignore_errors=True)
         self.run_folder.mkdir(parents=True)
         return self
@@ -81,12 +88,13 @@ class Chain:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        end(self._agents, 5)
-        end([child for child in (self._collector, self._influxd) if child is not None], 5)
-        if self._world is not None:
-            self._world.close()
-        self.pager.stop()
-        self._http.close()
+        with uninterrupted():
+            end(self._agents, 5)
+            end([child for child in (self._collector, self._influxd) if child is not None], 5)
+            if self._world is not None:
+                self._world.close()
+            self.pager.stop()
+            self._http.close()
 
     @property
     def links(self) -> list[Link]:

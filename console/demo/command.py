@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import signal
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +14,7 @@ from rich.console import Console
 from console.demo.chain import Chain
 from console.demo.processes import is_root
 from console.demo.summary import Summary, summarise
+from console.interrupt import interrupted_once, uninterrupted
 from console.single import only_one
 from linkgauge.errors import LinkgaugeError
 
@@ -48,12 +45,11 @@ def run(
         raise LinkgaugeError(
             f"--seconds {seconds:g}: too short to see the fault come and go; give {SHORTEST_S:.0f} or more"
         )
-    signal.signal(signal.SIGTERM, _interrupt)
     console = Console(stderr=as_json, highlight=False)
     if not console.is_terminal:
         console.width = _FILE_WIDTH
     _check_folder(folder)
-    with only_one(folder, "demo", "use --folder"):
+    with only_one(folder, "demo", "use --folder"), interrupted_once():
         summary = _measure(seconds, folder, loopback or not is_root(), console)
     target = folder / "summary.json"
     text = json.dumps(summary.as_dict(), indent=1, ensure_ascii=False)
@@ -75,7 +71,7 @@ def _measure(seconds: float | None, folder: Path, loopback: bool, console: Conso
             chain.measure(seconds, console)
         except KeyboardInterrupt:
             console.print("interrupted: ending in order")
-        with _uninterrupted():
+        with uninterrupted():
             chain.finish(console)
             return summarise(chain)
 
@@ -98,22 +94,3 @@ def _check_folder(folder: Path) -> None:
     """Raise LinkgaugeError for a folder with somebody else's files: `run` in it is removed at each start."""
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "lock").exists():
         raise LinkgaugeError(f"{folder}: is not empty and no demo's folder; name another with --folder")
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """A second Ctrl-C while ending is told, not obeyed: what runs would stay behind."""
-
-    def tell(*_: object) -> None:
-        print("ending, please wait", file=sys.stderr)
-
-    old = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

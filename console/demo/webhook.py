@@ -41,7 +41,8 @@ class Pager:
         self._thread.start()
 
     def stop(self) -> None:
-        self._server.shutdown()
+        if self._thread.is_alive():  # else shutdown would wait for ever
+            self._server.shutdown()
         self._server.server_close()
 
     def _take(self, body: dict[str, Any]) -> None:

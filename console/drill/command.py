@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +15,10 @@ from console.drill import live as live_drill
 from console.drill.rehearsal import Rehearsal
 from console.drill.score import Score
 from console.drill.setting import LABS, lab_fault, lab_setting
+from console.interrupt import interrupted_once
 from console.single import only_one
 from lab.faults.fault import KINDS
+from lab.faults.truths import truth
 from linkgauge.errors import LinkgaugeError
 from probes.stamp.played_fault import PLAYABLE
 
@@ -39,14 +40,13 @@ def list_faults(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps([_as_dict(name) for name in KINDS], indent=1))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("fault", "on", "usual", "live", "noticed by", "what it does"):
-        table.add_column(name)
+    wide = max(map(len, KINDS))
     for kind in KINDS.values():
-        usual = f"{kind.magnitude:g} {kind.unit}" if kind.unit else ""
+        usual = f", usually {kind.text(kind.magnitude)}" if kind.unit else ""
+        live = "; also live" if kind.name in PLAYABLE else ""
         seen = ", ".join(sorted(kind.must)) or f"no rule; column {', '.join(kind.seen_in)}"
-        table.add_row(kind.name, kind.on, usual, "yes" if kind.name in PLAYABLE else "", seen, kind.what)
-    Console(highlight=False).print(table)
+        print(f"{kind.name:<{wide}}  {kind.what}")
+        print(f"{'':<{wide}}  on a {kind.on}{usual}{live}; noticed by {seen}")
 
 
 @app.command("run")
@@ -57,7 +57,9 @@ def run_in_lab(
     place: Annotated[str | None, typer.Option(help="The node, site, hub or trunk that is broken.")] = None,
     magnitude: Magnitude = None,
     window_s: Annotated[int, typer.Option(help="Length of the lab's windows.")] = 10,
-    folder: Annotated[Path, typer.Option(help="Where everything is written.")] = STATE,
+    folder: Annotated[
+        Path, typer.Option(help="Where everything is written; an earlier run in it is removed.")
+    ] = STATE,
     as_json: Json = False,
 ) -> None:
     """Build a lab with agents, collector and alerts, break it, tell how soon and how rightly that is told.
@@ -68,22 +70,25 @@ def run_in_lab(
         raise LinkgaugeError(f"--window-s {window_s}: give {SHORTEST_WINDOW_S} to {LONGEST_WINDOW_S}")
     setting = lab_setting(fault, lab, window_s)
     wanted = lab_fault(fault, link, place, magnitude)
+    assert setting.topology is not None
+    truth(setting.topology, wanted)  # raises LabError for a link or place that is not there
     if not is_root():
         raise LinkgaugeError("the lab of a drill is made of network namespaces: run it as root")
-    signal.signal(signal.SIGTERM, _interrupt)
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     try:
         with (
             only_one(folder, "drill", "use --folder"),
+            interrupted_once(),
             Rehearsal(folder, setting, window_s, console) as lab_run,
         ):
-            found = lab_run.play(wanted)
+            found, archive = lab_run.play(wanted), lab_run.archive
     except KeyboardInterrupt:
         raise LinkgaugeError("interrupted; the lab is taken down") from None
     if as_json:
         print(json.dumps(found.as_dict(), indent=1))
     else:
         show(found, console)
+        console.print(f"what was measured, as `linkgauge alerts backtest --archive` takes it: {archive}")
     raise typer.Exit(0 if found.good else 1)
 
 
@@ -149,7 +154,3 @@ def _seconds(value: float | None) -> str:
 
 def _right(value: bool | None) -> str:
     return {True: "right", False: "WRONG", None: "not told"}[value]
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from console.single import is_held
 from linkgauge.clock import NS_PER_S, SystemClock
 from linkgauge.errors import ConfigError
 from linkgauge.model import Link
@@ -34,7 +35,7 @@ def order(config: Path, fault: str, link: str, lasts_s: float, magnitude: float 
     if kind is None:
         raise ConfigError(f"{fault} cannot be played on live links; one of {', '.join(PLAYABLE)} can")
     if magnitude is not None and not kind.least <= magnitude <= kind.most:
-        raise ConfigError(f"--magnitude {magnitude:g}: give {kind.least:g} to {kind.most:g} {kind.unit}")
+        raise ConfigError(f"--magnitude {magnitude:.10g}: give {kind.between}")
     settings = load(config)
     plan = PlanCache(settings.data_dir / "plan.json", settings.node, SystemClock()).load()
     if plan is None:
@@ -48,8 +49,17 @@ def order(config: Path, fault: str, link: str, lasts_s: float, magnitude: float 
 
 
 def place(config: Path, wanted: DrillOrder) -> Path:
-    """Put the order where the agent looks; returns the file. Raises StoreError."""
-    path = load(config).data_dir / NAME
+    """Put the order where the agent looks; returns the file.
+
+    Raises ConfigError when no agent works there, StoreError.
+    """
+    settings = load(config)
+    if not is_held(settings.data_dir, "agent"):
+        raise ConfigError(
+            f"{settings.data_dir}: no agent works there, so nothing would be played; start the agent of "
+            f"{settings.node} first"
+        )
+    path = settings.data_dir / NAME
     write_order(path, wanted)
     return path
 

@@ -47,6 +47,11 @@ class Rehearsal:
     def __exit__(self, *_: object) -> None:
         self._chain.__exit__(None, None, None)
 
+    @property
+    def archive(self) -> Path:
+        """Where what was measured is kept."""
+        return self._chain.archive
+
     def play(self, fault: Fault) -> Score:
         """Inject, wait until it is told, mend, wait until that is told."""
         chain, pager = self._chain, self._chain.pager

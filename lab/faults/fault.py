@@ -37,6 +37,16 @@ class Kind:
     direction: str = "forward"
     place: str = ""
 
+    def text(self, size: float) -> str:
+        """A magnitude as people read it."""
+        return f"a ratio of {size:g}" if self.unit == "ratio" else f"{size:.10g} {self.unit}"
+
+    @property
+    def between(self) -> str:
+        """What a magnitude may be, for people."""
+        span = f"{self.least:.10g} to {self.most:.10g}"
+        return f"a ratio of {span}" if self.unit == "ratio" else f"{span} {self.unit}"
+
 
 _US = 10_000_000.0
 _BURN = frozenset({"burn-fast", "burn-slow", "loss-bursts"})
@@ -241,10 +251,7 @@ class Fault:
             raise LabError(f"there is no fault {self.kind!r}: choose one of {', '.join(KINDS)}")
         kind, value = self.of, self.size
         if math.isnan(value) or not kind.least <= value <= kind.most:
-            between = f"{kind.least:g} and {kind.most:g}"
-            raise LabError(
-                f"fault {self.kind}: {value:g} {kind.unit} is not between {between}: give one that is"
-            )
+            raise LabError(f"fault {self.kind}: its magnitude is no {value:.10g}: give {kind.between}")
         if kind.on != "link" and not self.place:
             raise LabError(f"fault {self.kind} is on a {kind.on}: name it as its place")
 

@@ -41,9 +41,7 @@ class DrillOrder(Model):
         if kind is None:
             raise ValueError(f"fault {self.fault!r} cannot be played; one of {', '.join(PLAYABLE)} can")
         if not kind.least <= self.size <= kind.most:
-            raise ValueError(
-                f"magnitude {self.size:g} is not between {kind.least:g} and {kind.most:g} {kind.unit}"
-            )
+            raise ValueError(f"magnitude {self.size:.10g}: give {kind.between}")
         return self
 
     @property
@@ -58,7 +56,7 @@ class DrillOrder(Model):
 
     def sentence(self) -> str:
         """For logs: what is played on whom."""
-        size = f"{self.size:g} {PLAYABLE[self.fault].unit}"
+        size = PLAYABLE[self.fault].text(self.size)
         return f"{self.fault} ({size}) on what {self.peer} sends ({self.link}), until {_text(self.until)}"
 
 

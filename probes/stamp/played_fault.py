@@ -34,6 +34,16 @@ class Playable:
     least: float
     most: float
 
+    def text(self, size: float) -> str:
+        """A magnitude as people read it."""
+        return f"a ratio of {size:g}" if self.unit == "ratio" else f"{size:.10g} {self.unit}"
+
+    @property
+    def between(self) -> str:
+        """What a magnitude may be, for people."""
+        span = f"{self.least:.10g} to {self.most:.10g}"
+        return f"a ratio of {span}" if self.unit == "ratio" else f"{span} {self.unit}"
+
 
 _SHARE = ("ratio", 0.0, 1.0)
 _TIME = ("us", 0.0, 5_000_000.0)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from console.demo.chain import Chain
 from console.main import app
-from console.single import only_one
+from console.single import is_held, only_one
 from linkgauge.errors import ConfigError, LinkgaugeError
 
 
@@ -29,6 +30,24 @@ def test_an_agent_and_a_collector_of_one_host_share_its_folder(tmp_path: Path) -
         assert {path.name for path in tmp_path.iterdir()} == {"lock", "lock.agent"}
         with pytest.raises(ConfigError, match="another agent runs here"), only_one(tmp_path, "agent", ""):
             pass
+
+
+def test_one_can_look_whether_a_folder_is_held(tmp_path: Path) -> None:
+    assert not is_held(tmp_path / "none", "agent")
+    with only_one(tmp_path, "agent", ""):
+        assert is_held(tmp_path, "agent")
+        assert not is_held(tmp_path, "collector")
+    assert not is_held(tmp_path, "agent")
+
+
+def test_a_run_does_not_take_the_folder_of_one_whose_collector_still_works(tmp_path: Path) -> None:
+    home = tmp_path / "run" / "collector"
+    chain = Chain(tmp_path, loopback=True)
+    with only_one(home, "collector", ""), pytest.raises(LinkgaugeError, match="still works there"), chain:
+        pass
+    assert (home / "lock").exists()
+    with chain:
+        assert not home.exists()
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:

@@ -20,8 +20,22 @@ def test_every_fault_is_listed() -> None:
     assert all(each["must"] or each["seen_in"] for each in told)
 
 
+def test_the_list_is_read_on_a_narrow_terminal() -> None:
+    told = CliRunner().invoke(app, ["list"]).stdout
+    assert len(told.splitlines()) == 2 * len(KINDS)
+    assert "usually 2000000 bit/s" in told
+    assert "usually a ratio of 0.05; also live" in told
+
+
 def test_what_cannot_be_run_is_a_sentence(tmp_path: Path) -> None:
-    for words in (["gremlin"], ["loss", "--lab", "moon"], ["loss", "--window-s", "1"]):
+    for words in (
+        ["gremlin"],
+        ["loss", "--lab", "moon"],
+        ["loss", "--window-s", "1"],
+        ["loss", "--magnitude", "7"],
+        ["loss", "--link", "jinan-1>nowhere@backbone"],
+        ["node-down", "--place", "nowhere"],
+    ):
         result = CliRunner().invoke(app, ["run", *words, "--folder", str(tmp_path)])
         assert isinstance(result.exception, LinkgaugeError)
     assert not list(tmp_path.iterdir())

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from console.drill.live import order, place, span_s
+from console.single import only_one
 from linkgauge.clock import NS_PER_S, SystemClock
 from linkgauge.errors import ConfigError
 from linkgauge.plan import PlanLink
@@ -25,7 +26,12 @@ def config(tmp_path: Path) -> Path:
 
 
 def test_an_order_names_the_address_that_the_link_comes_from(config: Path) -> None:
-    path = place(config, order(config, "loss", "a>b@net", 30, 0.3))
+    wanted = order(config, "loss", "a>b@net", 30, 0.3)
+    assert wanted.sentence().startswith("loss (a ratio of 0.3) on what 10.0.0.1 sends")
+    with pytest.raises(ConfigError, match="no agent works there"):
+        place(config, wanted)
+    with only_one(config.parent / "data", "agent", ""):
+        path = place(config, wanted)
     read = read_order(path)
     assert read is not None
     assert (read.peer, read.fault, read.size, read.link) == ("10.0.0.1", "loss", 0.3, "a>b@net")
@@ -41,7 +47,7 @@ def test_what_cannot_be_ordered_is_a_sentence(config: Path, tmp_path: Path) -> N
     ):
         with pytest.raises(ConfigError, match=words):
             order(config, fault, link, 30, None)
-    with pytest.raises(ConfigError, match="give 0 to 1 ratio"):
+    with pytest.raises(ConfigError, match="--magnitude 3: give a ratio of 0 to 1"):
         order(config, "loss", "a>b@net", 30, 3.0)
     with pytest.raises(ConfigError, match="up to 1h"):
         span_s("2h")
