@@ -130,7 +130,7 @@ class Evaluator:
     def suspects(self, table: str) -> list[Suspects]:
         """What has breached lately or fires, for each watch of the table."""
         return [
-            Suspects(watch, each.things, ones(each.bad), each.breaches_now(), each.firing)
+            Suspects(watch, each.things, ones(each.bad), self._breach_now(watch, each), each.firing)
             for watch, each in self._each(table)
         ]
 
@@ -140,7 +140,7 @@ class Evaluator:
             Active(watch, each.things[row], now[row], None if unknown == 0 else seen_ns)
             for watch, each in self._each()
             if each.firing.any()
-            for now in (each.breaches_now().tolist(),)
+            for now in (self._breach_now(watch, each).tolist(),)
             for row in np.flatnonzero(each.firing).tolist()
             for unknown, seen_ns in (
                 (each.unknown[row], int(each.seen_ns[row]) + self._last[watch.table].length_ns),
@@ -166,6 +166,10 @@ class Evaluator:
             at = index.get((one.rule, one.direction))
             if at is not None and self._watches[at].table in self._last:
                 self._histories[at] = decoded(one)
+
+    def _breach_now(self, watch: Watch, history: History) -> Mask:
+        last = self._last.get(watch.table)
+        return history.breaches_now(last.start_ns if last else 0)
 
     def _each(self, table: str = "") -> Iterator[tuple[Watch, History]]:
         for watch, history in zip(self._watches, self._histories, strict=True):

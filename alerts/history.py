@@ -96,9 +96,9 @@ class History:
         """Start of the oldest breached window in the history; start_ns: of the newest."""
         return start_ns - highest(self.bad) * length_ns
 
-    def breaches_now(self) -> Mask:
-        """Which breached in the newest window."""
-        breaches: Mask = ((self.bad & ONE) == ONE) & (self.unknown == 0)
+    def breaches_now(self, start_ns: int) -> Mask:
+        """Which breached in the newest window, which began then."""
+        breaches: Mask = ((self.bad & ONE) == ONE) & (self.seen_ns == start_ns)
         return breaches
 
     def _tidy(self, rule: Rule) -> None:

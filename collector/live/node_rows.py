@@ -9,7 +9,7 @@ until when its certificates are valid. Not thread safe.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,8 @@ class NodeRows:
         self._listens_ns = self._called_ns = clock.now().wall_ns
         self._since_ns: dict[str, int] = {}  # node -> since when it is expected to be heard
         self._known: Inventory | None = None
+        self._asked: Inventory | None = None
+        self._sources: frozenset[str] = frozenset()
         self._ends = _Ends(np.empty(0, np.object_), np.empty(0, np.intp), np.empty(0, np.intp))
 
     def rows(self, state: Frame) -> Frame:
@@ -80,13 +82,15 @@ class NodeRows:
             "longitude_deg": [site.longitude_deg for site in sites],
             "start_ns": [start_ns] * len(names),
             "length_ns": [length_ns] * len(names),
-            **self._told(names, start_ns, length_ns),
+            **self._told(inventory, start_ns, length_ns),
             **self._links(inventory, state),
         }
         return self._excuses.nodes(start_ns).marked(Frame.of(NODE, columns))
 
-    def _told(self, names: Sequence[str], start_ns: int, length_ns: int) -> dict[str, Any]:
-        """What the agents said, and since when they say nothing."""
+    def _told(self, inventory: Inventory, start_ns: int, length_ns: int) -> dict[str, Any]:
+        """What the agents said, and since when they say nothing. A far end that measures nothing and was
+        never heard is no agent: a router that answers."""
+        names, measuring = list(inventory.nodes), self._measuring(inventory)
         now_ns = self._clock.now().wall_ns
         due_ns = start_ns + length_ns + self._due_ns
         self._listen(now_ns, length_ns)
@@ -96,6 +100,8 @@ class NodeRows:
         told = [agents.get(name, {}) for name in names]
         silent_s = [
             self._silent_s(self._since_ns[name], each.get("last_seen_s"), now_ns, due_ns, length_ns)
+            if name in measuring or each.get("last_seen_s") is not None
+            else _UNKNOWN
             for name, each in zip(names, told, strict=True)
         ]
         healths = [_fresh(each.get("health"), start_ns - FRESH_WINDOWS * length_ns) for each in told]
@@ -108,6 +114,12 @@ class NodeRows:
             "outbox_oldest_s": [_number(each, "outbox_oldest_s") for each in healths],
             "outbox_dropped": [int(each.get("outbox_dropped") or 0) for each in healths],
         }
+
+    def _measuring(self, inventory: Inventory) -> frozenset[str]:
+        """Nodes from which a link begins."""
+        if self._asked is not inventory:
+            self._asked, self._sources = inventory, frozenset(link.src for link in inventory.links)
+        return self._sources
 
     def _listen(self, now_ns: int, length_ns: int) -> None:
         """Begin to listen anew after a time in which nobody could be heard: we slept, or had no journal. A
@@ -133,10 +145,12 @@ class NodeRows:
         return silent_ns / NS_PER_S if silent_ns > HEARD_WINDOWS * length_ns else 0.0
 
     def _links(self, inventory: Inventory, state: Frame) -> dict[str, NDArray[Any]]:
-        """Links to and from each node that a fit agent measured, how many of them are not answered, and what
-        they tell of the node."""
+        """Links to and from each node that a fit agent measured and nobody works on, how many of them are not
+        answered, and what they tell of the node."""
         ends, nodes = self._of(inventory, state), len(inventory.nodes)
-        measured = (state.count("measured") == 1) & (state.count("fit") == 1)
+        measured = (
+            (state.count("measured") == 1) & (state.count("fit") == 1) & (state.count("maintenance") == 0)
+        )
         down = measured & (state.real("unanswered_s") > DOWN_S)
 
         def counted(end: NDArray[np.intp], which: NDArray[np.bool_]) -> NDArray[np.int64]:

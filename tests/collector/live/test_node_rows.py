@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,29 @@ def test_a_certificate_is_told_once_of_the_node_that_shows_it(world: World) -> N
     rows = world.judge(Frame(frame.table, {**frame.columns, "certificate_left_s": left_s}, frame.rows))
     assert (rows["g1"]["certificate_left_s"], rows["j2"]["certificate_left_s"]) == (8e5, -5)
     assert math.isnan(rows["j1"]["certificate_left_s"])
+
+
+def test_links_that_somebody_works_on_do_not_say_that_a_node_is_down(world: World) -> None:
+    unanswered_s = {"j1>g1@backbone": 4.0, "j2>g1@backbone": 4.0, "j1>g1@private": 0.0}
+
+    def told(*work: int) -> dict[str, Any]:
+        frame = states(world.start_ns, unanswered_s)
+        columns = {**frame.columns, "maintenance": np.array(work)}
+        return world.judge(Frame(frame.table, columns, frame.rows))["g1"]
+
+    assert math.isnan(told(1, 1, 1)["down_ratio"])
+    assert [told(0, 0, 1)[name] for name in ("down_ratio", "links_in", "links_in_down")] == [1, 2, 2]
+    assert told(1, 1, 0)["down_ratio"] == 0
+
+
+def test_a_far_end_that_measures_nothing_and_was_never_heard_is_no_silent_agent(world: World) -> None:
+    made = world.inventory
+    listed = {link: spec for link, spec in made.links.items() if link.src != "g1"}
+    world.inventory = replace(made)
+    world.inventory.__dict__["links"] = listed
+    for _ in range(9):
+        rows = world.judge()
+    assert math.isnan(rows["g1"]["silent_s"])
+    assert rows["j2"]["silent_s"] > 60
+    world.hear("g1", world.start_ns, world.start_ns + WINDOW_NS + NS_PER_S)
+    assert [world.judge()["g1"]["silent_s"] for _ in range(4)] == [0, 0, 22, 32]
