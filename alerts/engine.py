@@ -30,7 +30,7 @@ from alerts.silences import hushed
 from alerts.subject import Subjects
 from alerts.thing import once
 from alerts.wording import began, ended, gone
-from linkgauge.clock import Clock
+from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame, concat
 from linkgauge.schema import PLACE
@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MOST_UNWRITTEN = 10_000
+LATE_WINDOWS, LATE_NS = 3, 30 * NS_PER_S
+"""A window that was due longer ago, by both, is judged late: the collector was away, and agents have yet to
+hand over what they measured meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,10 @@ class AlertEngine:
         cause: Cause | None = None,
         silences: Silences | None = None,
         events_ns: int = LEAST_EVENTS_NS,
+        due_ns: int = 0,
     ) -> None:
         """Goes on from the book's memory; raises StoreError when it cannot be read. events_ns: how long an
-        event is told of."""
+        event is told of. due_ns: how long after its end a window is judged."""
         self._book, self._clock, self._subjects = book, clock, subjects
         self._cause: Cause = cause or SameThing(rules)
         self._silences: Silences = silences or NoSilences()
@@ -81,7 +85,7 @@ class AlertEngine:
         self._counts = dict.fromkeys(
             ("fired", "resolved", "held_back", "windows_ignored", "unwritten_dropped", "cause_failed"), 0
         )
-        self._store_trouble = False
+        self._store_trouble, self._due_ns = False, due_ns
         self._aftermaths = {rule.name: rule.aftermath_ns(events_ns) for rule in rules}
         self._evaluator, self._roll = Evaluator(rules), Roll(self._aftermaths)
         self._resume(rules, book.memory())
@@ -110,7 +114,7 @@ class AlertEngine:
         window = Window.of(judged)
         with self._lock:
             ignored = self._evaluator.ignored
-            self._take(self._evaluator.step(judged, window), judged)
+            self._take(self._evaluator.step(judged, window, self._is_late(window)), judged)
             found = self._asked(
                 lambda: once(self._cause.places(judged, self._evaluator, window)), concat(PLACE, [])
             )
@@ -123,6 +127,10 @@ class AlertEngine:
             self._write(told)
         known = {id(event) for event in told}
         return Outcome(events, frames, [event for event in events if id(event) not in known])
+
+    def _is_late(self, window: Window) -> bool:
+        late_ns = self._due_ns + max(LATE_WINDOWS * window.length_ns, LATE_NS)
+        return self._clock.now().wall_ns - window.end_ns > late_ns
 
     def take_over(self, untold: Sequence[Event], since_ns: int) -> None:
         """Duty begins: tell of these, which nobody told, and of what fires, was to be told at since_ns or

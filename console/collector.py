@@ -14,7 +14,7 @@ from alerts.engine import AlertEngine
 from alerts.rule import load_rules
 from alerts.silences import Listed
 from alerts.subject import Subjects
-from collector.assembly import Collector, build
+from collector.assembly import SENDING_S, Collector, build
 from collector.live.excuses import Excuses
 from collector.live.kept_budget import FILE_NAME as BUDGET
 from collector.live.last_paths import LastPaths
@@ -86,7 +86,8 @@ def wire(settings: Settings, clock: Clock | None = None) -> Wired:
         lambda link: paths.of_flows(link, plans.inventory().judged_class),
     )  # fmt: skip
     events_ns = max(period_ns, LEAST_EVENTS_NS)
-    engine = AlertEngine(rules, subjects, told, receivers, clock, cause, silences, events_ns)
+    due_ns = seconds(plans.inventory().probing.stamp.timeout_s + SENDING_S)
+    engine = AlertEngine(rules, subjects, told, receivers, clock, cause, silences, events_ns, due_ns)
     excuses = Excuses(plans.inventory, window_ns, period_ns)
     judge = LedgerJudge(
         ledger, plans.inventory, excuses, settings.data_dir / BUDGET, clock,
