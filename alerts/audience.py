@@ -2,7 +2,7 @@
 
 An alert explains another only to those who hear of it. So what explains it in the end, when it is explained
 itself, must be as grave (who takes pages only hears of no ticket), real when the other is real, and, when it
-is a place, told to the team of the other. Alerts that explain one another explain nothing.
+is a place, told to the team of the other. Of alerts that explain one another one is told.
 """
 
 from __future__ import annotations
@@ -27,26 +27,42 @@ def heard(explained: Mapping[str, Explanation], firing: Sequence[Fired]) -> dict
 
     firing: alerts that fire and that nothing but an explanation holds back.
     """
-    labels = {each.id: each.labels for each in firing}
+    roots = _Roots(explained, {each.id: each.labels for each in firing})
     told: dict[str, Explanation] = {}
     for about, each in explained.items():
-        root = _root(about, explained, labels) if each.by else about
-        hears = root is not None and (root not in labels or _hear(labels.get(about, {}), labels[root]))
-        told[about] = each if hears else replace(each, by="", why="")
+        by = roots.by(about)
+        why = each.why if by == each.by else "another alert of the same explains it"
+        told[about] = replace(each, by=by, why=why if by else "")
     return told
 
 
-def _root(about: str, explained: Mapping[str, Explanation], firing: Mapping[str, Labels]) -> str | None:
-    """What explains the alert in the end; None when that is itself, or there is no end."""
-    seen = {about}
-    at = explained[about].by
-    while at not in seen:
-        seen.add(at)
-        further = explained[at].by if at in explained and at in firing else ""
-        if not further:
-            return at
-        at = further
-    return None
+class _Roots:
+    """What explains alerts in the end. labels: of those that fire; what ended explains to everybody."""
+
+    def __init__(self, explained: Mapping[str, Explanation], labels: Mapping[str, Labels]) -> None:
+        self._explained, self._labels = explained, labels
+        self._by: dict[str, str] = {}
+        self._asked: set[str] = set()
+
+    def by(self, about: str) -> str:
+        """Id of what explains an alert; empty: nothing does."""
+        if about not in self._by:
+            self._asked.add(about)
+            each = self._explained.get(about) if about in self._labels else None
+            some = (
+                (by for by in (each.by, each.instead) if by and self._holds(about, by)) if each else iter(())
+            )
+            self._by[about] = next(some, "")
+            self._asked.discard(about)
+        return self._by[about]
+
+    def _holds(self, about: str, by: str) -> bool:
+        while by not in self._asked:
+            further = self.by(by)
+            if not further:
+                return by not in self._labels or _hear(self._labels[about], self._labels[by])
+            by = further
+        return False
 
 
 def _hear(of: Labels, root: Labels) -> bool:

@@ -200,6 +200,8 @@ class AlertEngine:
                 if labels is None:
                     strangers.setdefault(change.watch.table, set()).add(change.thing)
                 else:
+                    if change.watch.table == PLACE.name:
+                        labels |= self._subjects.of_place(labels, self._troubles(change.thing))
                     self._roll.begin(key, began(change, labels, frame))
             elif (alert := self._roll.get(key)) is not None:
                 self._roll.end(key, ended(change, alert.fired, frame))

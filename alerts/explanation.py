@@ -20,12 +20,14 @@ from linkgauge.schema import PLACE
 class Explanation:
     """by: id of the alert that explains it; empty: none does, and only the place is told.
 
-    place: where it likely is, in words; empty: it cannot be told. why: half a sentence for people.
+    place: where it likely is, in words; empty: it cannot be told. why: half a sentence for people. instead:
+    id of an alert that explains it to those who do not hear of `by`.
     """
 
     by: str
     place: str = ""
     why: str = ""
+    instead: str = ""
 
 
 class Suspecting(Protocol):

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alerts.event import Fired
 from alerts.explanation import Explanation, SameThing
@@ -122,7 +122,8 @@ class Inhibition:
             rule = each.labels["rule"]
             of = nodes if rule in OF_NODES else over[GRADES.get(rule, SLOW)] if rule in OF_LINKS else {}
             if key := of.get(each.about) or (around.get(each.about) if rule in AROUND else None):
-                told[each.id] = self._by(places[key], key, told)
+                same = told[each.id].by if each.id in told else ""
+                told[each.id] = replace(self._by(places[key], key, told), instead=same)
             elif rule in OF_LINKS and (node := _end_that_is(each, down)):
                 told[each.id] = Explanation(node.id, f"node {node.about}", f"node {node.about} is down")
             elif rule in AROUND and each.id not in told and (late := self._late(each)):

@@ -4,21 +4,29 @@ Every alert has the labels rule severity direction network site team about (netw
 one of a link also link src dst src_site dst_site src_region dst_region tier, of a node node region operator,
 of a sink collector sink, of a collector collector, of a place place kind. `drill: "true"`: a fault is played
 on purpose. The site of a link is that of its first node; the team is the network's, else the site's.
+
+Of a place of which it is known what it explains, `trouble` is the gravest sort of that (dark, lossy, slow),
+and `teams` are all that are called for one of the links' ends, "a,b", where there are several; the team of a
+place that is neither of one site nor of a network with a team is the one called for most of these ends.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from alerts.rule import NO_DIRECTION, Watch
 from alerts.thing import things
+from alerts.trouble import DARK, LOSSY, SLOW
 from linkgauge.errors import ConfigError
 from linkgauge.frame import Frame
 from linkgauge.inventory import Inventory
 from linkgauge.model import DEFAULT_TEAM, Link, LinkSpec
 
 _KEYS = ("node", "site", "region", "operator", "collector", "sink", "place", "kind", "network")
+_SITES = "src_site", "dst_site"
+_GRAVITY = SLOW, LOSSY, DARK
 
 
 class Subjects:
@@ -66,6 +74,21 @@ class Subjects:
         """Labels of a link; None for one that is not expected."""
         spec = self._spec(link)
         return None if spec is None else {**spec.tags, "site": spec.tags["src_site"]}
+
+    def of_place(self, labels: Mapping[str, str], troubles: Mapping[str, str]) -> dict[str, str]:
+        """More labels of a place that explains the troubles of these links; see alerts.explanation.Cause."""
+        if not troubles:
+            return {}
+        ends = [made for link in troubles if (made := self.of_link(link))]
+        called = Counter(self.team(each["network"], each[site]) for each in ends for site in _SITES)
+        known, team = self._inventory, labels["team"]
+        network = known.networks.get(labels["network"]) if known else None
+        owned = known is not None and (labels["site"] in known.sites or bool(network and network.team))
+        if called and not owned:
+            team = min(called, key=lambda each: (-called[each], each))
+        teams = [team, *sorted(set(called) - {team})]
+        made = {"team": team, "trouble": max(troubles.values(), key=_GRAVITY.index)}
+        return {**made, "teams": ",".join(teams)} if len(teams) > 1 else made
 
     def team(self, network: str, site: str) -> str:
         """Who is called for something on that network (may be empty) at that site (may be empty)."""

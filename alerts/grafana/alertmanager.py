@@ -37,6 +37,13 @@ _TIMES = {
 }
 _SAME = ("link", "node", "collector", "sink", "place", "network")
 """What makes two alerts be about the same thing; a label that neither has is equal as well."""
+_DARK, _LOSSY = "link-unreachable", "link-loss|loss-bursts|flow-loss"
+_GRADES = (
+    ('trouble="dark"', ()),
+    ('trouble="lossy"', (f'rule!="{_DARK}"',)),
+    ('trouble!~"dark|lossy"', (f'rule!~"{_DARK}|{_LOSSY}"',)),
+)
+"""A place holds back what is no graver than its trouble (alerts.inhibition), which Grafana does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,7 @@ def alertmanager_file(rules: Sequence[Rule], teams: Sequence[str] = (), places: 
     file: Json = {
         "global": {"resolve_timeout": f"{RESOLVE_MINUTES}m"},
         "route": {
-            "receiver": names[-1],
+            "receiver": names[0],
             "group_by": ["rule"],
             **_TIMES["ticket"],
             "routes": [
@@ -74,20 +81,24 @@ def alertmanager_file(rules: Sequence[Rule], teams: Sequence[str] = (), places: 
 
 
 def _routes(teams: Sequence[str]) -> Iterator[Json]:
-    """A route for each severity, team and kind of thing; see alerts.grafana.policies."""
+    """A route for each severity, team and kind of thing; see alerts.grafana.policies. A place of several
+    teams goes to each of them."""
     for severity in SEVERITIES:
         for team in teams:
+            grave, name = f'severity="{severity}"', receiver(severity, team)
             of_team = [f'team="{team}"'] if team else []
-            for matchers, group_by in (
-                (['link=~".+"'], ["network", "dst_site"]),
-                ([], ["site", "collector"]),
-            ):
-                yield {
-                    "receiver": receiver(severity, team),
-                    "matchers": [f'severity="{severity}"', *of_team, *matchers],
-                    "group_by": group_by,
-                    **_TIMES[severity],
-                }
+            links: Json = {"matchers": [grave, *of_team, 'link=~".+"'], "group_by": ["network", "dst_site"]}
+            alone = ['teams=""'] if team else []
+            rest: Json = {"matchers": [grave, *of_team, *alone], "group_by": ["site", "collector"]}
+            among: Json = {
+                "continue": True,
+                "matchers": [grave, f'teams=~"(.+,)?{team}(,.+)?"'],
+                "group_by": rest["group_by"],
+            }
+            yield from (
+                {"receiver": name, **each, **_TIMES[severity]}
+                for each in (links, *([among] if team else []), rest)
+            )
 
 
 def _explained(rules: Sequence[Rule]) -> Iterator[Json]:
@@ -105,12 +116,16 @@ def _placed(places: Places) -> Iterator[Json]:
         for end in ("src", "dst"):
             links = ['link=~".+"', f'{end}="{node}"', _REAL]
             yield _inhibition(down, links)
-            yield _inhibition(_common("node", node, end), links, "network")
+            for trouble, milder in _GRADES:
+                source = [*_common("node", node, end), trouble]
+                yield _inhibition(source, [*links, *milder], "network")
         yield _inhibition(down, ['rule="common-cause"', 'kind="node"', f'place="{node}"', _REAL])
     for site in places.sites:
         for end in ("src", "dst"):
             links = ['link=~".+"', f'{end}_site="{site}"', _REAL]
-            yield _inhibition(_common("site", site, end), links, "network")
+            for trouble, milder in _GRADES:
+                source = [*_common("site", site, end), trouble]
+                yield _inhibition(source, [*links, *milder], "network")
 
 
 def _common(kind: str, place: str, end: str) -> list[str]:

@@ -42,7 +42,7 @@ class Policy:
         return (
             told.drill == self.drills
             and (not self.severities or told.severity in self.severities)
-            and (not self.teams or told.team in self.teams)
+            and (not self.teams or not told.teams.isdisjoint(self.teams))
         )
 
 

@@ -6,6 +6,8 @@ from datetime import datetime
 
 import msgspec
 
+from alerts.audience import teams
+
 FIRING, RESOLVED = "firing", "resolved"
 
 
@@ -51,6 +53,11 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def team(self) -> str:
         return self.labels.get("team", "")
+
+    @property
+    def teams(self) -> frozenset[str]:
+        """All that are told of it; `team` is the one that is called first."""
+        return teams(self.labels)
 
     @property
     def drill(self) -> bool:

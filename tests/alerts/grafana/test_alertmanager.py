@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -88,11 +89,49 @@ def test_a_common_cause_explains_links_in_its_direction_on_its_network(real: Ale
         "kind": "site",
         "place": "guiyang",
         "direction": "in",
+        "trouble": "lossy",
     }
     alerts = [
         {**place, "network": "backbone", "site": "guiyang", "about": "site:guiyang"},
         link("link-loss", "jinan-1", "guiyang-1"),
         link("link-loss", "guiyang-1", "jinan-1"),
         link("link-loss", "jinan-1", "guiyang-1", network="private", about="elsewhere"),
+        link("link-unreachable", "qingdao-1", "guiyang-1"),
     ]
     held_back(real, alerts, {"link-loss jinan-1>guiyang-1@backbone"})
+
+
+def test_a_place_explains_nothing_graver_than_its_own_trouble(real: AlertmanagerProcess) -> None:
+    place = {"rule": "common-cause", "severity": "page", "kind": "site", "direction": "both"}
+    alerts = [
+        {**place, "place": "guiyang", "network": "backbone", "about": "of Grafana"},
+        {**place, "place": "jinan", "network": "backbone", "about": "dark", "trouble": "dark"},
+        link("link-loss", "qingdao-1", "guiyang-1"),
+        link("link-delay", "qingdao-1", "guiyang-1"),
+        link("link-unreachable", "qingdao-1", "jinan-1"),
+    ]
+    held_back(
+        real,
+        alerts,
+        {"link-delay qingdao-1>guiyang-1@backbone", "link-unreachable qingdao-1>jinan-1@backbone"},
+    )
+
+
+def test_a_place_of_several_teams_goes_to_each_and_what_nobody_takes_is_a_page(tmp_path: Path) -> None:
+    config = yaml.safe_load(alertmanager_file(load_rules(), ("core", "edge", "lab")))
+    place = {"rule": "common-cause", "severity": "page", "place": "jinan guiyang"}
+    alerts = [
+        {**place, "about": "both", "team": "core", "teams": "core,edge"},
+        {**place, "about": "one", "team": "edge"},
+        {**place, "about": "none", "team": "network"},
+    ]
+    with alertmanager(tmp_path / "am", "http://127.0.0.1:9/", **config) as real:
+        body = [{"labels": labels} for labels in alerts]
+        httpx.post(f"{real.url}/api/v2/alerts", json=body, trust_env=False).raise_for_status()
+        eventually(lambda: len(real.alerts()) == len(alerts))
+        told = {about: {to["name"] for to in each["receivers"]} for about, each in real.alerts().items()}
+    assert told == {
+        "both": {"linkgauge-page-core", "linkgauge-page-edge"},
+        "one": {"linkgauge-page-edge"},
+        "none": {"linkgauge-page-core"},
+    }

@@ -69,7 +69,7 @@ def test_alertmanager_takes_the_file_and_routes_by_drill_severity_and_team(tmp_p
     assert routed(path, severity="page", team="east", link="a>b@n") == "linkgauge-page-east"
     assert routed(path, severity="ticket", team="west", node="a") == "linkgauge-ticket-west"
     assert routed(path, severity="page", team="east", drill="true") == "linkgauge-drill"
-    assert routed(path, severity="page", team="unknown") == "linkgauge-ticket-west"
+    assert routed(path, severity="page", team="unknown") == "linkgauge-page-east"
 
 
 def test_what_the_rules_explain_is_inhibited() -> None:
