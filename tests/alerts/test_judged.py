@@ -49,7 +49,7 @@ def _told(fates: Sequence[Pair], rules: Sequence[Rule] = ()) -> list[Told]:
 def test_loss_on_one_link_in_one_direction_is_one_alert_that_ends() -> None:
     fault: Pair = ({"lost_forward": 10}, {"lost_backward": 10})
     assert _told([CLEAN] * 3 + [fault] * 4 + [CLEAN] * 8) == [
-        (5, "fires", "link-loss/a>b@net/forward", 3),
+        (4, "fires", "link-loss/a>b@net/forward", 3),
         (12, "over", "link-loss/a>b@net/forward", 3),
     ]
 
@@ -77,7 +77,7 @@ def test_loss_told_for_an_end_that_does_not_measure_ends_when_it_does() -> None:
     alone: Pair = ({"lost_backward": 10}, None)
     both: Pair = ({"lost_backward": 10}, {"lost_forward": 10})
     assert _told([alone] * 4 + [both] * 12, [rule("link-loss", unknown_windows=8)]) == [
-        (2, "fires", "link-loss/a>b@net/backward", 0),
-        (6, "fires", "link-loss/b>a@net/forward", 4),
+        (1, "fires", "link-loss/a>b@net/backward", 0),
+        (5, "fires", "link-loss/b>a@net/forward", 4),
         (11, "unjudged", "link-loss/a>b@net/backward", 0),
     ]

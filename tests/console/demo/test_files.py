@@ -21,7 +21,7 @@ def test_the_inventory_has_the_labs_links_tiers_and_promises(tmp_path: Path) -> 
     assert set(by_tier) == {"metro", "region", "hub"}
     for link, spec in made.links.items():
         assert topology.true_delay_us(link.src, link.dst, link.network) < spec.tier.delay_us
-        assert spec.promised_bps == 0.9 * topology.capacity_bps(link.network)
+        assert spec.promised_bps == 0.8 * topology.capacity_bps(link.network)
         assert spec.mirrored
 
 
