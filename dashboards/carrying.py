@@ -20,6 +20,10 @@ COMPARED = Text("the other network", "对比网络")
 
 def capacity() -> Section:
     """Promised, carried and what is between, now and over time."""
+    return Section(Text("Capacity", "容量"), (even(9, _headroom(), _carried()),))
+
+
+def _headroom() -> Json:
     fields = {
         "promised": 'last("promised_bps")',
         "received": 'last("received_bps")',
@@ -27,7 +31,7 @@ def capacity() -> Section:
         "shortfall": 'last("throughput_shortfall_ratio")',
     }
     query = f'SELECT {columns(**fields)} FROM "link_state" {range_and(THIS, SITES)} {by("link")}'
-    listed = table(
+    return table(
         Text("Capacity and headroom", "容量与余量"),
         Text(
             "Of each link: what was promised, what the last test carried, and what that is above the "
@@ -49,9 +53,12 @@ def capacity() -> Section:
         first=("headroom", False),
         last="15m",
     )  # fmt: skip
+
+
+def _carried() -> Json:
     carried = columns(least='min("received_bps")', typical='median("received_bps")')
     trend = f'SELECT {carried} FROM "link_throughput" {range_and(THIS, SITES)} {STEP} fill(none)'
-    over_time = series(
+    return series(
         Text("Carried over time", "承载速率变化"),
         Text(
             "Throughput tests of all links of this network in each step: the least and the median.",
@@ -65,7 +72,6 @@ def capacity() -> Section:
         ],
         custom={"showPoints": "always", "spanNulls": True},
     )
-    return Section(Text("Capacity", "容量"), (even(9, listed, over_time),))
 
 
 def compared() -> Section:

@@ -208,6 +208,11 @@ def _budget() -> Section:
 
 def _months() -> Section:
     """Thirty days against the thirty before: as numbers side by side, and as bars over a year."""
+    parts = even(9, _months_compared(), _months_of_a_year())
+    return Section(Text("Months compared", "月度对比"), (parts,), collapsed=True)
+
+
+def _months_compared() -> Json:
     spans = {
         "these": f"time > now() - {MONTH_D}d",
         "before": f"time > now() - {2 * MONTH_D}d AND time <= now() - {MONTH_D}d",
@@ -222,7 +227,7 @@ def _months() -> Section:
         for name, span in spans.items()
     ]
     these, before = Text("these 30 days", "近 30 天"), Text("30 days before", "前 30 天")
-    compared = table(
+    return table(
         Text("These 30 days and the 30 before", "近 30 天与前 30 天"),
         Text("Whatever the board's range is." + HOW.en, "与所选时间范围无关。" + HOW.zh),
         targets,
@@ -237,10 +242,13 @@ def _months() -> Section:
         ],
         first=("score_these", False),
     )
+
+
+def _months_of_a_year() -> Json:
     query = (
         f'SELECT {SCORE} AS "score" FROM "link_score" {_where()} GROUP BY time({MONTH_D}d),"tier" fill(none)'
     )
-    bars = series(
+    return series(
         Text("Score of each 30 days", "每 30 天得分"),
         Text(
             "A bar for each tier; 30 days are counted from 1970 on.",
@@ -251,7 +259,6 @@ def _months() -> Section:
         custom={"drawStyle": "bars", "fillOpacity": 60, "axisSoftMin": None},
         last="365d",
     )
-    return Section(Text("Months compared", "月度对比"), (even(9, compared, bars),), collapsed=True)
 
 
 def _over_time() -> Section:
