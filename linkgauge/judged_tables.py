@@ -46,9 +46,7 @@ SIGNALS = (
     real("remarked_forward_ratio", _STATE, "Share of packets that arrived with another DSCP; absent: none."),
     real("remarked_backward_ratio", _STATE, "The same of replies; absent: none."),
     real("path_changes", _STATE, "Changes of the way within the period; absent: none."),
-    real(
-        "mtu_shrunk_bytes", _STATE, "By how much the path's MTU is below the period's largest; absent: not."
-    ),
+    real("mtu_shrunk_bytes", _STATE, "By how much the path's MTU is below the day's largest; absent: not."),
     real(
         "throughput_shortfall_ratio", _STATE, "Share of what goodput was promised that is missing; < 0: none."
     ),

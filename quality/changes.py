@@ -1,7 +1,8 @@
 """What EVENT rows say of links over a span: steps of the smallest delay, changed ways, a smaller MTU. Pure.
 
-An event counts where the time in which it must have happened ends within the span. Ways of several flows
-that changed in overlapping times are one change of the network.
+An event counts where the time in which it must have happened ends within the span; of the MTU, which nobody
+tells again while it stays, within MTU_NS. Ways of several flows that changed in overlapping times are one
+change of the network.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from linkgauge.clock import NS_PER_S
 from linkgauge.code import EventKind
 from linkgauge.frame import Frame
 from quality.evidence import Rows
@@ -25,6 +27,8 @@ LEAST_STEP_US = 20.0
 STEP_SHARE = 0.02
 """Of the tier's delay: a smaller step is not worth a word."""
 LARGEST_MTU = 65_535
+MTU_NS = 86_400 * NS_PER_S
+"""So long a smaller MTU is told, unless a larger one is seen: then it is what is usual."""
 MOST_EVENTS = 16
 """Kept of each link and kind; of more the latest: a way that flaps."""
 _WAYS = (EventKind.PATH.value, EventKind.REROUTE.value)
@@ -73,7 +77,7 @@ class Changes:
     def columns(self, end_ns: int, objectives: Objectives) -> dict[str, Any]:
         """delay_step_us, path_changes, mtu_shrunk_bytes (n,) of the span that ends at end_ns."""
         links, rows = len(objectives), self._rows
-        rows = rows[(rows["end_ns"] > end_ns - self._span_ns) & (rows["start_ns"] < end_ns)]
+        rows = rows[(rows["end_ns"] > end_ns - self._spans_ns(rows)) & (rows["start_ns"] < end_ns)]
         return {
             "delay_step_us": _steps(rows, objectives),
             "path_changes": _ways(rows, links),
@@ -81,9 +85,15 @@ class Changes:
         }
 
     def forget(self, before_ns: int) -> None:
-        """Drop what ended before."""
+        """Drop what ended before, and so much more as its kind is told of for longer."""
         if len(self._rows):
-            self._rows = self._rows[self._rows["end_ns"] >= before_ns]
+            longer_ns = self._spans_ns(self._rows) - self._span_ns
+            self._rows = self._rows[self._rows["end_ns"] >= before_ns - longer_ns]
+
+    def _spans_ns(self, rows: NDArray[Any]) -> Counts:
+        """How long each row (m,) is told of."""
+        longest_ns = max(self._span_ns, MTU_NS)
+        return np.where(rows["kind"] == _KINDS[EventKind.MTU.value], longest_ns, self._span_ns)
 
     def move(self, place: Rows) -> None:
         """Link i becomes link place[i]; -1 drops it."""
@@ -151,7 +161,7 @@ def _ways(rows: NDArray[Any], links: int) -> Reals:
 
 
 def _shrunk(rows: NDArray[Any], links: int) -> Reals:
-    """By how much the MTU is below the largest of the span; NaN where it is not."""
+    """By how much the MTU is below the largest of these; NaN where it is not."""
     rows = _of(rows, (EventKind.MTU.value,))
     rows = rows[np.lexsort((rows["start_ns"], rows["link"]))]
     largest, now = np.zeros(links), np.zeros(links)

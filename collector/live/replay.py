@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from collector.event_line import event_line
@@ -12,6 +13,7 @@ from collector.journal.batch_log import Entry
 from collector.live.live import LiveState
 from collector.live.recent import LEAST_EVENTS_NS, LEAST_FLOWS_NS, Past
 from linkgauge.clock import NS_PER_S
+from linkgauge.code import EventKind
 from linkgauge.errors import StoreError, WireError
 from linkgauge.frame import Frame
 from linkgauge.packing import unpack
@@ -24,6 +26,8 @@ AHEAD_NS = 60 * NS_PER_S
 """Rows of clocks that are ahead are read too."""
 LINKS_AT_ONCE = 30_000
 """Links of which one window is read at once; of fewer links as many windows more."""
+MTU_NS, HOUR_NS = 86_400 * NS_PER_S, 3_600 * NS_PER_S
+"""A smaller MTU is told for a day; an hour of events is read at once."""
 AT_ONCE_BYTES = 64 * 1024 * 1024
 """Of the journal, unpacked, before it is handed on; equal rows pack a thousand to one."""
 
@@ -54,8 +58,8 @@ def replay(
     links: int,
     remember: Callable[[Past], None] | None = None,
 ) -> None:
-    """Remember the last period, flows, events, certificates and throughput tests as long as they count:
-    what the archive has of them, then what only the journal still has.
+    """Remember the last period, flows, events (of the MTU for a day), certificates and throughput tests as
+    long as they count: what the archive has of them, then what only the journal still has.
 
     remember: is given the rows to be judged by, piece by piece; without it they wait for the first judging.
     """
@@ -71,6 +75,8 @@ def replay(
         for table in (WINDOW, FLOW, EVENT, CERTIFICATE, THROUGHPUT, HEALTH, STATE):
             back_ns = longer.get(table.name, period_ns)
             at_once_ns = back_ns + AHEAD_NS if table is THROUGHPUT else step_ns
+            if table is EVENT and remember is not None:
+                _remember_sizes(archive, now_ns, back_ns, remember)
             for from_ns in range(now_ns - back_ns, now_ns + AHEAD_NS, at_once_ns):
                 live.replay(archive.read(table, from_ns, min(from_ns + at_once_ns, now_ns + AHEAD_NS)))
                 hand_on()
@@ -90,3 +96,12 @@ def replay(
                 octets = 0
         hand_on()
         after, octets = entries[-1].seq, 0
+
+
+def _remember_sizes(archive: Archive, now_ns: int, back_ns: int, remember: Callable[[Past], None]) -> None:
+    """Changes of the MTU that are older than other events count."""
+    for from_ns in range(now_ns - MTU_NS, now_ns - back_ns, HOUR_NS):
+        events = archive.read(EVENT, from_ns, min(from_ns + HOUR_NS, now_ns - back_ns))
+        sizes = events.take(events.text("kind") == EventKind.MTU.value)
+        if sizes.rows:
+            remember(replace(Past.empty(), events=(sizes,)))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from linkgauge.frame import Frame
 from linkgauge.schema import EVENT
-from quality.changes import MOST_EVENTS, Changes
+from quality.changes import MOST_EVENTS, MTU_NS, Changes
 from quality.objectives import Objectives
 from tests.quality.traces import ALONE, BOTH, Trace, event
 from tests.quality.world import START_NS, WINDOW_NS, row
@@ -60,6 +60,25 @@ def test_a_smaller_mtu_is_told_until_it_is_back() -> None:
     assert told_of(less, event("mtu", 0.2, before="1500", after="1400"))["mtu_shrunk_bytes"] == 7_600
     assert math.isnan(told_of(less, event("mtu", 0.2, before="1500", after="9000"))["mtu_shrunk_bytes"])
     assert math.isnan(told_of(event("mtu", 0, before="1500", after="9000"))["mtu_shrunk_bytes"])
+
+
+def test_a_smaller_mtu_that_nobody_undid_is_told_for_a_day() -> None:
+    changes, objectives = Changes(90 * WINDOW_NS), Objectives.of(ALONE)
+
+    def told(at_ns: int) -> float:
+        changes.forget(at_ns - 91 * WINDOW_NS)
+        return float(changes.columns(at_ns, objectives)["mtu_shrunk_bytes"][0])
+
+    changes.put(np.array([0]), event("mtu", 0, before="9000", after="1500"))
+    changes.put(np.array([0]), event("path", 0))
+    assert told(START_NS + 200 * WINDOW_NS) == told(START_NS + MTU_NS) == 7_500
+    assert changes.rows == 1
+    changes.put(np.array([0]), event("mtu", 400, before="1500", after="9000"))
+    assert math.isnan(told(START_NS + MTU_NS))
+    assert math.isnan(told(START_NS + 401 * WINDOW_NS + MTU_NS))
+    changes.put(np.array([0]), event("mtu", 9_000, before="9000", after="1500"))
+    end_ns = START_NS + 9_001 * WINDOW_NS + MTU_NS
+    assert (told(end_ns - 1), math.isnan(told(end_ns))) == (7_500, True)
 
 
 def test_events_of_another_class_or_link_do_not_count() -> None:
@@ -122,7 +141,11 @@ def test_against_a_twin(events: list[tuple[int, str, int, int]], batch: int) -> 
         steps = sorted((each[2], each[3]) for each in mine if each[1] == "reroute")
         rise = 200.0 * steps[-1][1] if steps else math.nan
         assert told["delay_step_us"][link] == pytest.approx(rise if rise > 100 else math.nan, nan_ok=True)
-        sizes = sorted((each[2], 1_490 - each[2]) for each in mine if each[1] == "mtu")
+        sizes = sorted(
+            (each[2], 1_490 - each[2])
+            for each in events
+            if each[0] == link and each[2] < 1 and each[1] == "mtu"
+        )
         shrunk = max(1_500, *(each[1] for each in sizes)) - sizes[-1][1] if sizes else 0
         assert told["mtu_shrunk_bytes"][link] == pytest.approx(shrunk or math.nan, nan_ok=True)
 

@@ -54,14 +54,15 @@ def test_what_only_the_journal_has_is_handed_on_in_pieces(
 class Kept:
     """An archive with one row each of EVENT, CERTIFICATE and STATE, some windows ago."""
 
-    def __init__(self, windows_ago: int) -> None:
-        self._ago = windows_ago
+    def __init__(self, windows_ago: int, kind: str = "path") -> None:
+        self._ago, self._kind = windows_ago, kind
 
     def read(self, table: Table, from_ns: int, to_ns: int) -> Frame:
         start_ns = NOW_NS - self._ago * WINDOW_NS
         if table not in (EVENT, CERTIFICATE, STATE) or not from_ns <= start_ns < to_ns:
             return concat(table, [])
         keys = {**{key: ["0"] for key in table.keys}, "link": [LINK], "start_ns": [start_ns]}
+        keys |= {"kind": [self._kind]} if table is EVENT else {}
         return Frame.of(table, {**keys, **({"good": [1]} if table is STATE else {})})
 
     def close(self) -> None:
@@ -82,6 +83,20 @@ def test_events_certificates_and_verdicts_of_an_earlier_life_are_handed_on(
     assert [sum(frame.rows for frame in frames) for frames in parts] == rows
     for frame in parts[2]:
         assert frame.count("good").tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "windows_ago", "rows"), [("mtu", 100, 1), ("mtu", 8_700, 0), ("path", 100, 0)]
+)
+def test_a_change_of_the_mtu_is_known_for_a_day(
+    tmp_path: Path, kind: str, windows_ago: int, rows: int
+) -> None:
+    found = inventory(tmp_path)
+    live, journal, handed = LiveState(lambda: found), open_journal(tmp_path), list[Past]()
+    journal.register(["archive"])
+    replay(live, Kept(windows_ago, kind), journal, NOW_NS, 6 * WINDOW_NS, WINDOW_NS, 1, handed.append)
+    journal.close()
+    assert sum(frame.rows for past in handed for frame in past.events) == rows
 
 
 def test_verdicts_of_this_life_are_not_handed_back(tmp_path: Path) -> None:
