@@ -20,6 +20,8 @@ def quantity(name: str, value: float) -> str:
     if name.endswith("_ratio"):
         return f"{value * 100:.3g} %"
     if name.endswith("_us"):
+        if abs(value) >= 1e6:
+            return _duration(value / 1e6)
         return f"{value:.3g} us" if abs(value) < 1_000 else f"{value / 1_000:.3g} ms"
     if name.endswith("_s"):
         return _duration(value)

@@ -10,6 +10,8 @@ from console.pipeline import some
 
 Alert = Mapping[str, Any]
 _SEVERITIES = ("page", "ticket")
+MANY = 3
+"""From so many on, alerts of one rule are one sentence."""
 
 
 def troubles(alerts: Sequence[Alert], nodes: Sequence[Mapping[str, Any]] = ()) -> list[str]:
@@ -18,7 +20,7 @@ def troubles(alerts: Sequence[Alert], nodes: Sequence[Mapping[str, Any]] = ()) -
     groups, explained = _groups(alerts), _explained(alerts)
     roots = [each for each in alerts if each.get("id") not in explained and not _quiet(each)]
     roots.sort(key=lambda each: _rank(each.get("severity")))
-    found = [_sentence(root, groups.get(root.get("id"), [])) for root in roots]
+    found = list(_sentences(roots, groups))
     told = {each.get("about") for each in alerts if each["rule"] == "node-down"}
     down = [node["node"] for node in nodes if node["down_ratio"] == 1 and node["node"] not in told]
     return found + ([f"{len(down)} nodes answer nobody: {some(down)}"] if down else [])
@@ -44,9 +46,24 @@ def quiet(alerts: Sequence[Alert], nodes: Sequence[Mapping[str, Any]] = ()) -> I
             yield f"{len(names)} nodes {words}: {some(names)}"
 
 
+def _sentences(roots: Sequence[Alert], groups: Mapping[str | None, Sequence[Alert]]) -> Iterator[str]:
+    """One for each root; one for many of the same rule that explain nothing."""
+    alone: dict[str, list[Alert]] = {}
+    for root in roots:
+        if root.get("id") not in groups:
+            alone.setdefault(root["rule"], []).append(root)
+    for root in roots:
+        same = alone.get(root["rule"], [])
+        if root.get("id") in groups or len(same) < MANY:
+            yield _sentence(root, groups.get(root.get("id"), []))
+        elif root is same[0]:
+            names = some([_about(each) for each in same])
+            yield f"{root['rule']} on {len(same)}: {names}; of {_about(root)}: {root['summary']}"
+
+
 def _sentence(root: Alert, explained: Sequence[Alert]) -> str:
     words = f"{root['rule']} on {_about(root)}: {root['summary']}"
-    if root.get("place"):
+    if root.get("place") and _about(root) not in str(root["place"]).split():
         words += f"; likely place: {root['place']}"
     if explained:
         rules = Counter(each["rule"] for each in explained)

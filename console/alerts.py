@@ -41,6 +41,7 @@ SETTINGS = Path("/etc/linkgauge/collector.yaml")
 Config = Annotated[Path, typer.Option(help="The collector's settings.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 Bound = Annotated[float | None, typer.Option(help="Another bound to compare with.")]
+SILENT = "collector-silent"
 _WIDTH = 160
 """Columns where there is no terminal: nothing is cut."""
 
@@ -60,7 +61,7 @@ def list_(
         print(json.dumps(alerts, ensure_ascii=False))
     else:
         _show(_console(), alerts)
-    raise typer.Exit(1 if any(not alert.get("held") for alert in alerts) else 0)
+    raise typer.Exit(1 if not all(map(is_quiet, alerts)) else 0)
 
 
 @app.command("test")
@@ -103,7 +104,8 @@ def backtest(
             f"--from {as_text(from_ns)} is not before --to {as_text(to_ns)}; correct one of them"
         )
     folder = archive or Settings.load(config).archive_path
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    bars = Console(stderr=True)
+    with Progress(console=bars, transient=True, disable=not bars.is_terminal) as bar:
         task = bar.add_task("reading", total=to_ns - from_ns)
         done, trials, left_out = run_backtest(
             folder, versions, from_ns, to_ns, lambda at_ns: bar.update(task, completed=at_ns - from_ns)
@@ -143,6 +145,10 @@ def _versions(rule: Rule, above: float | None, below: float | None) -> list[Rule
 
 
 def _rule(name: str) -> Rule:
+    if name == SILENT:
+        raise ConfigError(
+            f"rule {name} is Grafana's alone: a collector that is silent writes no rows to look at"
+        )
     rules = {rule.name: rule for rule in load_rules()}
     if name not in rules:
         raise ConfigError(f"there is no rule {name!r}; there are {', '.join(sorted(rules))}")
@@ -172,28 +178,34 @@ def _test_notice(receiver: Receiver) -> bytes:
             "resolved_at": None, "created_at": at, "held": None, "numbers": {}, "labels": labels,
             "summary": f"this is a test: alerts reach {about} of kind {receiver.kind}; nothing is wrong",
             "first_steps": ["Nothing: this message was sent by `linkgauge alerts test`."],
-            "runbook": "docs/alerting.md", "test": True,
+            "runbook": "", "test": True,
         }
     )  # fmt: skip
 
 
 def _show(console: Console, alerts: list[dict[str, Any]]) -> None:
-    held = [alert for alert in alerts if alert.get("held")]
+    held = [alert for alert in alerts if is_quiet(alert)]
     console.print(f"{len(alerts) - len(held)} alerts fire, {len(held)} more are held back", highlight=False)
     if not alerts:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("severity", "rule", "about", "since", "what", "held back because"):
         table.add_column(name, overflow="fold")
-    for alert in sorted(
-        alerts, key=lambda each: (bool(each.get("held")), each["severity"] != "page", each["id"])
-    ):
+    for alert in sorted(alerts, key=lambda each: (is_quiet(each), each["severity"] != "page", each["id"])):
         direction = alert["direction"] if alert["direction"] not in (None, "-") else ""
         about = f"{alert.get('about') or alert.get('link')} {direction}".strip()
-        why = alert.get("held") or ""
+        drill = (
+            "drill: receivers of drills only" if (alert.get("labels") or {}).get("drill") == "true" else ""
+        )
+        why = alert.get("held") or drill
         cells = (alert["severity"], alert["rule"], about, readable(alert["since"]), alert["summary"], why)
         table.add_row(*(Text(cell) for cell in cells), style="dim" if why else None)
     console.print(table)
+
+
+def is_quiet(alert: dict[str, Any]) -> bool:
+    """Held back, or of a drill: nobody has to run."""
+    return bool(alert.get("held")) or (alert.get("labels") or {}).get("drill") == "true"
 
 
 def _console() -> Console:

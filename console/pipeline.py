@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from alerts.receivers.told import readable
+
 LAG_S = 120.0
 """A sink that has no trouble is behind above this: the archive gathers for a minute."""
 ROLLUPS_LATE_S = 3600.0
@@ -77,7 +79,8 @@ def _receivers(status: Told) -> Iterator[str]:
         who = f"receiver {receiver['name']}"
         waiting = f"{receiver['waiting']} notices of alerts wait"
         if receiver["trouble"] and receiver["waiting"]:
-            yield f"{who} takes nothing since {receiver['trouble_since']}, {waiting}: {receiver['trouble']}"
+            since = readable(receiver["trouble_since"])
+            yield f"{who} takes nothing since {since}, {waiting}: {receiver['trouble']}"
         elif receiver["trouble"]:
             yield f"{who} is in trouble: {receiver['trouble']}"
         if receiver["dropped"]:

@@ -58,7 +58,12 @@ def reasons(told: dict[str, Any]) -> dict[str, list[str]]:
 def find_troubles(told: dict[str, Any]) -> list[str]:
     """One sentence for each thing that somebody should look at."""
     troubles = alert_groups.troubles(told["alerts"], told["nodes"])
-    missed = [link["link"] for link in told["links"] if link["verdict"] == "missed"]
+    drilled = {node["node"] for node in told["nodes"] if node.get("drill")}
+    missed = [
+        link["link"]
+        for link in told["links"]
+        if link["verdict"] == "missed" and link["tags"]["dst"] not in drilled
+    ]
     if missed:
         troubles.append(f"{len(missed)} links miss their objectives: {some(missed)}")
     troubles += _silence(told, Beginning.of(told["status"]))

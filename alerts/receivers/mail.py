@@ -101,7 +101,10 @@ class Mail:
                 f"{self._who}: no TLS with it ({err.reason}); correct `security`, `port` or `ca_file`"
             ) from None
         except (OSError, smtplib.SMTPException) as err:
-            raise SinkBusy(f"{self._who}: no answer ({type(err).__name__}); is it running?") from None
+            why = f"{err}" or type(err).__name__
+            raise SinkBusy(
+                f"{self._who}: no answer ({why}); is it running, and are `host`, `port` and `security` right?"
+            ) from None
         self.trouble = f"{self._who}: refused for {', '.join(sorted(refused))}" if refused else None
         return f"accepted for {len(self._to) - len(refused)} of {len(self._to)} addresses"
 

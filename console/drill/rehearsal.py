@@ -59,7 +59,9 @@ class Rehearsal:
         before = len(pager.pages)
         truth = chain.world.truth_of(fault)
         self._calm_windows = CALM_WINDOWS if len(truth.links) > 1 else 0
-        self._say(f"fault: {fault.kind} on {'>'.join(fault.link[:2])}@{fault.link[2]} {fault.place}".rstrip())
+        on = fault.of.on if fault.place else ""
+        link = f"{'>'.join(fault.link[:2])}@{fault.link[2]}"
+        self._say(f"fault: {fault.kind} on " + (f"{on} {fault.place}, as {link} sees it" if on else link))
         chain.world.inject(fault)
         injected_ns = time.time_ns()
 

@@ -178,6 +178,7 @@ def test_a_folder_without_rules_is_a_fault(tmp_path: Path) -> None:
         ("loss_ratio", NAN, "an unknown share"),
         ("delay_us", 830.4, "830 us"),
         ("delay_us", 15_230.0, "15.2 ms"),
+        ("error_us", 16_000_000.0, "16 s"),
         ("delay_us", NAN, "unknown"),
         ("tries", 3.0, "3"),
         ("pace", 20.345, "20.3"),

@@ -25,11 +25,19 @@ def test_what_explains_others_is_one_sentence() -> None:
     other = alert("delay-step", "a>b@n", severity="ticket")
     told = [other, third, first, down, second]
     assert troubles(told) == [
-        "node-down on g1: it is so; likely place: node g1; it explains 3 more: link-unreachable (2), "
-        "burn-fast (1)",
+        "node-down on g1: it is so; it explains 3 more: link-unreachable (2), burn-fast (1)",
         "delay-step on a>b@n: it is so",
     ]
     assert list(quiet(told)) == []
+
+
+def test_many_of_one_rule_are_one_sentence_and_a_place_that_says_more_is_told() -> None:
+    free = [alert("clock-unsynchronised", name, place=f"node {name}") for name in "abcde"]
+    lost = alert("link-loss", "a>b@n", place="node b")
+    assert troubles([*free, lost]) == [
+        "clock-unsynchronised on 5: a, b, c and 2 more; of a: it is so",
+        "link-loss on a>b@n: it is so; likely place: node b",
+    ]
 
 
 def test_what_is_held_back_on_purpose_is_no_trouble_but_told() -> None:

@@ -74,7 +74,7 @@ def test_backtest_tells_when_it_would_have_fired_and_with_another_bound(
     assert (own["above"], own["fired"], own["things"], other["above"], other["fired"]) == (0, 6, 3, 0.05, 3)
     assert own["firings"][0] == {
         "about": str(LINKS[0].link), "direction": "forward", "since": "2025-11-21T12:04:40Z",
-        "fired_at": "2025-11-21T12:05:10Z", "ended_at": "2025-11-21T12:06:30Z", "no_longer_judged": False,
+        "fired_at": "2025-11-21T12:05:00Z", "ended_at": "2025-11-21T12:06:30Z", "no_longer_judged": False,
     }  # fmt: skip
     assert other["firings"] == own["firings"][:3]
     drawn = ElementTree.parse(picture).getroot()  # our own file
@@ -84,14 +84,14 @@ def test_backtest_tells_when_it_would_have_fired_and_with_another_bound(
 
 def test_backtest_is_a_table_and_a_timeline(archive: Path) -> None:
     options = ("--from", FROM, "--to", TO, "--archive", archive, "--above", 0.05)
-    code, text, _ = run("backtest", "link-loss", *options)
-    assert code == 0
+    code, text, errors = run("backtest", "link-loss", *options)
+    assert (code, errors) == (0, "")
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert lines[0] == "link-loss: 270 rows of state in 90 windows"
-    assert "above 0 % 6 576 3 things 80 s 80 s 8 min" in lines
-    assert "above 5 % 3 288 3 things 80 s 80 s 4 min" in lines
+    assert "above 0 % 6 576 3 things 90 s 90 s 9 min" in lines
+    assert "above 5 % 3 288 3 things 90 s 90 s 4.5 min" in lines
     assert any("│" in line and "█" in line for line in lines)
-    assert f"{LINKS[0].link} forward 2 times, 2.67 min 1 times, 80 s" in lines
+    assert f"{LINKS[0].link} forward 2 times, 3 min 1 times, 90 s" in lines
 
 
 def test_backtest_without_anything_to_tell(archive: Path) -> None:
@@ -105,6 +105,7 @@ def test_backtest_without_anything_to_tell(archive: Path) -> None:
     ("words", "kind", "sentence"),
     [
         (["link-los"], ConfigError, "there is no rule 'link-los'; there are agent-backlog, .*link-loss"),
+        (["collector-silent"], ConfigError, "collector-silent is Grafana's alone"),
         (["link-loss", "--below", "1"], ConfigError, "rule link-loss fires above 0 %; give --above"),
         (["link-loss", "--below", "1", "--above", "1"], ConfigError, "give --above or --below, not both"),
         (["certificate-expiring", "--above", "1"], ConfigError, "fires below .*; give --below"),
@@ -217,6 +218,12 @@ def test_list_tells_what_fires_and_what_is_held_back_and_why() -> None:
         assert run("list", "--collector", url, "--json")[:2] == (1, json.dumps(alerts) + "\n")
     with collector(alerts[:1]) as url:
         assert run("list", "--collector", url)[0] == 0
+    drill = {**notice(labels={"drill": "true"}), "told": True, "held": None}
+    with collector([drill]) as url:
+        code, words, _ = run("list", "--collector", url)
+    assert code == 0
+    assert words.startswith("0 alerts fire, 1 more are held back")
+    assert "drill: receivers of drills only" in words
     lines = text.splitlines()
     assert lines[0] == "1 alerts fire, 1 more are held back"
     assert lines[2].split()[:3] == ["page", "link-loss", "jinan-1>guiyang-1@backbone"]

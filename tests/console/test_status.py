@@ -72,6 +72,13 @@ def test_each_trouble_is_one_sentence() -> None:
     ]
 
 
+def test_links_of_a_drill_are_no_trouble_while_it_plays() -> None:
+    links = [link("a>b@n", "missed"), link("b>a@n", "missed")]
+    node = {"down_ratio": 0.0, "maintenance": 0}
+    nodes = [{"node": "a", **node, "drill": 0}, {"node": "b", **node, "drill": 1}]
+    assert find_troubles(told(links=links, nodes=nodes)) == ["1 links miss their objectives: b>a@n"]
+
+
 def test_what_cannot_have_been_heard_of_yet_is_no_trouble() -> None:
     """A collector that has just begun knows no agent; a link of a new plan waits for its time."""
     links = [link("a>b@n", "met", age_s=75.0), link("b>a@n", "unknown", age_s=None)]
