@@ -176,8 +176,10 @@ def _dark(state: Frame, usable: Mask, crossings: Crossings) -> Evidence:
     either[unanswered_s > DOWN_S] = BAD
     either[unanswered_s == 0] = WELL
     reverse = _reverse(crossings)
-    told = usable & np.isnan(unanswered_s) & (reverse >= 0)
-    forward[told & usable[reverse] & (either[reverse] == BAD)] = WELL
+    nothing_back = np.isnan(unanswered_s) | ((unanswered_s == 0) & np.isnan(state.real("delay_us")))
+    told = usable & nothing_back & (reverse >= 0)
+    told &= usable[reverse] & (either[reverse] == BAD)
+    forward[told], either[told] = WELL, UNKNOWN
     return Evidence(forward, np.zeros_like(forward), either, whole=True)
 
 

@@ -17,8 +17,8 @@ SIGNALS = (
     real(
         "unanswered_s",
         _STATE,
-        "How long the far end had not answered when the window ended, from ten packets on; 0: it answered. "
-        "Unknown where the far end says that packets of this direction reach it.",
+        "How long the far end had not answered when the window ended, from ten packets on; 0: it answered, "
+        "or says that packets of this direction reach it.",
     ),
     real("pdv_us", _STATE, "Packet delay variation of the window's round trips: high percentile - smallest."),
     real("pdv_excess_us", _STATE, "pdv_us - the tier's."),

@@ -157,7 +157,8 @@ class Ledger:
         self._last_flows = flows, window.flows
         columns = verdicts(verdict, window, objectives)
         well = self._signals.carried(start_ns, links)
-        known = Known(now["fit"] > 0, verdict.told_elsewhere, window.unfit_end, well)
+        untold = self._signals.untold(start_ns, objectives)
+        known = Known(now["fit"] > 0, verdict.told_elsewhere, window.unfit_end, well, untold)
         slow = now.keeps(objectives.delay_quantile, basis)[1]
         return Frame.of(STATE, self._with_signals(start_ns, columns, known, slow))
 

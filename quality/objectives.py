@@ -34,11 +34,14 @@ class Objectives:
     """(n,) share of windows that must keep to loss and delay, 0..1."""
     reverse: NDArray[np.intp]
     """(n,) row of the reverse link, -1 where it is not expected."""
+    dst: NDArray[np.intp]
+    """(n,) a number of the node at the far end, from 0."""
 
     @classmethod
     def of(cls, specs: Sequence[LinkSpec]) -> Objectives:
         """Columns of the specs; links must differ."""
         links = {spec.link: row for row, spec in enumerate(specs)}
+        nodes = {name: at for at, name in enumerate(dict.fromkeys(spec.link.dst for spec in specs))}
         promised = np.array([spec.promised_bps for spec in specs], np.float64)
         reverse = [links.get(spec.link.reverse, -1) if spec.mirrored else -1 for spec in specs]
         return cls(
@@ -51,6 +54,7 @@ class Objectives:
             np.array([spec.tier.ce_ratio for spec in specs], np.float64),
             np.array([spec.tier.good_ratio for spec in specs], np.float64),
             np.array(reverse, np.intp),
+            np.array([nodes[spec.link.dst] for spec in specs], np.intp),
         )
 
     def __len__(self) -> int:

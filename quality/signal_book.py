@@ -17,8 +17,8 @@ from quality.changes import Changes
 from quality.evidence import Rows
 from quality.objectives import Objectives
 from quality.signals import Known
-from quality.signs import AT, SILENT, Signs, signs
-from quality.silence import Silence, carried
+from quality.signs import AT, LEAST_UNANSWERED, SILENT, Signs, signs
+from quality.silence import Silence, carried, untold
 
 Columns = dict[str, Any]
 Counts = NDArray[np.int64]
@@ -87,8 +87,9 @@ class SignalBook:
         now = self.signs.at(start_ns, links)
         packets, silent_s = self._silence.at(start_ns, self.signs, links)
         shift_us, excess_us = self._asymmetry.shift_us(start_ns, now, self.signs, objectives)
+        silent = now[AT["silent"]] == SILENT
         return {
-            "unanswered_s": signals.unanswered_s(packets, silent_s, known),
+            "unanswered_s": signals.unanswered_s(packets, silent_s, silent, known),
             **signals.of_window(now, known, objectives),
             "asymmetry_shift_us": shift_us,
             "asymmetry_excess_us": excess_us,
@@ -118,6 +119,18 @@ class SignalBook:
         found = np.zeros(links, np.bool_)
         found[self._carried.get(start_ns, np.empty(0, np.intp))] = True
         return found
+
+    def untold(self, start_ns: int, objectives: Objectives) -> Mask:
+        """Links (links,) whose far end has not told of this window yet, but told of the one before; not those
+        that were silent in that one, nor those of a node of which two links and more are silent and none is
+        answered: it may have no way to tell."""
+        links, before_ns = len(objectives), start_ns - self._window_ns
+        if not self.signs.holds(before_ns):
+            return np.zeros(links, np.bool_)
+        now, before = (self.signs.at(at_ns, links) for at_ns in (start_ns, before_ns))
+        packets = self._silence.at(before_ns, self.signs, links)[0]
+        silent_before = (packets >= LEAST_UNANSWERED) & ~self.carried(before_ns, links)
+        return untold(now, before, objectives) & ~silent_before
 
     def carried_mostly(self, from_ns: int, to_ns: int, links: int) -> Mask:
         """Links (links,) whose losses without a direction, of the windows from..to, were mostly in windows in

@@ -43,6 +43,8 @@ class Known:
     """The far end says that it was not fit."""
     carried: Mask
     """The far end heard what was not answered: the way out is well."""
+    untold_end: Mask
+    """The far end usually says what it heard, and has not yet said it of this window."""
 
 
 def of_window(signs: Signed, known: Known, objectives: Objectives) -> Columns:
@@ -63,12 +65,14 @@ def of_window(signs: Signed, known: Known, objectives: Objectives) -> Columns:
     return columns
 
 
-def unanswered_s(packets: Counts, silent_s: Reals, known: Known) -> Reals:
-    """How long the far end has not answered (n,), from so many packets on that had no answer; NaN where the
-    window was not measured by a fit agent, the far end was not fit, or it heard what was not answered."""
+def unanswered_s(packets: Counts, silent_s: Reals, silent: Mask, known: Known) -> Reals:
+    """How long the far end has not answered (n,), from so many packets on that had no answer; 0 where nothing
+    came back (silent) and it heard them all the same. NaN where the window was not measured by a fit agent,
+    the far end was not fit, it heard what had no answer at the window's end only, or has yet to say."""
     many = packets >= LEAST_UNANSWERED
-    told = np.where(many, silent_s, 0.0)
-    return np.where(known.fit & ~(known.carried & many) & ~known.unfit_end, told, np.nan)
+    unknown = many & ((known.carried & ~silent) | known.untold_end)
+    told = np.where(many & ~known.carried, silent_s, 0.0)
+    return np.where(known.fit & ~known.unfit_end & ~unknown, told, np.nan)
 
 
 def shortfall_ratio(received_bps: Reals, objectives: Objectives) -> Reals:

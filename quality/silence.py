@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quality.evidence import Rows
-from quality.signs import ANSWERED, AT, Signed, Signs
+from quality.objectives import Objectives
+from quality.signs import ANSWERED, AT, LEAST_UNANSWERED, SILENT, Signed, Signs
 
 Counts = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
+LEAST_SILENT = 2
+"""So many silent links to a node, and no other, say that it is gone: its agent cannot tell."""
 MOST_BACK = 12
 """Windows looked back over at most when none before was judged."""
 _MS_PER_S = 1_000.0
@@ -30,6 +33,22 @@ def carried(signs: Signed, reverse: Rows) -> Rows:
     heard = signs[AT["heard"], reverse[link]]
     found: Rows = link[(heard > 0) & (heard - 1 >= signs[AT["needed"], link])]
     return found
+
+
+def untold(now: Signed, before: Signed, objectives: Objectives) -> NDArray[np.bool_]:
+    """Links (n,) of which the far end has no row of this window, but had one of the window before; but for
+    those to a node to which LEAST_SILENT links and more are silent and none is answered."""
+    reverse = objectives.reverse
+    tells, told = ((signs[AT["silent"]] > 0) | (signs[AT["heard"]] > 0) for signs in (now, before))
+    late = (reverse >= 0) & ~tells[reverse] & told[reverse]
+    silent = (now[AT["silent"]] == SILENT) | (now[AT["unanswered"]] >= LEAST_UNANSWERED)
+    nodes = int(objectives.dst.max(initial=-1)) + 1
+    quiet, loud = (
+        np.bincount(objectives.dst[which], minlength=nodes)
+        for which in (silent, (now[AT["silent"]] == ANSWERED) & ~silent)
+    )
+    gone = (quiet >= LEAST_SILENT) & (loud == 0)
+    return np.asarray(late & ~gone[objectives.dst], np.bool_)
 
 
 class Silence:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from linkgauge.model import Verdict
+from linkgauge.model import Link, Verdict
 from tests.quality.traces import ALONE, BOTH, RTT, TIER, Trace, back
 from tests.quality.world import THERE, flow_row, flows, row, spec, throughput
 
@@ -90,7 +90,7 @@ def test_a_direction_that_is_dead_is_told_in_its_own_direction_only() -> None:
     trace = Trace(BOTH)
     for _ in range(2):
         there, reverse = trace.then(row(**DEAD), back(**{**DEAD, "heard": 100.0}))
-    assert math.isnan(there["unanswered_s"])
+    assert there["unanswered_s"] == 0
     assert reverse["unanswered_s"] == 20.0
     assert not there["loss_forward_excess_ratio"] > 0
     assert reverse["loss_forward_excess_ratio"] > 0.9
@@ -130,7 +130,7 @@ def test_a_flow_of_which_no_reply_comes_back_is_told_in_the_direction_that_lost_
 @pytest.mark.parametrize(("heard", "well"), [(200.0, True), (150.0, True), (100.0, False)])
 def test_what_is_heard_of_all_classes_must_cover_the_one_that_is_judged(heard: float, well: bool) -> None:
     there, _ = Trace(BOTH, classes=2).then(row(**DEAD), back(heard=heard))
-    assert math.isnan(there["unanswered_s"]) == well
+    assert there["unanswered_s"] == (0 if well else 10)
 
 
 def test_it_does_not_matter_in_which_order_both_ends_report() -> None:
@@ -138,7 +138,7 @@ def test_it_does_not_matter_in_which_order_both_ends_report() -> None:
     trace.then(row(**DEAD))
     trace.absorb([back(**{**DEAD, "heard": 100.0})])
     there = trace.judged()[0]
-    assert math.isnan(there["unanswered_s"])
+    assert there["unanswered_s"] == 0
     assert not there["loss_forward_excess_ratio"] > 0
     trace.absorb([row(**DEAD, revision=1)])
     assert trace.judged()[0]["loss_forward_excess_ratio"] == pytest.approx(
@@ -153,6 +153,44 @@ def test_both_directions_dead_are_told_on_both() -> None:
 
 def test_a_dead_node_is_told_by_the_others() -> None:
     assert Trace(BOTH).then(row(**DEAD))[0]["unanswered_s"] == 10.0
+
+
+def test_a_far_end_whose_report_is_late_is_not_blamed_until_it_came() -> None:
+    """The way from a to b dies, and a reports late."""
+    trace = Trace(BOTH)
+    trace.then(row(), back())
+    told = [trace.then(back(**DEAD))[1]["unanswered_s"]]
+    told += [each["unanswered_s"] for each in trace.then(row(**{**DEAD, "heard": 100.0}), back(**DEAD))]
+    assert math.isnan(told[0])
+    assert told[1:] == [10.0, 0.0]
+    trace.absorb([row(**{**DEAD, "heard": 100.0}, window=-1)])
+    assert [each["unanswered_s"] for each in trace.judged(1)] == [10.0, 0.0]
+
+
+def test_a_far_end_that_never_tells_is_blamed_with_the_second_window() -> None:
+    trace = Trace(BOTH)
+    trace.then(row(), back())
+    told = [trace.then(back(**DEAD))[1]["unanswered_s"] for _ in range(3)]
+    assert math.isnan(told[0])
+    assert told[1:] == [20.0, 30.0]
+
+
+def test_who_was_silent_before_is_silent_though_its_report_is_late() -> None:
+    trace = Trace(BOTH)
+    trace.then(row(), back())
+    trace.then(row(**DEAD), back(**DEAD))
+    assert trace.then(back(**DEAD))[1]["unanswered_s"] == 20.0
+
+
+@pytest.mark.parametrize(("other", "late"), [(DEAD, False), ({}, True)])
+def test_a_node_that_answers_nobody_needs_no_report_to_be_blamed(other: dict[str, Any], late: bool) -> None:
+    """b and c measure a, whose report is not there; either nobody is answered, or c is."""
+    ways = [spec(Link(src, dst, "net"), mirrored=True) for src, dst in ("ab", "ba", "ac", "ca")]
+    trace = Trace(ways)
+    trace.then(*(row(link=str(each.link)) for each in ways))
+    told = trace.then(back(**DEAD), row(link="c>a@net", **other))
+    assert math.isnan(told[1]["unanswered_s"]) == late
+    assert told[3]["unanswered_s"] == (0.0 if late else 10.0)
 
 
 def test_a_far_end_that_was_not_fit_is_not_dead() -> None:
@@ -246,4 +284,4 @@ def test_signals_follow_their_links_when_the_inventory_changes() -> None:
     trace.specs = [BOTH[1]]
     assert math.isnan(trace.judged()[0]["pdv_us"])
     trace.specs = [spec(THERE, tier=TIER), BOTH[1]]
-    assert trace.then(back(**DEAD))[1]["unanswered_s"] == 10.0
+    assert trace.then(row(**DEAD), back(**DEAD))[1]["unanswered_s"] == 10.0
