@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from alerts.audience import heard
 from alerts.book import Book, Stands
 from alerts.delivery import Delivery
+from alerts.drills import after_drills, marked, of_drill
 from alerts.evaluate import Change, Evaluator, Window
 from alerts.event import Event, Fired, payload
 from alerts.explanation import Cause, NoSilences, SameThing, Silences
@@ -86,6 +87,7 @@ class AlertEngine:
             ("fired", "resolved", "held_back", "windows_ignored", "unwritten_dropped", "cause_failed"), 0
         )
         self._store_trouble, self._due_ns = False, due_ns
+        self._tables = {rule.name: rule.table for rule in rules}
         self._aftermaths = {rule.name: rule.aftermath_ns(events_ns) for rule in rules}
         self._evaluator, self._roll = Evaluator(rules), Roll(self._aftermaths)
         self._resume(rules, book.memory())
@@ -121,7 +123,7 @@ class AlertEngine:
             places = {PLACE.name: found}
             self._take(self._evaluator.step(places, window), places)
             self._counts["windows_ignored"] += self._evaluator.ignored > ignored
-            events = self._decide(window)
+            events = self._decide(judged, window)
             frames = {**places, "alert": self._roll.rows(window)}
             told = [event for event in events if tell(event) or self._ends_ours(event)]
             self._write(told)
@@ -208,14 +210,15 @@ class AlertEngine:
         for table, things in strangers.items():
             self._evaluator.forget(table, things)
 
-    def _decide(self, window: Window) -> list[Event]:
+    def _decide(self, judged: Mapping[str, Frame], window: Window) -> list[Event]:
         breaching: set[Key] = set()
-        if held := self._roll.held():
+        if (held := self._roll.held()) or any(of_drill(alert) for alert in self._roll):
             breaching = {
                 (each.watch.rule.name, each.watch.direction, each.thing)
                 for each in self._evaluator.active()
                 if each.breaches_now
             }
+        after_drills(self._roll, marked(self._roll, judged, self._tables), breaching, window)
         silent = hushed(
             self._roll,
             lambda labels: self._silences.silenced(labels, window),

@@ -38,6 +38,8 @@ class Alert(msgspec.Struct):
     """Id of the alert that explains it now."""
     told_ns: int = 0
     """End of the window with which it was told."""
+    drill_ns: int = 0
+    """Of an alert of a drill: end of the last window in which the drill went on."""
 
     @property
     def key(self) -> Key:
@@ -101,7 +103,7 @@ class Roll:
 
     def rows(self, window: Window) -> Frame:
         """ALERT: a row for each alert that fires, and one for each that ended with this window."""
-        ended = [(alert, 0, resolved.summary) for alert, resolved in self._ended]
+        ended = [(one, 0, over.summary) for one, over in self._ended if one.key not in self._alerts]
         self._ended.clear()
         rows = [*((alert, 1, alert.fired.summary) for alert in self._alerts.values()), *ended]
         fired = [alert.fired for alert, *_ in rows]
@@ -118,6 +120,11 @@ class Roll:
             "summary": [summary for *_, summary in rows],
         }
         return Frame.of(ALERT, columns)
+
+    def outlives_drill(self, alert: Alert, breaching: Collection[Key], window: Window) -> bool:
+        """Whether an alert still breaches a whole window and its aftermath after its drill."""
+        after_ns = self._aftermaths.get(alert.rule, 0) + window.length_ns
+        return alert.key in breaching and window.end_ns - alert.drill_ns > after_ns
 
     def _comes_out(self, alert: Alert, breaching: Collection[Key], window: Window) -> bool:
         after_ns = self._aftermaths.get(alert.rule, 0)
