@@ -7,7 +7,8 @@ told one by one.
 
 After a failure the thread waits, longer each time up to LONGEST_WAIT_S and never quite as long as before, so
 that many senders do not come back at once. Notices that were tried less often go first: an alert whose notice
-the receiver cannot digest holds nothing else up.
+the receiver cannot digest, or stumbles over, holds nothing else up. What was told is not told again because
+the book cannot be written: it is marked as soon as that can be.
 
 A receiver that forgets (policy.resend_s) is told again of what fires, from the book, so also after a restart;
 of what ended for KEPT_ENDED_S more.
@@ -19,6 +20,7 @@ import logging
 import math
 import random
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,6 +37,8 @@ log = logging.getLogger(__name__)
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 AT_ONCE = 500
 KEPT_ENDED_S = 900
+LONGEST_STOP_S = 15.0
+"""How long a request under way is waited for at the end."""
 
 
 class Delivery:
@@ -55,6 +59,7 @@ class Delivery:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"alerts-{receiver.name}", daemon=True)
         self._tries: dict[int, int] = {}
+        self._unmarked: list[tuple[list[int], list[Stands]]] = []  # told, and the book does not know it yet
         self._singly = False  # a digest was refused; until nothing waits each goes alone
         self._resent_ns: int | None = None
         self._failures = 0
@@ -75,11 +80,13 @@ class Delivery:
         self._something.set()
 
     def stop(self) -> None:
-        """Come to an end; what is not delivered stays in the book. Waits for a request under way."""
+        """Come to an end; what is not delivered stays in the book. Waits a while for a request under way:
+        a far end that never ends its answer must not keep us here."""
         self.halt()
         if self._thread.is_alive():
-            self._thread.join()
-        self._receiver.close()
+            self._thread.join(LONGEST_STOP_S)
+        if not self._thread.is_alive():
+            self._receiver.close()
 
     def standing(self) -> dict[str, Any]:
         """JSON-like: name, kind, the book's `tally` (null when it cannot be read), trouble (null: none) and
@@ -106,10 +113,11 @@ class Delivery:
                 news = True
             except (SinkBusy, StoreError) as err:
                 wait_s, news = self._failed(err), False
-            except Exception:  # a page must not end with a bug
-                self._failures += 1
-                log.exception("%s: a delivery failed and is tried again", self._who)
-                wait_s, news = self._wait_s(), False
+            except Exception as err:  # noqa: BLE001 - pages must not end with a bug; its words may be secret
+                where = "".join(traceback.format_tb(err.__traceback__))
+                log.error("%s: a delivery failed (%s)\n%s", self._who, type(err).__name__, where)
+                fault = f"{self._who}: a delivery failed ({type(err).__name__}); the log tells where"
+                wait_s, news = self._failed(SinkBusy(fault)), True
             (self._something if news else self._stopping).wait(wait_s)
 
     def _pass(self) -> float | None:
@@ -118,7 +126,12 @@ class Delivery:
         Raises SinkBusy and StoreError.
         """
         while not self._stopping.is_set():
-            notices = self._book.waiting(self._receiver.name, AT_ONCE)
+            fault = self._mark()
+            told = {seq for seqs, _ in self._unmarked for seq in seqs}
+            notices = self._book.waiting(self._receiver.name, AT_ONCE + len(told))
+            notices = [notice for notice in notices if notice.seq not in told]
+            if not notices and fault is not None:
+                raise fault
             if not notices:
                 self._singly = False
                 return self._resend()
@@ -129,8 +142,8 @@ class Delivery:
                     return wait_s
                 chosen = self._next(waiting)
                 self._tell(chosen)
-                told = {notice.seq for notice, _ in chosen}
-                waiting = [each for each in waiting if each[0].seq not in told]
+                gone = {notice.seq for notice, _ in chosen}
+                waiting = [each for each in waiting if each[0].seq not in gone]
         return None
 
     def _wanted(self, notices: Sequence[Notice]) -> list[tuple[Notice, Told]]:
@@ -165,7 +178,7 @@ class Delivery:
         return self._tries.get(notice.seq, 0), told.severity != "page", notice.seq
 
     def _tell(self, chosen: Sequence[tuple[Notice, Told]]) -> None:
-        """One message; raises SinkBusy when it has to be tried again."""
+        """One message; raises SinkBusy when it has to be tried again, and what a bug raises."""
         self._pace.took(self._now_ns())
         try:
             self._receiver.deliver([notice.body for notice, _ in chosen])
@@ -175,20 +188,30 @@ class Delivery:
                 self._singly = True
                 return
             self._give_up(chosen[0][0], str(err))
-        except SinkBusy:
+        except Exception as err:
             for notice, _ in chosen:
                 self._tries[notice.seq] = self._tries.get(notice.seq, 0) + 1
+            self._singly |= len(chosen) > 1 and not isinstance(err, SinkBusy)
             raise
         else:
             now_ns = self._clock.now().wall_ns
-            seqs = [notice.seq for notice, _ in chosen]
-            self._book.delivered(
-                seqs, now_ns, [self._stands(*each, now_ns) for each in chosen if self._forgets]
-            )
-            self._say(None)
+            stands = [self._stands(*each, now_ns) for each in chosen if self._forgets]
+            self._unmarked.append(([notice.seq for notice, _ in chosen], stands))
+            if self._mark() is None:
+                self._say(None)
         self._failures = 0
         for notice, _ in chosen:
             self._tries.pop(notice.seq, None)
+
+    def _mark(self) -> StoreError | None:
+        """Tell the book what was told; returns why it cannot be."""
+        try:
+            while self._unmarked:
+                self._book.delivered(self._unmarked[0][0], self._clock.now().wall_ns, self._unmarked[0][1])
+                del self._unmarked[0]
+        except StoreError as err:
+            return err
+        return None
 
     def _give_up(self, notice: Notice, why: str) -> None:
         log.error("%s; alert %s was given up", why, notice.alert)
@@ -211,19 +234,33 @@ class Delivery:
         if left_s < every_s:
             return every_s - left_s
         bodies = self._book.standing(self._receiver.name, self._clock.now().wall_ns)
-        for at in range(0, len(bodies), AT_ONCE):
-            self._receiver.deliver(bodies[at : at + AT_ONCE])
+        refused = [
+            why
+            for at in range(0, len(bodies), AT_ONCE)
+            if (why := self._again(bodies[at : at + AT_ONCE])) is not None
+        ]
         if bodies:
-            self._say(None)
+            self._say(refused[0] if refused else None)
             self._failures = 0
         self._resent_ns = self._now_ns()
         return every_s
+
+    def _again(self, bodies: Sequence[bytes]) -> str | None:
+        """Tell what stands, one by one where all of it is refused; returns why one of them was."""
+        try:
+            self._receiver.deliver(bodies)
+        except SinkRejected as err:
+            if len(bodies) == 1:
+                return str(err)
+            each = [self._again([body]) for body in bodies]
+            return next((why for why in each if why is not None), None)
+        return None
 
     def _failed(self, err: SinkBusy | StoreError) -> float:
         self._failures += 1
         self._say(str(err))
         after_s = err.retry_after_s if isinstance(err, SinkBusy) else None
-        return self._wait_s() if after_s is None else after_s
+        return self._wait_s() if after_s is None else max(after_s, self._first_wait_s)
 
     def _wait_s(self) -> float:
         longest = min(LONGEST_WAIT_S, self._first_wait_s * 2.0 ** min(self._failures - 1, 30))

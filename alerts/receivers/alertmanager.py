@@ -1,6 +1,7 @@
 """Notices to Prometheus Alertmanager: POST /api/v2/alerts, to every peer of its cluster.
 
-An alert is known by its labels: those of ours and `alertname`, the rule. `startsAt` is since when; `endsAt`
+An alert is known by its labels: those of ours and `alertname`, the rule. `startsAt` is since when, and never
+later than `endsAt`, which Alertmanager refuses: a clock that is set back makes that. `endsAt`
 of one that fires lies RESENDS times `resend_s` ahead and moves on each time that it is told again, whatever
 resolve_timeout Alertmanager has: so it goes on while we live and ends when we do not. Of one that is over
 `endsAt` is when it ended. It is told again for a quarter of an hour, because Alertmanager keeps alerts in
@@ -106,11 +107,12 @@ class Alertmanager:
             "runbook_url": self._links.runbook(told),
             "first_steps": "\n".join(f"{at}. {step}" for at, step in enumerate(told.first_steps, 1)),
         }
+        ends = (rfc3339(until_ns) if told.fires else told.resolved_at) or told.since
         made: dict[str, Any] = {
             "labels": {"alertname": told.rule, "rule": told.rule, "severity": told.severity, **_labels(told)},
             "annotations": {name: text for name, text in notes.items() if text},
-            "startsAt": told.since,
-            "endsAt": rfc3339(until_ns) if told.fires else told.resolved_at,
+            "startsAt": min(told.since, ends),  # as texts: both are of one form
+            "endsAt": ends,
         }
         board = self._links.board(told) if told.fires else ""
         return {**made, "generatorURL": board} if board else made

@@ -3,13 +3,17 @@
 Any 2xx answer means that it came. 408, 429, 3xx and 5xx, no answer and no connection mean later; Retry-After
 is kept to. 401, 403, 404 and 407 mean later too: an address or a secret is wrong, what waits is told once it
 is mended. Any other 4xx means never. The address may hold a secret, so only the receiver's name is ever told.
+
+timeout_s bounds each wait for the far end, and all the time in which its answer is read: what comes later is
+not looked at.
 """
 
 from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx
@@ -32,13 +36,19 @@ class Post:
     """Posts to one receiver; `who` names it in sentences. For one thread at a time."""
 
     def __init__(
-        self, who: str, timeout_s: float = TIMEOUT_S, ca_file: Path | None = None, tells_why: bool = False
+        self,
+        who: str,
+        timeout_s: float = TIMEOUT_S,
+        ca_file: Path | None = None,
+        tells_why: bool = False,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         """tells_why: a refusal is told in the far end's own words, which hold no secret of ours.
 
         Raises ConfigError for a ca_file that cannot be used.
         """
         self._who, self._tells_why = who, tells_why
+        self._timeout_s, self._seconds = timeout_s, seconds
         verify: ssl.SSLContext | bool = ClientTls(ca_file, None, None).context() if ca_file else True
         headers = {"User-Agent": "linkgauge"}
         self._client = httpx.Client(timeout=timeout_s, headers=headers, follow_redirects=False, verify=verify)
@@ -56,7 +66,7 @@ class Post:
         try:
             with self._client.stream("POST", target, content=body, headers=sent) as response:
                 status, after = response.status_code, response.headers.get("Retry-After")
-                answer = _beginning(response)
+                answer = self._beginning(response)
         except httpx.HTTPError as err:
             raise SinkBusy(f"{self._who}: no answer ({type(err).__name__}); is it running?") from None
         if 200 <= status < 300:
@@ -69,6 +79,15 @@ class Post:
 
     def close(self) -> None:
         self._client.close()
+
+    def _beginning(self, response: httpx.Response) -> bytes:
+        """What it answered, as far as anybody looks and in the time that it has."""
+        got, until_s = b"", self._seconds() + self._timeout_s
+        for piece in response.iter_bytes():
+            got += piece
+            if len(got) > LONGEST_ANSWER_BYTES or self._seconds() > until_s:
+                break
+        return got
 
     def _words(self, answer: bytes) -> str:
         words = " ".join(answer[:200].decode("utf-8", "replace").split())
@@ -91,13 +110,3 @@ def seconds_of(retry_after: str | None) -> float | None:
     if retry_after is None or not (retry_after.isascii() and retry_after.isdigit()):
         return None
     return min(float(retry_after), LONGEST_RETRY_AFTER_S)
-
-
-def _beginning(response: httpx.Response) -> bytes:
-    """What it answered, as far as anybody looks."""
-    got = b""
-    for piece in response.iter_bytes():
-        got += piece
-        if len(got) > LONGEST_ANSWER_BYTES:
-            break
-    return got

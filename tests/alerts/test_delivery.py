@@ -15,7 +15,7 @@ from alerts.delivery import Delivery
 from alerts.receivers.receiver import Policy, Receiver
 from alerts.receivers.webhook import Webhook
 from linkgauge.clock import NS_PER_S
-from linkgauge.errors import SinkBusy, SinkRejected
+from linkgauge.errors import SinkBusy, SinkRejected, StoreError
 from tests.alerts.notices import body
 from tests.alerts.server import eventually, receiving
 from tests.alerts.world import FakeClock
@@ -314,4 +314,81 @@ def test_a_bug_in_a_receiver_delays_and_does_not_end_the_delivery(
     eventually(lambda: book.totals()["delivered"] == 1)
     delivery.stop()
     assert receiver.tried == [(A1,), (A1,)]
-    assert "a delivery failed and is tried again" in caplog.text
+    assert "a delivery failed (RuntimeError); the log tells where; alerts wait" in caplog.text
+    assert "in deliver" in caplog.text
+    assert "a bug" not in caplog.text, "it may hold a secret"
+
+
+class Stumbling(Scripted):
+    """Raises something odd for whatever holds alert a."""
+
+    def deliver(self, bodies: Sequence[bytes]) -> str:
+        super().deliver(bodies)
+        if any(b'"id":"a"' in body for body in bodies):
+            raise ValueError("token 12345 in a header")
+        return "taken"
+
+
+@pytest.mark.parametrize("gathers", [True, False])
+def test_a_notice_that_a_receiver_stumbles_over_holds_nothing_else_up(book: Book, gathers: bool) -> None:
+    record(book, ("a", A1), ("a", A2), ("b", B1), ("c", C1))
+    delivery = delivering(book, Stumbling(policy=Policy(gathers=gathers)))
+    eventually(lambda: book.totals()["delivered"] == 2)
+    eventually(lambda: delivery.standing()["trouble"] is not None)
+    told = delivery.standing()
+    delivery.stop()
+    assert [each.alert for each in book.waiting("hook", 9)] == ["a", "a"]
+    assert told["trouble"] == "webhook hook: a delivery failed (ValueError); the log tells where"
+
+
+def test_what_was_told_is_not_told_again_while_the_book_cannot_be_written(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(book, ("a", A1), ("b", B1))
+    receiver = Scripted()
+    delivery = Delivery(book, receiver, FakeClock())
+
+    def full(*_: object) -> None:
+        raise StoreError("alerts.db: full; make room on its disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(book, "delivered", full)
+        for _ in range(3):
+            with pytest.raises(StoreError, match="make room"):
+                delivery._pass()
+    assert receiver.tried == [(A1,), (B1,)]
+    delivery._pass()
+    assert receiver.tried == [(A1,), (B1,)]
+    assert book.tally("hook") == outcome(book, delivered=2)
+    delivery.stop()
+
+
+def test_an_end_that_is_refused_ends_what_is_told_again(book: Book) -> None:
+    record(book, ("a", A1))
+    receiver = Scripted(policy=Policy(gathers=True, resend_s=30))
+    delivery = Delivery(book, receiver, FakeClock())
+    delivery._pass()
+    assert book.standing("hook", 0) == [A1]
+    record(book, ("a", A2))
+    receiver.answers = [SinkRejected("no", 1)]
+    delivery._pass()
+    delivery.stop()
+    assert book.standing("hook", 0) == []
+    assert book.totals()["given_up"] == 1
+
+
+def test_one_that_is_refused_when_all_is_told_again_holds_no_other_up(book: Book) -> None:
+    record(book, ("a", A1), ("b", B1))
+    receiver = Scripted(None, policy=Policy(gathers=True, resend_s=30))
+    receiver.answers = [None, SinkRejected("no", 2), SinkRejected("a is refused", 1)]
+    delivery = Delivery(book, receiver, FakeClock())
+    assert delivery._pass() == 30
+    assert receiver.tried == [(A1, B1), (A1, B1), (A1,), (B1,)]
+    assert delivery.standing()["trouble"] == "a is refused"
+    delivery.stop()
+
+
+def test_a_far_end_that_says_later_and_means_now_is_given_time(book: Book) -> None:
+    delivery = Delivery(book, Scripted(), FakeClock(), 2.0, chance=lambda: 0.0)
+    assert delivery._failed(SinkBusy("no", retry_after_s=0.0)) == 2.0
+    assert delivery._failed(SinkBusy("no", retry_after_s=7.0)) == 7.0

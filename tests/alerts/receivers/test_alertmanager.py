@@ -237,3 +237,16 @@ def test_all_peers_away() -> None:
 def test_an_address_that_is_none() -> None:
     with pytest.raises(ConfigError, match="alertmanager noc: url must be"):
         Alertmanager("noc", ["ftp://x"], FakeClock(), LINKS)
+
+
+@pytest.mark.parametrize("status", ["firing", "resolved"])
+def test_an_alert_never_ends_before_it_begins_though_the_clock_was_set_back(status: str) -> None:
+    told = body(status, since="2025-11-21T15:00:00.000Z")
+    with receiving() as received:
+        there = Alertmanager("noc", [received.url], FakeClock(), LINKS)
+        there.deliver([told])
+        there.close()
+    alerts: Any = received.bodies[0]
+    (alert,) = alerts
+    minute = 8 if status == "firing" else 9
+    assert alert["startsAt"] == alert["endsAt"] == f"2025-11-21T12:0{minute}:00.000Z"

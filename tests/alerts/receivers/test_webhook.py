@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
+from alerts.receivers.post import Post
 from alerts.receivers.webhook import Webhook
 from collector.secret import read_secret
 from linkgauge.errors import ConfigError, SinkBusy, SinkRejected
@@ -128,3 +131,22 @@ def test_too_slow() -> None:
 def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises(ConfigError, match="webhook ops: url must be an http:// or https:// address"):
         Webhook("ops", url)
+
+
+def test_an_answer_that_drips_is_not_waited_for() -> None:
+    """Each octet comes in time, and all of them would take an hour."""
+    seconds = [0.0]
+
+    class Dripping(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            for _ in range(3_600):
+                seconds[0] += 1.0
+                yield b"x"
+
+    post = Post("webhook ops", timeout_s=5.0, seconds=lambda: seconds[0])
+    post._client = httpx.Client(
+        transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=Dripping()))
+    )
+    status, answer = post.send(httpx.URL("http://ops.example/"), BODY)
+    post.close()
+    assert (status, answer) == (200, b"x" * 6)
