@@ -80,11 +80,18 @@ class WebhookReceiver(_Receiver):
         return (self.token(),)
 
 
+def _without_path(text: str) -> str:
+    """What people copy from Alertmanager's own documents."""
+    if "/api/" in text:
+        raise ValueError("must be the address before /api/..., as in http://alertmanager:9093")
+    return text
+
+
 class AlertmanagerReceiver(_Receiver):
     """urls: every peer of one cluster. resend_s: how often what fires is told again."""
 
     kind: Literal["alertmanager"]
-    urls: tuple[Url, ...] = Field(min_length=1, max_length=16)
+    urls: tuple[Annotated[Url, AfterValidator(_without_path)], ...] = Field(min_length=1, max_length=16)
     token_file: Path | None = None
     ca_file: Path | None = None
     resend_s: float = Field(60, ge=1, le=3600)

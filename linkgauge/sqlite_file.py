@@ -240,6 +240,8 @@ class SqliteFile:
 
 def look_into(path: Path, what: str, work: Work[T]) -> T:
     """Read a file that another process may have open, changing nothing in it. Raises StoreError."""
+    if path.is_dir():
+        raise StoreError(f"{path}: is a folder; name the file in it that is {what}, *.sqlite")
     if not path.is_file():
         raise StoreError(f"{path}: there is no such file; name another, or the settings that lead to it")
     try:

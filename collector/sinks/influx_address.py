@@ -100,7 +100,8 @@ class InfluxHttp:
 
 def unreachable(url: str, err: Exception) -> SinkBusy:
     """Nobody answers, or not as far as the end."""
-    return SinkBusy(f"InfluxDB at {url} cannot be reached ({type(err).__name__}: {str(err)[:200]})")
+    why = f"{type(err).__name__}: {str(err)[:200]}"
+    return SinkBusy(f"InfluxDB at {url} cannot be reached ({why}); see whether it runs, or correct its url")
 
 
 def ping(address: InfluxAddress) -> httpx.Response:

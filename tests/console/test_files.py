@@ -143,6 +143,8 @@ def test_what_cannot_be_read_is_a_sentence(tmp_path: Path, command: str) -> None
     file = tmp_path / "x.sqlite"
     with pytest.raises(StoreError, match=r"x\.sqlite: there is no such file"):
         _run(command, file)
+    with pytest.raises(StoreError, match=rf"is a folder; name the file in it that is the {command}"):
+        _run(command, tmp_path)
     file.write_bytes(b"no database" * 500)
     with pytest.raises(StoreError, match=r"x\.sqlite: the \w+ cannot be read"):
         _run(command, file)

@@ -93,6 +93,7 @@ EMAIL = "{name: a, kind: email, host: h, sender: a@b, to: [c@d]}"
         ("{name: a}", "receivers[0]: kind must be one of"),
         ("{name: a, kind: webhook}", "receivers[0].webhook.url: this key is missing; add it"),
         ("{name: a, kind: alertmanager, urls: []}", "receivers[0].alertmanager.urls: "),
+        ("{name: a, kind: alertmanager, urls: ['http://h/api/v2/alerts']}", "the address before /api/"),
         ("{name: a, kind: wecom, severities: [warn]}", "input should be 'page' or 'ticket', got 'warn'"),
         ("{name: a, kind: wecom, max_per_minute: 21}", "less than or equal to 20, got 21"),
         ("{name: a, kind: wecom, secret_file: s}", "receivers[0].wecom.secret_file: there is no such key"),
