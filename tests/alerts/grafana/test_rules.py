@@ -87,7 +87,7 @@ def test_labels_of_a_link_a_node_and_a_place() -> None:
 def test_a_range_holds_the_windows_of_the_rule_at_any_time(window_s: int, every_s: int) -> None:
     times = Times(window_s)
     assert times.every_s == every_s
-    for name, least, most in (("link-loss", 8, 8), ("link-unreachable", 4 - every_s / window_s, 3)):
+    for name, least, most in (("loss-bursts", 8, 8), ("link-unreachable", 4 - every_s / window_s, 3)):
         span = times.span(rule(name))
         assert span.to_s == window_s + LAG_S
         for now_s in range(1_000, 1_000 + window_s):
