@@ -119,13 +119,13 @@ class Inhibition:
         around = {link: key for key, one in reversed(self._found.items()) for link in one.around}
         nodes = self._nodes(links)
         for each in firing:
-            rule = each.labels["rule"]
+            rule, same = each.labels["rule"], told[each.id].by if each.id in told else ""
             of = nodes if rule in OF_NODES else over[GRADES.get(rule, SLOW)] if rule in OF_LINKS else {}
             if key := of.get(each.about) or (around.get(each.about) if rule in AROUND else None):
-                same = told[each.id].by if each.id in told else ""
                 told[each.id] = replace(self._by(places[key], key, told), instead=same)
             elif rule in OF_LINKS and (node := _end_that_is(each, down)):
-                told[each.id] = Explanation(node.id, f"node {node.about}", f"node {node.about} is down")
+                words = f"node {node.about}"
+                told[each.id] = Explanation(node.id, words, f"{words} is down", instead=same)
             elif rule in AROUND and each.id not in told and (late := self._late(each)):
                 told[each.id] = late
         return told

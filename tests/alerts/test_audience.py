@@ -9,6 +9,7 @@ import pytest
 from alerts.audience import heard, teams
 from alerts.event import Fired
 from alerts.explanation import Explanation
+from alerts.inhibition import Inhibition
 from alerts.rule import load_rules
 from tests.alerts.test_roll import fired
 
@@ -69,6 +70,13 @@ def test_who_does_not_hear_of_the_place_hears_of_the_link_once() -> None:
     }
     told = heard(both, [LOSS, same, place])
     assert (told[same.id].by, told[LOSS.id].by) == ("", same.id)
+
+
+def test_the_drill_of_a_node_holds_back_no_real_alert_and_what_the_same_link_explains_stays_so() -> None:
+    drill = fired("node-down", "c", drill="true")
+    loss, bursts = (fired(rule, src="c", dst="b") for rule in ("link-loss", "loss-bursts"))
+    told = heard(Inhibition(load_rules()).explained([drill, loss, bursts]), [drill, loss, bursts])
+    assert (told[loss.id].by, told[bursts.id].by) == ("", loss.id)
 
 
 def test_a_place_is_told_without_an_explanation() -> None:
