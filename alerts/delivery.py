@@ -66,6 +66,8 @@ class Delivery:
         self._trouble: str | None = None
         self._partly: str | None = None
         self._trouble_since_ns = 0
+        self._refused: str | None = None
+        """Why the last notice was given up; None once one is taken again."""
 
     def start(self) -> None:
         self._thread.start()
@@ -91,7 +93,8 @@ class Delivery:
     def standing(self) -> dict[str, Any]:
         """JSON-like: name, kind, the book's `tally` (null when it cannot be read), trouble (null: none) and
         since when."""
-        trouble, since_ns = self._trouble or self._receiver.trouble, self._trouble_since_ns
+        trouble = self._trouble or self._receiver.trouble or self._refused
+        since_ns = self._trouble_since_ns
         counts: dict[str, int | None] = dict.fromkeys(OUTCOMES)
         try:
             counts.update(self._book.tally(self._receiver.name))
@@ -197,6 +200,7 @@ class Delivery:
             now_ns = self._clock.now().wall_ns
             stands = [self._stands(*each, now_ns) for each in chosen if self._forgets]
             self._unmarked.append(([notice.seq for notice, _ in chosen], stands))
+            self._refused = None
             if self._mark() is None:
                 self._say(None)
         self._failures = 0
@@ -215,7 +219,11 @@ class Delivery:
 
     def _give_up(self, notice: Notice, why: str) -> None:
         log.error("%s; alert %s was given up", why, notice.alert)
-        self._book.given_up(notice.seq, self._clock.now().wall_ns)
+        now_ns = self._clock.now().wall_ns
+        self._book.given_up(notice.seq, now_ns)
+        if self._refused is None:
+            self._trouble_since_ns = now_ns
+        self._refused = f"{why}; alert {notice.alert} was given up"
 
     @property
     def _forgets(self) -> bool:

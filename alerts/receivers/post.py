@@ -68,7 +68,7 @@ class Post:
                 status, after = response.status_code, response.headers.get("Retry-After")
                 answer = self._beginning(response)
         except httpx.HTTPError as err:
-            raise SinkBusy(f"{self._who}: no answer ({type(err).__name__}); is it running?") from None
+            raise SinkBusy(f"{self._who}: {_unreached(err)}") from None
         if 200 <= status < 300:
             return status, answer
         if status in _TO_MEND:
@@ -103,6 +103,18 @@ def address(who: str, url: str) -> httpx.URL:
     if made.scheme not in ("http", "https") or not made.host:
         raise ConfigError(f"{who}: url must be an http:// or https:// address; correct it")
     return made
+
+
+def _unreached(err: httpx.HTTPError) -> str:
+    """Why there was no answer, and the mend; of the errors whose words hold no address."""
+    said = " ".join(str(err).split())
+    if not isinstance(err, httpx.ConnectError) or not said:
+        return f"no answer ({type(err).__name__}); is it running?"
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        return f"its certificate is not trusted ({said}); name its authority's file as ca_file"
+    if "SSL" in said:
+        return f"no TLS with it ({said}); is it http:// there?"
+    return f"no answer ({said}); is it running, and its url right?"
 
 
 def seconds_of(retry_after: str | None) -> float | None:

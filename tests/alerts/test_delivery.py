@@ -108,6 +108,17 @@ def test_never_is_given_up_counted_and_said_once(book: Book, caplog: pytest.LogC
     assert book.totals() == {"waiting": 0, "delivered": 1, "given_up": 1, "dropped": 0}
     errors = [record.message for record in caplog.records if record.levelno == logging.ERROR]
     assert errors == ["webhook hook: refused with status 400; alert a was given up"]
+    assert delivery.standing()["trouble"] is None, "the next was taken"
+
+
+def test_a_receiver_that_gives_up_all_is_in_trouble(book: Book) -> None:
+    record(book, ("a", A1))
+    delivery = delivering(book, Scripted(SinkRejected("webhook hook: refused with status 400", 1)))
+    eventually(lambda: book.totals()["waiting"] == 0)
+    delivery.stop()
+    told = delivery.standing()
+    assert told["trouble"] == "webhook hook: refused with status 400; alert a was given up"
+    assert told["trouble_since"] is not None
 
 
 def test_what_is_no_notice_is_given_up(book: Book, caplog: pytest.LogCaptureFixture) -> None:

@@ -190,7 +190,8 @@ def test_every_peer_is_told_and_one_that_was_away_catches_up(tmp_path: Path, pag
         finally:
             away.stop()
             ours.end()
-    assert trouble == f"alertmanager noc: no answer (ConnectError); is it running? [127.0.0.1:{away.port}]"
+    why = "no answer ([Errno 111] Connection refused); is it running, and its url right?"
+    assert trouble == f"alertmanager noc: {why} [127.0.0.1:{away.port}]"
 
 
 @real

@@ -102,11 +102,29 @@ def test_a_new_token_in_its_file_is_followed_and_a_bad_file_is_waited_for(tmp_pa
     assert received.authorization == ["Bearer one", "Bearer two"]
 
 
+def test_why_there_is_no_answer_is_told_without_the_address() -> None:
+    with receiving() as received:
+        told = []
+        for url in (received.url.replace("http://", "https://"), "http://nowhere.invalid/?key=s3cret"):
+            hook = Webhook("ops", url)
+            with pytest.raises(SinkBusy) as caught:
+                hook.deliver([BODY])
+            hook.close()
+            told.append(str(caught.value))
+    assert told[0].startswith("webhook ops: no TLS with it (")
+    assert told[0].endswith("; is it http:// there?")
+    assert "is it running, and its url right?" in told[1]
+    assert "ConnectError" not in told[1]
+    assert "s3cret" not in told[1]
+
+
 def test_nobody_there() -> None:
     with receiving() as received:
         url = received.url
     hook = Webhook("ops", url + "?token=s3cret")
-    with pytest.raises(SinkBusy, match=r"webhook ops: no answer \(ConnectError\)") as caught:
+    with pytest.raises(
+        SinkBusy, match=r"webhook ops: no answer \(\[Errno 111\] Connection refused"
+    ) as caught:
         hook.deliver([BODY])
     hook.close()
     assert "s3cret" not in str(caught.value)
