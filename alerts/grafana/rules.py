@@ -49,7 +49,7 @@ class Span:
     to_s: int
 
 
-_SILENT_SPAN = Span(6 * 3_600, 0)
+_SILENT_FROM_S = 6 * 3_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,14 @@ class Times:
         """Which time a query looks at: just as many windows as the rule has, whenever it is asked."""
         to_s = self.window_s + LAG_S
         from_s = to_s + rule.windows * self.window_s - 1
-        return Span(from_s - self.every_s if rule.hold_windows == 1 else from_s, to_s)
+        if rule.hold_windows > 1:
+            return Span(from_s, to_s)
+        least_s = to_s + self.every_s - 1  # windows are short: what passes between evaluations is seen once
+        return Span(max(from_s - self.every_s, least_s), to_s)
+
+    def silent_span(self) -> Span:
+        """Which time the rule of a silent collector looks at: until a row has to be there."""
+        return Span(_SILENT_FROM_S, self.window_s + LAG_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,7 @@ class GrafanaRules:
     def collector_silent(self) -> Json:
         """No rows of a collector for two minutes, or none of any: it is dead, or InfluxDB does not answer."""
         step_s = -(-max(60, self.times.window_s) // 60) * 60
+        span = self.times.silent_span()
         text = (
             'SELECT count("batches_accepted") AS "v" FROM "collector_health" WHERE $timeFilter '
             f'GROUP BY time({step_s}s),"collector" fill(0)'
@@ -126,9 +134,9 @@ class GrafanaRules:
             **_frame(f"linkgauge-{COLLECTOR_SILENT}", "Collector silent"),
             "condition": "C",
             "data": [
-                _query(text, _SILENT_SPAN, step_s),
-                _expression("B", _SILENT_SPAN, _reduce("A", "last")),
-                _expression("C", _SILENT_SPAN, _threshold("B", "lt", 0.5, "C")),
+                _query(text, span, step_s),
+                _expression("B", span, _reduce("A", "last")),
+                _expression("C", span, _threshold("B", "lt", 0.5, "C")),
             ],
             "noDataState": "Alerting",
             "execErrState": "Alerting",
