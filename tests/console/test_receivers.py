@@ -164,7 +164,8 @@ def test_status_says_when_a_receiver_takes_nothing() -> None:
         ]
     }
     assert troubles(status, []) == [
-        "receiver ops takes nothing since 2025-11-21 12:03:00 UTC, 7 notices of alerts wait: wecom ops: no answer",
+        "receiver ops takes nothing since 2025-11-21 12:03:00 UTC, "
+        "7 notices of alerts wait: wecom ops: no answer",
         "receiver ops is in trouble: one peer is away",
         "receiver ops missed 4 notices that fell to the bound on what waits",
     ]
