@@ -136,7 +136,7 @@ def build(
     excuses = excuses or Excuses(book.inventory, window_ns, period_ns)
     replay(
         live, ArchiveReader(settings.archive_path), journal, clock.now().wall_ns, period_ns, window_ns,
-        len(book.specs()), remember,
+        len(book.specs()), remember, excuses.take,
     )  # fmt: skip
     paths = paths or LastPaths(book.inventory)
     with contextlib.closing(ArchiveReader(settings.archive_path)) as reader:

@@ -53,8 +53,12 @@ class Excuses:
 
     def observe(self, batch: Batch, _received_ns: int) -> None:
         """Take note of the health rows of a journalled batch."""
-        frame = batch.frames.get(HEALTH.name)
-        if frame is None or not frame.count("drill").any():
+        if (frame := batch.frames.get(HEALTH.name)) is not None:
+            self.take(frame)
+
+    def take(self, frame: Frame) -> None:
+        """Take note of HEALTH rows."""
+        if not frame.count("drill").any():
             return
         playing = frame.take(frame.count("drill") == 1)
         starts = playing.count("start_ns")

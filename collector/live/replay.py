@@ -15,7 +15,7 @@ from collector.live.recent import LEAST_EVENTS_NS, LEAST_FLOWS_NS, Past
 from linkgauge.clock import NS_PER_S
 from linkgauge.code import EventKind
 from linkgauge.errors import StoreError, WireError
-from linkgauge.frame import Frame
+from linkgauge.frame import Frame, concat
 from linkgauge.packing import unpack
 from linkgauge.schema import CERTIFICATE, EVENT, FLOW, HEALTH, STATE, THROUGHPUT, WINDOW
 from linkgauge.table import Table
@@ -57,11 +57,13 @@ def replay(
     window_ns: int,
     links: int,
     remember: Callable[[Past], None] | None = None,
+    health: Callable[[Frame], None] = lambda _: None,
 ) -> None:
     """Remember the last period, flows, events (of the MTU for a day), certificates and throughput tests as
     long as they count: what the archive has of them, then what only the journal still has.
 
     remember: is given the rows to be judged by, piece by piece; without it they wait for the first judging.
+    health: is given the HEALTH rows.
     """
 
     def hand_on() -> None:
@@ -78,7 +80,10 @@ def replay(
             if table is EVENT and remember is not None:
                 _remember_sizes(archive, now_ns, back_ns, remember)
             for from_ns in range(now_ns - back_ns, now_ns + AHEAD_NS, at_once_ns):
-                live.replay(archive.read(table, from_ns, min(from_ns + at_once_ns, now_ns + AHEAD_NS)))
+                frame = archive.read(table, from_ns, min(from_ns + at_once_ns, now_ns + AHEAD_NS))
+                live.replay(frame)
+                if table is HEALTH:
+                    health(frame)
                 hand_on()
     except StoreError as err:
         log.error(event_line("replay_failed", error=err, effect="verdicts begin anew"))
@@ -89,7 +94,9 @@ def replay(
         for entry in entries:
             with contextlib.suppress(WireError):  # the pump counts it and keeps it as a dead letter
                 body = unpack(entry.body, MAX_BODY_BYTES)
-                live.take(decode(body), entry.received_ns)
+                batch = decode(body)
+                live.take(batch, entry.received_ns)
+                health(batch.frames.get(HEALTH.name, concat(HEALTH, [])))
                 octets += len(body)
             if octets >= AT_ONCE_BYTES:
                 hand_on()

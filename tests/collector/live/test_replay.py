@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from collector.live import replay as replaying
+from collector.live.excuses import Excuses
 from collector.live.live import LiveState
 from collector.live.recent import Past
 from collector.live.replay import replay
 from linkgauge.frame import Frame, concat
-from linkgauge.schema import CERTIFICATE, EVENT, STATE
+from linkgauge.schema import CERTIFICATE, EVENT, HEALTH, STATE
 from linkgauge.table import Table
 from tests.collector.journals import open_journal
 from tests.collector.world import NOW_NS, WINDOW_NS, body, inventory, windows
@@ -97,6 +98,30 @@ def test_a_change_of_the_mtu_is_known_for_a_day(
     replay(live, Kept(windows_ago, kind), journal, NOW_NS, 6 * WINDOW_NS, WINDOW_NS, 1, handed.append)
     journal.close()
     assert sum(frame.rows for past in handed for frame in past.events) == rows
+
+
+def test_drills_of_an_earlier_life_are_known(tmp_path: Path) -> None:
+    found = inventory(tmp_path)
+    live, journal, excuses = (
+        LiveState(lambda: found),
+        open_journal(tmp_path),
+        Excuses(lambda: found, WINDOW_NS, 0),
+    )
+    journal.register(["archive"])
+    played = {"agent": ["j2"], "start_ns": [NOW_NS - 2 * WINDOW_NS], "drill": [1]}
+    times = {"start_ns": [NOW_NS - WINDOW_NS], "length_ns": [WINDOW_NS]}
+    told = Frame.of(HEALTH, {"agent": ["g1"], **times, "drill": [1]})
+    journal.append("g1", "boot", 1, NOW_NS, NOW_NS, body("g1", 1, told))
+
+    class Played(Empty):
+        def read(self, table: Table, from_ns: int, to_ns: int) -> Frame:
+            here = table is HEALTH and from_ns <= NOW_NS - 2 * WINDOW_NS < to_ns
+            return Frame.of(HEALTH, played) if here else concat(table, [])
+
+    replay(live, Played(), journal, NOW_NS, 6 * WINDOW_NS, WINDOW_NS, 1, None, excuses.take)
+    journal.close()
+    assert excuses.playing(NOW_NS - 2 * WINDOW_NS) == {"j2"}
+    assert excuses.playing(NOW_NS - WINDOW_NS) == {"j2", "g1"}
 
 
 def test_verdicts_of_this_life_are_not_handed_back(tmp_path: Path) -> None:
