@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
@@ -97,6 +98,9 @@ def _sentence(fault: object) -> str:
         return f"{where}: this key is missing; add it"
     if kind in ("model_type", "dict_type") and not fault["loc"]:
         return "must be a mapping of keys to values at the top"
+    if kind in ("too_short", "too_long"):
+        side, count = ("least", "min_length") if kind == "too_short" else ("most", "max_length")
+        return f"{where}: give at {side} {fault['ctx'][count]}, not {len(fault['input'])}"
     message = str(fault["ctx"]["error"] if kind == "value_error" else fault["msg"])
     sentence = f"{where}: {message[0].lower()}{message[1:]}"
     secret = kind == "value_error" and isinstance(fault["ctx"]["error"], HoldsSecret)
@@ -110,6 +114,13 @@ def _path(parts: tuple[int | str, ...]) -> str:
 
 
 def _short(value: object) -> str:
+    """As its writer knows it; of a mapping or list, which may hold anything, not what is in it."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, date):
+        return value.isoformat()
     try:
         text = repr(value)
     except ValueError:  # Python prints no whole number of more than 4 300 digits

@@ -26,6 +26,11 @@ ODD_VALUES = [
 ]  # fmt: skip
 
 
+class Written(BaseModel):
+    limit: int = 0
+    names: tuple[str, ...] = Field(("a",), min_length=1)
+
+
 @pytest.mark.parametrize("value", ODD_VALUES, ids=range(len(ODD_VALUES)))
 def test_odd_values_are_told(tmp_path: Path, value: str) -> None:
     path = tmp_path / "f.yaml"
@@ -97,3 +102,21 @@ def test_a_folder_on_the_way_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_yaml(tmp_path / "f" / "g.yaml", Example)
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("{limit: {password: sesame}}", "got a mapping"),
+        ("{limit: [1, 2]}", "got a list"),
+        ("{limit: 2026-11-21T22:00:00}", "got 2026-11-21T22:00:00"),
+        ("{names: []}", "names: give at least 1, not 0"),
+    ],
+)
+def test_a_wrong_value_is_told_as_it_was_written(tmp_path: Path, written: str, words: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(written)
+    with pytest.raises(ConfigError) as caught:
+        read_yaml(path, Written)
+    assert str(caught.value).endswith(words)
+    assert "sesame" not in str(caught.value)
