@@ -30,6 +30,7 @@ from alerts.shown import as_dict
 from alerts.silences import hushed
 from alerts.subject import Subjects
 from alerts.thing import once
+from alerts.unseen import Unseen
 from alerts.wording import began, ended, gone
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.errors import StoreError
@@ -89,7 +90,7 @@ class AlertEngine:
         self._store_trouble, self._due_ns = False, due_ns
         self._tables = {rule.name: rule.table for rule in rules}
         self._aftermaths = {rule.name: rule.aftermath_ns(events_ns) for rule in rules}
-        self._evaluator, self._roll = Evaluator(rules), Roll(self._aftermaths)
+        self._evaluator, self._roll, self._unseen = Evaluator(rules), Roll(self._aftermaths), Unseen()
         self._resume(rules, book.memory())
 
     def start(self) -> None:
@@ -120,8 +121,8 @@ class AlertEngine:
             found = self._asked(
                 lambda: once(self._cause.places(judged, self._evaluator, window)), concat(PLACE, [])
             )
-            places = {PLACE.name: found}
-            self._take(self._evaluator.step(places, window), places)
+            places, unseen = {PLACE.name: found}, self._unseen(self._roll, judged, self._troubles)
+            self._take(self._evaluator.step(places, window, unseen=unseen), places)
             self._counts["windows_ignored"] += self._evaluator.ignored > ignored
             events = self._decide(judged, window)
             frames = {**places, "alert": self._roll.rows(window)}

@@ -106,12 +106,17 @@ class Evaluator:
         self.ignored = 0
 
     def step(
-        self, frames: Mapping[str, Frame], window: Window | None = None, late: bool = False
+        self,
+        frames: Mapping[str, Frame],
+        window: Window | None = None,
+        late: bool = False,
+        unseen: Collection[str] = (),
     ) -> list[Change]:
         """Evaluate one window of these tables, by name; changes in order of rule.
 
         Nothing changes in a table that is not there; one that no rule looks at may be there. window: needed
-        only when every frame may be empty. late: it is judged long after its end.
+        only when every frame may be empty. late: it is judged long after its end. unseen: things without a
+        row of which nothing is known, even where unknown clears.
         """
         window = window or Window.of(frames)
         frames = {name: frame for name, frame in frames.items() if name in self._tables}
@@ -123,7 +128,7 @@ class Evaluator:
         changes: list[Change] = []
         for watch, history in self._each():
             if watch.table in fit:
-                _count(watch, history, frames[watch.table], fit[watch.table], window, late)
+                _count(watch, history, frames[watch.table], fit[watch.table], window, late, unseen)
                 changes += _changes(watch, history, frames[watch.table], window)
         return changes
 
@@ -224,7 +229,13 @@ def _fit(frame: Frame) -> Mask | None:
 
 
 def _count(
-    watch: Watch, history: History, frame: Frame, fit: Mask | None, window: Window, late: bool
+    watch: Watch,
+    history: History,
+    frame: Frame,
+    fit: Mask | None,
+    window: Window,
+    late: bool,
+    unseen: Collection[str],
 ) -> None:
     """Take one window of one watch into its history."""
     values: NDArray[Any] = frame.columns[watch.field]  # type: ignore[assignment] # no field of a rule is a histogram
@@ -237,6 +248,8 @@ def _count(
         bad, known = np.zeros(len(history), np.bool_), np.zeros(len(history), np.bool_)
         bad[there] = breached[row]
         known[there] = np.isfinite(values[row]) if fit is None else np.isfinite(values[row]) & fit[row]
+        if watch.rule.unknown == "clears":
+            known = ~(history.firing & ~there & np.isin(history.things, list(unseen)))
         history.step(watch.rule, bad, known, window.start_ns, late)
         breached[row] = False
     if len(begun := np.flatnonzero(breached)):

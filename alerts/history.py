@@ -2,8 +2,9 @@
 
 Bit k of `bad` says that the window k windows ago breached, bit k of `good` that it was known and clear. Where
 unknown holds, only the last N = rule.windows known windows are kept; where unknown clears, every window is
-known and `good` is not used. A thing without a breach in its history, whose alert does not fire, has no row.
-While an alert fires, unknown windows leave its history as it is.
+known, but for those in which a thing that fires could not be seen, and `good` is not used. A thing without a
+breach in its history, whose alert does not fire, has no row. While an alert fires, unknown windows
+leave its history as it is.
 """
 
 from __future__ import annotations
@@ -78,8 +79,6 @@ class History:
     def step(self, rule: Rule, bad: Mask, known: Mask, start_ns: int, late: bool = False) -> None:
         """One window; bad, known (k,): bad ones are known. late: where it is unknown, that is no time to what
         fires."""
-        if rule.unknown == "clears":
-            known = np.ones_like(known)
         moves = known | ~self.firing
         self.bad = np.where(moves, (self.bad << ONE) | bad, self.bad)
         self.good = np.where(moves, (self.good << ONE) | (known & ~bad), self.good)

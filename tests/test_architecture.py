@@ -57,7 +57,10 @@ PURE = [
     *(f"alerts/{name}.py" for name in ("thing", "subject", "event", "wording", "roll", "explanation")),
     *(f"alerts/receivers/{name}.py" for name in ("told", "pace", "message")),
     "alerts/backtest.py",
-    *(f"alerts/{name}.py" for name in ("silences", "kept", "cause", "ground", "inhibition", "trouble")),
+    *(
+        f"alerts/{name}.py"
+        for name in ("silences", "kept", "cause", "ground", "inhibition", "trouble", "unseen")
+    ),
     *(f"alerts/{name}.py" for name in ("audience", "drills")),
     *(f"collector/{name}.py" for name in ("admission", "cut", "possible_links")),
     "collector/http/page.py",
