@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from console.demo.webhook import Page
+from console.reasons import SILENT_AFTER_S
 
 VERDICT_STYLES = {"met": "green", "missed": "bold red", "unknown": "yellow"}
 Row = Mapping[str, Any]
@@ -33,7 +34,6 @@ def links_table(links: Sequence[Row], truth_us: Mapping[str, int] | None = None)
     table.add_column("verdict")
     for link in links:
         rtt_us = link["rtt_p50_us"]
-        verdict = str(link["verdict"])
         table.add_row(
             str(link["link"]),
             str(link["tags"]["tier"]),
@@ -41,9 +41,17 @@ def links_table(links: Sequence[Row], truth_us: Mapping[str, int] | None = None)
             "-" if rtt_us is None else f"{rtt_us / 2e3:.2f}",
             *_losses(link),
             "-" if link["received_bps"] is None else f"{link['received_bps'] / 1e6:.1f}",
-            Text(verdict, style=VERDICT_STYLES.get(verdict, "")),
+            _verdict(link),
         )
     return table
+
+
+def _verdict(link: Row) -> Text:
+    """The verdict, and how old what it stands on is where nothing new comes: then it is not green."""
+    verdict, age_s = str(link["verdict"]), link.get("age_s")
+    if age_s is not None and age_s > SILENT_AFTER_S:
+        return Text(f"{verdict}, {age_s:.0f} s ago", style="yellow")
+    return Text(verdict, style=VERDICT_STYLES.get(verdict, ""))
 
 
 def _losses(link: Row) -> tuple[Text, Text]:

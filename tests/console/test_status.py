@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from collector.http.tokens import issue
+from console.demo.view import links_table
 from console.main import app
 from console.pipeline import glance
 from console.status import find_troubles, reasons
@@ -70,6 +71,13 @@ def test_each_trouble_is_one_sentence() -> None:
         "sink influxdb takes nothing, 7 batches wait: wrong password",
         "the disk is full",
     ]
+
+
+def test_a_verdict_of_what_is_not_measured_any_more_says_how_old_it_is() -> None:
+    known: dict[str, Any] = {"tags": {"tier": "metro"}, "rtt_p50_us": None, "received_bps": None}
+    known |= {"loss_forward_ratio": 0.0, "loss_backward_ratio": 0.0}
+    rows = [{**link("a>b@n", "met", age_s=age_s), **known} for age_s in (3.0, 427.0, None)]
+    assert list(map(str, links_table(rows).columns[-1].cells)) == ["met", "met, 427 s ago", "met"]
 
 
 def test_links_of_a_drill_are_no_trouble_while_it_plays() -> None:
