@@ -124,7 +124,8 @@ class GrafanaRules:
 
     def collector_silent(self) -> Json:
         """No rows of a collector for two minutes, or none of any: it is dead, or InfluxDB does not answer."""
-        step_s = -(-max(60, self.times.window_s) // 60) * 60
+        window_s = self.times.window_s
+        step_s = -(-60 // window_s) * window_s  # a step begins with a window, so none is empty at first
         span = self.times.silent_span()
         text = (
             'SELECT count("batches_accepted") AS "v" FROM "collector_health" WHERE $timeFilter '
@@ -140,7 +141,7 @@ class GrafanaRules:
             ],
             "noDataState": "Alerting",
             "execErrState": "Alerting",
-            "for": f"{step_s // 60}m",
+            "for": f"{step_s}s" if step_s % 60 else f"{step_s // 60}m",
             "labels": {
                 "rule": COLLECTOR_SILENT,
                 "severity": "page",

@@ -98,6 +98,25 @@ def test_announced_work_mutes_what_it_names_and_no_more() -> None:
     assert "mute_time_intervals" not in chosen(tree, labels("jinan-1", "qingdao-1"))
 
 
+def test_what_is_announced_twice_is_muted_in_both_times() -> None:
+    now, later = datetime(2025, 11, 21, tzinfo=UTC), datetime(2025, 11, 22, tzinfo=UTC)
+    site = Muted("tomorrow", Scope(sites=frozenset({"jinan"})), frozenset(), later, later)
+    node = Muted("today", Scope(nodes=frozenset({"jinan-1"})), frozenset(), now, now)
+    tree = whole(Contacts({}), site, node)
+    assert chosen(tree, labels("jinan-1", "guiyang-1"))["mute_time_intervals"] == ["today", "tomorrow"]
+    assert chosen(tree, labels("jinan-2", "guiyang-1"))["mute_time_intervals"] == ["tomorrow"]
+    assert "mute_time_intervals" not in chosen(tree, labels("qingdao-1", "guiyang-1"))
+
+
+@pytest.mark.parametrize("announced", [3, 8, 20])
+def test_many_announcements_make_no_forest(announced: int) -> None:
+    at = datetime(2025, 11, 21, tzinfo=UTC)
+    muted = [
+        Muted(f"work-{n}", Scope(nodes=frozenset({f"n{n}-1"})), frozenset(), at, at) for n in range(announced)
+    ]
+    assert sum(1 for _ in _receivers(route(Contacts({}), muted))) < 4_000
+
+
 def test_a_quiet_grafana_tells_of_a_silent_collector_and_nothing_else() -> None:
     contacts = Contacts({}, quiet=True)
     tree = whole(contacts)

@@ -108,20 +108,16 @@ def test_of_short_windows_each_is_seen_by_an_evaluation(window_s: int) -> None:
             )
 
 
-@pytest.mark.parametrize("window_s", [1, 10, 30, 50, 60, 90, 120, 300])
-def test_a_collector_that_writes_its_windows_is_never_silent_for_long(window_s: int) -> None:
-    """The last bucket of the answer is empty for less than the rule waits, whenever it is asked."""
+@pytest.mark.parametrize("window_s", [1, 7, 10, 30, 50, 60, 90, 120, 300])
+def test_a_collector_that_writes_its_windows_is_never_silent(window_s: int) -> None:
     made = GrafanaRules(Times(window_s)).collector_silent()
     data = made["data"][0]
     step_s, until_s = data["model"]["intervalMs"] // 1_000, data["relativeTimeRange"]["to"]
-    empty_s = longest_s = 0
-    for now_s in range(10_000, 20_000):
+    for now_s in range(10_000, 12_000):
         end_s = now_s - until_s
         starts = range(end_s // step_s * step_s, end_s + 1)
-        there = any(start % window_s == 0 and start + window_s + LAG_S <= now_s for start in starts)
-        empty_s = 0 if there else empty_s + 1
-        longest_s = max(longest_s, empty_s)
-    assert longest_s < int(made["for"].removesuffix("m")) * 60
+        rows = [start for start in starts if start % window_s == 0 and start + window_s + LAG_S <= now_s]
+        assert rows, "the last step of the answer is empty"
 
 
 def test_a_collector_that_writes_each_five_minutes_is_not_silent() -> None:
