@@ -220,15 +220,15 @@ class AlertEngine:
                 if each.breaches_now
             }
         after_drills(self._roll, marked(self._roll, judged, self._tables), breaching, window)
-        silent = hushed(
-            self._roll,
-            lambda labels: self._silences.silenced(labels, window),
-            self._troubles,
-            self._subjects.of_link,
-        )
+
+        def silenced(labels: Mapping[str, str]) -> str | None:
+            return self._silences.silenced(labels, window)
+
+        silent = hushed(self._roll, silenced, self._troubles, self._subjects.of_link)
         firing = [each for each in self._roll.firing() if each.id not in silent]
         explained = heard(self._asked(lambda: self._cause.explained(firing), {}), firing) if firing else {}
-        events = self._roll.decide(explained, lambda fired: silent.get(fired.id), breaching, window)
+        why = {each.id: silent.get(each.id) or silenced(each.labels) for each in self._roll.firing()}
+        events = self._roll.decide(explained, lambda fired: why[fired.id], breaching, window)
         self._counts["held_back"] += max(0, self._roll.held() - held)
         return events
 

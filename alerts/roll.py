@@ -38,6 +38,8 @@ class Alert(msgspec.Struct):
     """Id of the alert that explains it now."""
     told_ns: int = 0
     """End of the window with which it was told."""
+    hushed: str = ""
+    """Of an alert that was told: why nobody wants to hear of it any more."""
     drill_ns: int = 0
     """Of an alert of a drill: end of the last window in which the drill went on."""
 
@@ -89,6 +91,7 @@ class Roll:
             explanation = explained.get(alert.fired.id)
             alert.by = explanation.by if explanation else ""
             if alert.told:
+                alert.hushed = silenced(alert.fired) or ""
                 continue
             if explanation and explanation.place:
                 alert.fired = msgspec.structs.replace(alert.fired, place=explanation.place)

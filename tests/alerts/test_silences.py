@@ -59,3 +59,21 @@ def test_what_was_told_before_it_was_silenced_explains_on(tmp_path: Path) -> Non
     silence = Silence(Scope(), frozenset({"common-cause"}), FOR_EVER_NS, "known")
     inventory[0] = replace(INVENTORY, silences=(silence,))
     assert told(mine, all_of(UPLINK, DARK)) == []
+
+
+def test_what_was_told_is_shown_as_silenced_while_it_is(tmp_path: Path) -> None:
+    inventory = [INVENTORY]
+    mine = Scene(tmp_path, silences=Listed(lambda: inventory[0]))
+    assert told(mine, all_of(UPLINK, DARK)) == ["common-cause/site:east/both"]
+
+    def held() -> list[str | None]:
+        return [each["held"] for each in mine.engine.active() if each["rule"] == "common-cause"]
+
+    assert held() == [None]
+    silence = Silence(Scope(), frozenset({"common-cause"}), FOR_EVER_NS, "known")
+    inventory[0] = replace(INVENTORY, silences=(silence,))
+    mine.window(all_of(UPLINK, DARK))
+    assert held() == ["silence: known"]
+    inventory[0] = INVENTORY
+    assert told(mine, all_of(UPLINK, DARK)) == []
+    assert held() == [None]
