@@ -11,6 +11,8 @@ from collector.live.last_rows import Row
 from linkgauge.clock import NS_PER_S
 from linkgauge.model import DelayBasis, LinkSpec, Probe, Verdict
 
+STALE_WINDOWS, LEAST_STALE_S = 3, 60.0
+"""A link that was not measured for longer, by both, is unknown, whatever its period was."""
 _DIVERGENT = {Probe.STAMP: 1, Probe.ICMP: 2, Probe.TCP: 4}
 """Bits of the field `divergent`."""
 
@@ -25,23 +27,25 @@ class LastOfLink:
 
 
 def link_facts(spec: LinkSpec, last: LastOfLink, now_ns: int) -> dict[str, Any]:
-    """For JSON: tags, verdicts in words, last numbers of each probe; None = unknown."""
+    """For JSON: tags, verdicts in words, last numbers of each probe; None = unknown. Of a link that was not
+    measured lately verdicts and numbers are unknown; `probes` and `state` are the last rows."""
     state, test = last.state, last.test
     probes = {probe.value: row for probe, row in last.probes.items() if row}
     stamp = probes.get(Probe.STAMP.value, {})
     seen_ns = max((row["start_ns"] + row["length_ns"] for row in probes.values()), default=None)
+    now, judged = (stamp, state) if _fresh(last, seen_ns, now_ns) else ({}, None)
     return {
         "link": str(spec.link),
         "tags": dict(spec.tags),
-        "verdict": _word(state, "verdict"),
-        "verdict_delay": _word(state, "verdict_delay"),
-        "verdict_loss": _word(state, "verdict_loss"),
-        "verdict_throughput": _word(state, "verdict_throughput"),
+        "verdict": _word(judged, "verdict"),
+        "verdict_delay": _word(judged, "verdict_delay"),
+        "verdict_loss": _word(judged, "verdict_loss"),
+        "verdict_throughput": _word(judged, "verdict_throughput"),
         "delay_basis": DelayBasis(state["delay_basis"]).word if state else DelayBasis.NONE.word,
-        "delay_us": _known((state or {}).get("delay_us")),
-        "rtt_p50_us": _known(stamp.get("rtt_p50_us")),
-        "loss_forward_ratio": _told("loss_forward_ratio", stamp, state),
-        "loss_backward_ratio": _told("loss_backward_ratio", stamp, state),
+        "delay_us": _known((judged or {}).get("delay_us")),
+        "rtt_p50_us": _known(now.get("rtt_p50_us")),
+        "loss_forward_ratio": _told("loss_forward_ratio", now, judged),
+        "loss_backward_ratio": _told("loss_backward_ratio", now, judged),
         "received_bps": _known((test or {}).get("received_bps")),
         "flows_bad": state["flows_bad"] if state else None,
         "divergent": [p.value for p, bit in _DIVERGENT.items() if state and state["divergent"] & bit],
@@ -50,6 +54,14 @@ def link_facts(spec: LinkSpec, last: LastOfLink, now_ns: int) -> dict[str, Any]:
         "state": plain(state) if state else None,
         "throughput": plain(test) if test else None,
     }
+
+
+def _fresh(last: LastOfLink, seen_ns: int | None, now_ns: int) -> bool:
+    """Whether the link was measured lately, or there is nothing of it that could be old."""
+    lengths = [int(row["length_ns"]) for row in last.probes.values() if row]
+    if seen_ns is None or not lengths:
+        return True
+    return now_ns - seen_ns <= max(STALE_WINDOWS * max(lengths), round(LEAST_STALE_S * NS_PER_S))
 
 
 def _word(state: Row | None, name: str) -> str:

@@ -367,3 +367,17 @@ def test_a_link_that_comes_into_the_inventory_keeps_the_others_rows(tmp_path: Pa
     assert found[LINKS[1]]["probes"]["stamp"]["sent"] == 100
     assert (found[LINKS[1]]["verdict"], found[LINKS[1]]["received_bps"]) == ("met", 1e6)
     assert live.throughput(NOW_NS).text("link").tolist() == [LINKS[1]]
+
+
+def test_a_link_that_nobody_measures_any_more_is_unknown(live: LiveState) -> None:
+    live.take(batch("j1", 1, windows(LINKS, NOW_NS)), NOW_NS + WINDOW_NS)
+    live.observe_state(_state(1))
+    assert _links(live, NOW_NS + WINDOW_NS + 60 * NS_PER_S)[0]["verdict"] == "met"
+    told = _links(live, NOW_NS + WINDOW_NS + 61 * NS_PER_S)[0]
+    assert [told[name] for name in ("verdict", "verdict_loss", "loss_forward_ratio")] == [
+        "unknown",
+        "unknown",
+        None,
+    ]
+    assert told["age_s"] == 61
+    assert told["state"]["verdict"] == 1
