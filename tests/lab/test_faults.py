@@ -36,7 +36,7 @@ def test_no_rule_is_no_table() -> None:
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.01, float("nan")])
 def test_a_magnitude_is_within_its_kind(ratio: float) -> None:
-    with pytest.raises(LabError, match="not between 0 and 1"):
+    with pytest.raises(LabError, match="give a ratio of 0 to 1"):
         Fault("loss", _LINK, magnitude=ratio)
 
 

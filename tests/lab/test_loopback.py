@@ -132,7 +132,7 @@ def test_ports_and_links_that_cannot_fail_here(world: LoopbackWorld) -> None:
         world.reflector_port(*_FRONTED, port + 1)
     with pytest.raises(LabError, match="only links to qingdao-1 on backbone can lose"):
         world.inject_loss("qingdao-1", "jinan-1", "backbone", 0.2)
-    with pytest.raises(LabError, match="not between 0 and 1"):
+    with pytest.raises(LabError, match="give a ratio of 0 to 1"):
         world.inject_loss("jinan-1", *_FRONTED, 20)
 
 

@@ -75,19 +75,23 @@ def told(pager: Received) -> list[tuple[str, set[str]]]:
     ]
 
 
+def _all_told(pager: Received) -> set[str]:
+    """Everything that any message said."""
+    return {each for _, alerts in told(pager) for each in alerts}
+
+
 @real
 def test_fires_in_groups_and_is_resolved(tmp_path: Path, pager: Received) -> None:
     with alertmanager(tmp_path / "am", pager.url) as there:
         ours = Ours(tmp_path, there.url)
         ours.tell(now_firing("a>b@net"), now_firing("a>c@net"))
-        pager.wait(1)
-        ours.tell(now_resolved("a>b@net"), now_resolved("a>c@net"))
-        pager.wait(2)
+        links = ("a>b@net", "a>c@net")
+        eventually(lambda: _all_told(pager) >= {f"{link} firing" for link in links})
+        ours.tell(*(now_resolved(link) for link in links))
+        eventually(lambda: _all_told(pager) >= {f"{link} resolved" for link in links})
         ours.end()
-    assert told(pager) == [
-        ("firing", {"a>b@net firing", "a>c@net firing"}),
-        ("resolved", {"a>b@net resolved", "a>c@net resolved"}),
-    ]
+    assert len({body["groupKey"] for body in pager.bodies}) == 1, "both are of one group"
+    assert told(pager)[-1][0] == "resolved"
     first = pager.bodies[0]["alerts"][0]
     assert first["labels"] == {
         "alertname": "link-loss", "rule": "link-loss", "severity": "page", "direction": "forward",
@@ -230,7 +234,7 @@ def test_the_far_ends_words_at_a_refusal_are_told() -> None:
 
 def test_all_peers_away() -> None:
     made = Alertmanager("noc", ["http://127.0.0.1:9", "http://127.0.0.1:19"], FakeClock(), LINKS)
-    with pytest.raises(SinkBusy, match=r"no answer \(ConnectError\); is it running\? \[127.0.0.1:9\]"):
+    with pytest.raises(SinkBusy, match=r"no answer \(.*Connection refused\); is it running.*\[127.0.0.1:9\]"):
         made.deliver([body()])
     made.close()
 

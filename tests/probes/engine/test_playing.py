@@ -57,7 +57,7 @@ def test_a_file_begins_a_drill_and_time_ends_it(
         assert playing.played()  # of the window in which it was announced
         assert playing.fault is not None
         assert (
-            "DRILL begins with the next window: this reflector plays loss (0.05 ratio) on what 10.0.0.1 sends"
+            "DRILL begins with the next window: this reflector plays loss (a ratio of 0.05) on what 10.0.0.1"
             in caplog.text
         )
         clock.at_s = 31
