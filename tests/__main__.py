@@ -1,8 +1,8 @@
 """All tests, in three pytest processes at once: `python -m tests`. What most tests do is wait.
 
 Programs of ours that listen on fixed ports (the lab on loopback) are all in the first group. Lines of the
-second begin with `|`, those of the third, which measures labs in namespaces, with `:`. The exit code is 1 when
-a test failed, could not be collected, or a group ran none.
+second begin with `|`, those of the third, which has labs in namespaces, with `:`. The exit code is 1 when a
+test failed, could not be collected, or a group ran none.
 """
 
 from __future__ import annotations
