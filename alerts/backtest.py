@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from alerts.evaluate import Change, Evaluator, Window
+from alerts.evaluation.evaluate import Change, Evaluator, Window
 from alerts.rule import Rule
 from linkgauge.clock import NS_PER_S
 from linkgauge.frame import Frame

@@ -14,24 +14,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from alerts.audience import heard
 from alerts.book import Book, Stands
+from alerts.causes.explanation import Cause, NoSilences, SameThing, Silences
+from alerts.causes.unseen import Unseen
 from alerts.delivery import Delivery
-from alerts.drills import after_drills, marked, of_drill
-from alerts.evaluate import Change, Evaluator, Window
+from alerts.evaluation.evaluate import Change, Evaluator, Window
+from alerts.evaluation.thing import once
 from alerts.event import Event, Fired, payload
-from alerts.explanation import Cause, NoSilences, SameThing, Silences
-from alerts.kept import Kept, read, written
 from alerts.receivers.receiver import Receiver
 from alerts.receivers.told import Told
-from alerts.roll import Key, Roll
+from alerts.roll.audience import heard
+from alerts.roll.drills import after_drills, marked, of_drill
+from alerts.roll.kept import Kept, read, written
+from alerts.roll.roll import Key, Roll
+from alerts.roll.shown import as_dict
+from alerts.roll.silences import hushed
+from alerts.roll.subject import Subjects
+from alerts.roll.wording import began, ended, gone
 from alerts.rule import TABLES, Rule
-from alerts.shown import as_dict
-from alerts.silences import hushed
-from alerts.subject import Subjects
-from alerts.thing import once
-from alerts.unseen import Unseen
-from alerts.wording import began, ended, gone
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame, concat

@@ -19,7 +19,7 @@
                   only no longer judged
     numbers       the rule's numbers in the window that decided: name to number, null = not known;
                   ratios 0..1 (`_ratio`), microseconds (`_us`), seconds (`_s`), bit/s (`_bps`)
-    labels        text to text: see alerts.subject
+    labels        text to text: see alerts.roll.subject
     first_steps   what to do first, a list of sentences
     runbook       path of the page with the whole procedure
 

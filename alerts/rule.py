@@ -1,8 +1,9 @@
 """Rules: a bound on one column of one table that the collector writes in every window. Pure but for reading.
 
-Written once in YAML, evaluated in process (alerts.evaluate) and rendered for Grafana; both read the same
-column, so both mean the same. With `directions` the field has `{direction}` in its name, and each direction
-is an alert of its own; without, an alert's direction is NO_DIRECTION, save of a place, whose row names it.
+Written once in YAML, evaluated in process (alerts.evaluation.evaluate) and rendered for Grafana; both read
+the same column, so both mean the same. With `directions` the field has `{direction}` in its name, and each
+direction is an alert of its own; without, an alert's direction is NO_DIRECTION, save of a place, whose row
+names it.
 """
 
 from __future__ import annotations

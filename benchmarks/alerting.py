@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.book import Book
-from alerts.cause import PlaceCause
+from alerts.causes.place_cause import PlaceCause
 from alerts.engine import AlertEngine
-from alerts.evaluate import Evaluator
+from alerts.evaluation.evaluate import Evaluator
+from alerts.roll.subject import Subjects
 from alerts.rule import load_rules, watches
-from alerts.subject import Subjects
 from benchmarks.machine import at_most, median, note, quick, show
 from linkgauge.clock import NS_PER_S, SystemClock
 from linkgauge.frame import Frame

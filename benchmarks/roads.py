@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from quality.crossings import Crossings, Links, crossings
-from quality.hops import HopBook
-from quality.places import Finding, locate
-from quality.sights import BAD, UNKNOWN, WELL, Evidence, FlowSight
+from quality.places.crossings import Crossings, Links, crossings
+from quality.places.finding import Finding, locate
+from quality.places.hops import HopBook
+from quality.places.sights import BAD, UNKNOWN, WELL, Evidence, FlowSight
 
 Way = tuple[str, str, str]
 """src, dst, network."""

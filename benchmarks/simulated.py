@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.book import Book
-from alerts.cause import PlaceCause
+from alerts.causes.place_cause import PlaceCause
 from alerts.engine import AlertEngine
+from alerts.roll.subject import Subjects
 from alerts.rule import load_rules
-from alerts.subject import Subjects
 from linkgauge import inventory
 from linkgauge.clock import NS_PER_S, NS_PER_US, SystemClock
 from linkgauge.frame import Frame, Histograms

@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from alerts.book import Book
-from alerts.cause import PlaceCause
+from alerts.causes.place_cause import PlaceCause
 from alerts.engine import AlertEngine
+from alerts.roll.silences import Listed
+from alerts.roll.subject import Subjects
 from alerts.rule import load_rules
-from alerts.silences import Listed
-from alerts.subject import Subjects
 from collector.assembly import SENDING_S, Collector, build
 from collector.live.excuses import Excuses
 from collector.live.kept_budget import FILE_NAME as BUDGET

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from alerts.engine import AlertEngine
-from alerts.evaluate import Window
+from alerts.evaluation.evaluate import Window
 from alerts.event import Event, Fired
-from alerts.subject import Subjects
+from alerts.roll.subject import Subjects
 from collector.live.judged import Judged
 from linkgauge.frame import concat
 from linkgauge.inventory import Inventory

@@ -2,9 +2,9 @@
 
 Of a link's rows only those of the probe `stamp` count, and of these those of one class, the first that the
 inventory names in probing.stamp.classes: the other probes have no direction, and another class is another
-service. (Other probes are gathered to be held against stamp: quality.divergence.) A row without a packet is
-no measurement. Of two copies of a row the one with the higher revision counts, of equals the later. Rows of
-links that are not expected are left out.
+service. (Other probes are gathered to be held against stamp: quality.verdicts.divergence.) A row without a
+packet is no measurement. Of two copies of a row the one with the higher revision counts, of equals the later.
+Rows of links that are not expected are left out.
 """
 
 from __future__ import annotations

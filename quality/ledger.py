@@ -1,9 +1,9 @@
-"""The memory of a period, from which windows are judged as quality.judge says. Pure.
+"""The memory of a period, from which windows are judged as quality.verdicts.judge says. Pure.
 
 Rows are taken as they come, in any order; what a verdict needs of them is kept by window in little room (see
-quality.facts) and summed when a window is judged. A row replaces a copy with the same key in the same
-window, unless that one's revision is higher. What is said is what all rows of the period would say at once
-(tests/quality/plain.py), but for this:
+quality.verdicts.facts) and summed when a window is judged. A row replaces a copy with the same key in the
+same window, unless that one's revision is higher. What is said is what all rows of the period would say at
+once (tests/quality/plain.py), but for this:
 
 - `period_delay_us` is of the blocks (a sixth of the period, whole windows) that the period reaches into, so
   it looks back up to a block further; of a window that was corrected it knows the first copy;
@@ -23,21 +23,21 @@ from linkgauge.clock import AHEAD_NS, NS_PER_S
 from linkgauge.frame import Frame, concat
 from linkgauge.model import LinkSpec, Probe
 from linkgauge.schema import STATE
-from quality.batches import batched, wide
-from quality.delay import Delays
 from quality.evidence import Rows
-from quality.facts import DELAY_FROM, NAMES, Facts, Limits, carried, facts, ranked, told_us
-from quality.flow_book import FlowBook
-from quality.flows import FlowCounts, Unequal, unequal
-from quality.judge import Columns, Window, unfit_ends, verdicts
+from quality.memory.batches import batched, wide
+from quality.memory.ring import Ring
 from quality.objectives import Objectives
-from quality.period import conclude
-from quality.pool import Pool
-from quality.ring import Ring
-from quality.signal_book import SignalBook
-from quality.signals import Known
-from quality.spread import Spread
-from quality.throughput import last_received_bps
+from quality.signals.book import SignalBook
+from quality.signals.columns import Known
+from quality.verdicts.delay import Delays
+from quality.verdicts.facts import DELAY_FROM, NAMES, Facts, Limits, carried, facts, ranked, told_us
+from quality.verdicts.flow_book import FlowBook
+from quality.verdicts.flows import FlowCounts, Unequal, unequal
+from quality.verdicts.judge import Columns, Window, unfit_ends, verdicts
+from quality.verdicts.period import conclude
+from quality.verdicts.pool import Pool
+from quality.verdicts.spread import Spread
+from quality.verdicts.throughput import last_received_bps
 
 Counts = NDArray[np.int64]
 

@@ -51,17 +51,11 @@ PURE = [
     "linkgauge/answer.py",
     "probes/throughput/report.py",
     "probes/throughput/turns.py",
-    "quality/*.py",
-    *(f"alerts/{name}.py" for name in ("rule", "quantity", "bits", "history", "memory", "evaluate")),
+    "quality/**/*.py",
+    *(f"alerts/{folder}/*.py" for folder in ("evaluation", "causes", "roll")),
+    *(f"alerts/{name}.py" for name in ("rule", "quantity", "event", "backtest")),
     *(f"alerts/grafana/{name}.py" for name in ("alertmanager", "muted", "policies", "rules", "teams")),
-    *(f"alerts/{name}.py" for name in ("thing", "subject", "event", "wording", "roll", "explanation")),
     *(f"alerts/receivers/{name}.py" for name in ("told", "pace", "message")),
-    "alerts/backtest.py",
-    *(
-        f"alerts/{name}.py"
-        for name in ("silences", "kept", "cause", "ground", "inhibition", "trouble", "unseen")
-    ),
-    *(f"alerts/{name}.py" for name in ("audience", "drills")),
     *(f"collector/{name}.py" for name in ("admission", "cut", "possible_links")),
     "collector/http/page.py",
     "collector/plans/plan.py",

@@ -43,7 +43,7 @@ _GRADES = (
     ('trouble="lossy"', (f'rule!="{_DARK}"',)),
     ('trouble!~"dark|lossy"', (f'rule!~"{_DARK}|{_LOSSY}"',)),
 )
-"""A place holds back what is no graver than its trouble (alerts.inhibition), which Grafana does not know."""
+"""A place holds back what is no graver than its trouble (alerts.causes.inhibition); Grafana knows no such."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from alerts.audience import teams
+from alerts.roll.audience import teams
 
 FIRING, RESOLVED = "firing", "resolved"
 

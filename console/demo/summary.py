@@ -29,7 +29,7 @@ from linkgauge.frame import Frame
 from linkgauge.histogram import merge
 from linkgauge.model import LinkSpec
 from linkgauge.schema import PATH, THROUGHPUT
-from quality.scores import summarise as score
+from quality.verdicts.scores import summarise as score
 
 DELAY_TOLERANCE_RATIO = 0.1
 DELAY_TOLERANCE_US = 200.0

@@ -66,7 +66,7 @@ def _fate(one: Packets) -> str:
 
 
 def _bounds(lost: int, sent: int) -> tuple[float, float]:
-    from quality import confidence  # imports scipy, which a run without loss need not
+    from quality.statistics import confidence  # imports scipy, which a run without loss need not
 
     tail = 1 - (1 - CONFIDENCE) / 2
     counts = np.array([lost]), np.array([sent])
@@ -117,7 +117,7 @@ def _flows(result: Result) -> Iterator[str]:
         mine = [one for one in result.flows if (one.size_bytes, one.dscp) == key and one.sent]
         if len(mine) < 2 or not any(one.lost for one in mine):
             continue
-        from quality.flows import FlowCounts, unequal
+        from quality.verdicts.flows import FlowCounts, unequal
 
         counts = FlowCounts(
             np.zeros(len(mine), np.intp),

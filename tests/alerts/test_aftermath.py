@@ -10,12 +10,12 @@ import pytest
 
 from alerts.book import Book
 from alerts.engine import AlertEngine
+from alerts.roll.silences import Listed
+from alerts.roll.subject import Subjects
 from alerts.rule import load_rules
-from alerts.silences import Listed
-from alerts.subject import Subjects
 from linkgauge.clock import NS_PER_S
 from linkgauge.maintenance import Maintenance, Scope
-from quality.burn import BUDGET_NS, Burn
+from quality.signals.burn import BUDGET_NS, Burn
 from tests.alerts.world import FIRST_NS, WINDOW_NS, FakeClock, lossy, rule, spec, state
 
 GOOD = {**lossy(-0.001), "unanswered_s": 0.0}

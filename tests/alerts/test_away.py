@@ -8,8 +8,8 @@ import pytest
 
 from alerts.book import Book
 from alerts.engine import LATE_NS, AlertEngine
-from alerts.evaluate import Evaluator
-from alerts.subject import Subjects
+from alerts.evaluation.evaluate import Evaluator
+from alerts.roll.subject import Subjects
 from tests.alerts.world import FIRST_NS, NAN, WINDOW_NS, FakeClock, rule, spec, state
 
 UNKNOWN = [{"unanswered_s": NAN}]

@@ -17,7 +17,7 @@ from alerts.book import Book
 from alerts.engine import AlertEngine
 from alerts.event import rfc3339
 from alerts.receivers.webhook import Webhook
-from alerts.subject import Subjects
+from alerts.roll.subject import Subjects
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import StoreError
 from tests.alerts.server import Received, eventually, receiving
@@ -209,7 +209,7 @@ from pathlib import Path
 from alerts.book import Book
 from alerts.engine import AlertEngine
 from alerts.receivers.webhook import Webhook
-from alerts.subject import Subjects
+from alerts.roll.subject import Subjects
 from tests.alerts.world import FakeClock, rule, series, spec
 
 class Killed(Webhook):

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.alerts.test_cause import DARK, LOSSY, SILENT, Scene, all_of, between, ids, into, out_of, places
+from tests.alerts.causes.test_place_cause import (
+    DARK,
+    LOSSY,
+    SILENT,
+    Scene,
+    all_of,
+    between,
+    ids,
+    into,
+    out_of,
+    places,
+)
 
 SLOW = {"delay_excess_us": 5_000.0, "delay_us": 6_000.0}
 TRUNK = between("east", "west") + between("west", "east")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from alerts.evaluate import Evaluator
+from alerts.evaluation.evaluate import Evaluator
 from alerts.rule import Rule, load_rules
 from linkgauge.model import LinkSpec
 from tests.alerts.world import rule

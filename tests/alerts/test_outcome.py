@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 
 from alerts.book import Book
+from alerts.causes.explanation import Explanation, SameThing, Suspecting
 from alerts.engine import AlertEngine, Outcome
-from alerts.evaluate import Window
+from alerts.evaluation.evaluate import Window
 from alerts.event import Event, Fired
-from alerts.explanation import Explanation, SameThing, Suspecting
+from alerts.roll.silences import Listed
+from alerts.roll.subject import Subjects
 from alerts.rule import load_rules
-from alerts.silences import Listed
-from alerts.subject import Subjects
 from linkgauge.clock import NS_PER_S
 from linkgauge.frame import Frame
 from linkgauge.inventory import Inventory, load
 from linkgauge.schema import NODE, PLACE
-from tests.alerts.test_subject import TEXT
+from tests.alerts.roll.test_subject import TEXT
 from tests.alerts.world import FIRST_NS, WINDOW_NS, FakeClock, lossy, slow, spec, specs, state, table_rows
 
 LINK = str(spec().link)

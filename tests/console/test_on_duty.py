@@ -12,7 +12,7 @@ from alerts.book import Book, Stands
 from alerts.engine import AlertEngine, Outcome
 from alerts.event import Event, Fired, Resolved
 from alerts.receivers.receiver import Policy
-from alerts.subject import Subjects
+from alerts.roll.subject import Subjects
 from collector.peer.standby import Duty, PeerAnswer
 from collector.plans.plan_book import PlanBook
 from console.on_duty import DutyObserver

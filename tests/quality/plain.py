@@ -9,14 +9,14 @@ import numpy as np
 from linkgauge.frame import Frame
 from linkgauge.model import LinkSpec
 from linkgauge.schema import STATE
-from quality import delay
-from quality.divergence import divergent
 from quality.evidence import gather
-from quality.flows import gather_flows, unequal
-from quality.judge import Window, unfit_ends, verdicts
 from quality.objectives import Objectives
-from quality.period import Sums, assess
-from quality.throughput import last_received_bps
+from quality.verdicts import delay
+from quality.verdicts.divergence import divergent
+from quality.verdicts.flows import gather_flows, unequal
+from quality.verdicts.judge import Window, unfit_ends, verdicts
+from quality.verdicts.period import Sums, assess
+from quality.verdicts.throughput import last_received_bps
 
 
 def judge(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from linkgauge.model import Link
-from quality.burn import SLOT_NS
+from quality.signals.burn import SLOT_NS
 from tests.quality.traces import TIER, Trace, certificate, event
 from tests.quality.world import START_NS, WINDOW_NS, row, spec
 

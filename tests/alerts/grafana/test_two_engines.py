@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from alerts.evaluate import Evaluator, Window
+from alerts.evaluation.evaluate import Evaluator, Window
+from alerts.evaluation.thing import things
 from alerts.grafana.rules import LAG_S, GrafanaRules, tags
 from alerts.rule import load_rules, watches
-from alerts.thing import things
 from collector.sinks.influx import InfluxSink
 from collector.sinks.influx_address import InfluxAddress
 from collector.sinks.influx_transport import connect

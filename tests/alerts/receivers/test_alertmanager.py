@@ -16,7 +16,7 @@ from alerts.engine import AlertEngine
 from alerts.receivers.alertmanager import Alertmanager
 from alerts.receivers.message import Links
 from alerts.receivers.receiver import Policy
-from alerts.subject import Subjects
+from alerts.roll.subject import Subjects
 from linkgauge.clock import SystemClock
 from linkgauge.errors import ConfigError, SinkBusy, SinkRejected
 from tests.alerts.notices import LINK, body

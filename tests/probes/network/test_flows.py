@@ -11,7 +11,7 @@ import pytest
 from linkgauge.frame import Frame, concat
 from linkgauge.schema import FLOW
 from probes.engine.engine import Engine
-from quality.flows import FlowCounts, unequal
+from quality.verdicts.flows import FlowCounts, unequal
 from tests.probes.network.cable import FAMILIES, Cable, joined, link, reply, request
 from tests.probes.network.engines import Sink, plan_of, running
 

@@ -1,0 +1,171 @@
+"""The likely place of the trouble of several links, window by window, and which alerts it explains.
+
+Each sort of trouble (alerts.causes.trouble) is looked at by itself, the gravest first: dark, then lossy, then
+slow. What an earlier place explains is no evidence for a later one, so a full trunk is not found a second
+time by the delay of what comes back over it. A place that was found stays while it explains as much as any
+other. Nothing is looked for while no link is in trouble.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alerts.causes import inhibition
+from alerts.causes.explanation import Explanation, Suspecting
+from alerts.causes.ground import Ground, Sweeps
+from alerts.causes.inhibition import Inhibition, Located
+from alerts.causes.trouble import DARK, LOSSY, SLOW, FlowsOf, Troubles, WaysOf
+from alerts.evaluation.evaluate import Window
+from alerts.event import Fired
+from alerts.rule import Rule
+from linkgauge.frame import Frame, concat
+from linkgauge.inventory import Inventory
+from linkgauge.schema import PLACE
+from quality.places.crossings import KINDS, NETWORK, Crossings
+from quality.places.finding import Finding, crossed, locate
+from quality.places.sights import BAD, UNKNOWN, WELL, Evidence
+
+Mask = NDArray[np.bool_]
+_GRADES = {DARK: inhibition.DARK, LOSSY: inhibition.LOSSY, SLOW: inhibition.SLOW}
+
+
+class PlaceCause:
+    """An alerts.explanation.Cause; for one thread at a time.
+
+    inventory: the one in force when called. sweeps: the ways of all links. bad_flows, ways: links of which
+    only some flows are in trouble, and the hops of each flow of a link.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        inventory: Callable[[], Inventory],
+        sweeps: Sweeps = dict,
+        bad_flows: FlowsOf = dict,
+        ways: WaysOf = lambda link: {},
+    ) -> None:
+        self._ground, self._troubles = Ground(inventory, sweeps), Troubles(bad_flows, ways)
+        self._inhibition = Inhibition(rules)
+        self._held: frozenset[tuple[str, str]] = frozenset()
+
+    def places(self, judged: Mapping[str, Frame], memory: Suspecting, window: Window) -> Frame:
+        """PLACE rows of this window."""
+        state = judged.get("state")
+        if state is None or not state.rows:
+            return concat(PLACE, [])
+        self._troubles.note(state)
+        suspects = memory.suspects("state")
+        trouble = any(each.now.any() or each.firing.any() for each in suspects)
+        self._ground.prepare(state.text("link"), window.end_ns, trouble)
+        crossings = self._ground.crossings()
+        found: list[Located] = []
+        dark: frozenset[str] = frozenset()
+        if trouble and crossings is not None:
+            evidence = self._troubles.evidence(state, suspects, self._ground.rows(), crossings)
+            found = _located(crossings, evidence, self._held)
+            dark = frozenset(crossings.links.name[evidence[DARK].either == BAD].tolist())
+        self._held = frozenset((each.finding.kind, each.finding.place) for each in found)
+        self._inhibition.take(found, dark, window.end_ns)
+        return _rows(found, window)
+
+    def explained(self, firing: Sequence[Fired]) -> Mapping[str, Explanation]:
+        """See alerts.inhibition."""
+        return self._inhibition.explained(firing)
+
+    def troubles(self, about: str) -> Mapping[str, str]:
+        """See alerts.explanation."""
+        kind, _, place = about.partition(":")
+        words = {grade: sort for sort, grade in _GRADES.items()}
+        return {link: words[grade] for link, grade in self._inhibition.links((kind, place)).items()}
+
+
+def _located(
+    crossings: Crossings, evidence: Mapping[str, Evidence], held: frozenset[tuple[str, str]]
+) -> list[Located]:
+    """The places of all sorts of trouble, each kind and place once."""
+    found: list[Located] = []
+    for sort in (DARK, LOSSY, SLOW):
+        rest = evidence[sort]
+        for at, each in enumerate(found):
+            rest, links = _without(crossings, rest, each.finding)
+            found[at] = replace(each, links={**dict.fromkeys(links, _GRADES[sort]), **each.links})
+        for finding in locate(crossings, rest, held):
+            around = _around(crossings, finding)
+            mine = dict.fromkeys(finding.explains, _GRADES[sort])
+            one = Located(finding, mine, around, _beside(crossings, rest, finding), 0.0)
+            same = [at for at, known in enumerate(found) if known.key == one.key]
+            for at in same:
+                found[at] = replace(found[at], links={**one.links, **found[at].links})
+            if not same:
+                found.append(one)
+    return _shared(crossings, evidence, found)
+
+
+def _without(crossings: Crossings, evidence: Evidence, finding: Finding) -> tuple[Evidence, frozenset[str]]:
+    """The evidence without the trouble of ways over a place that is found, and the links that have it."""
+    over = crossed(crossings, finding)
+    out, back = over[crossings.forward], over[crossings.backward]
+    forward, backward = (
+        np.where((told == BAD) & on, UNKNOWN, told).astype(np.int8)
+        for told, on in ((evidence.forward, out), (evidence.backward, back))
+    )
+    either = np.where((evidence.either == BAD) & (out | back), UNKNOWN, evidence.either).astype(np.int8)
+    gone = (forward != evidence.forward) | (backward != evidence.backward) | (either != evidence.either)
+    flows = [each for each in evidence.flows if not (each.bad and out[each.link])]
+    gone[[each.link for each in evidence.flows if each.bad and out[each.link]]] = True
+    links = frozenset(crossings.links.name[gone].tolist())
+    return replace(evidence, forward=forward, backward=backward, either=either, flows=flows), links
+
+
+def _around(crossings: Crossings, finding: Finding) -> frozenset[str]:
+    """Links that cross a place there or back; none of a network, which all of its links do."""
+    if finding.kind == KINDS[NETWORK]:
+        return frozenset()
+    over = crossed(crossings, finding)
+    return frozenset(crossings.links.name[over[crossings.forward] | over[crossings.backward]].tolist())
+
+
+def _beside(crossings: Crossings, evidence: Evidence, finding: Finding) -> int:
+    """How many links of the place's network are well and do not cross it."""
+    over = crossed(crossings, finding)
+    well = ((evidence.forward == WELL) | (evidence.either == WELL)) & ~over[crossings.forward]
+    if finding.network:
+        well &= crossings.links.network == finding.network
+    return int(np.count_nonzero(well))
+
+
+def _shared(crossings: Crossings, evidence: Mapping[str, Evidence], found: list[Located]) -> list[Located]:
+    """With the share that each explains of the links in trouble on its network."""
+    trouble = np.zeros(len(crossings.links.name), np.bool_)
+    for each in evidence.values():
+        trouble |= (each.forward == BAD) | (each.backward == BAD) | (each.either == BAD)
+        trouble[[flow.link for flow in each.flows if flow.bad]] = True
+    told = []
+    for one in found:
+        network = one.finding.network
+        mine = trouble & (crossings.links.network == network) if network else trouble
+        told.append(replace(one, share=min(1.0, len(one.links) / max(int(np.count_nonzero(mine)), 1))))
+    return told
+
+
+def _rows(found: Sequence[Located], window: Window) -> Frame:
+    findings = [each.finding for each in found]
+    columns = {
+        "place": [each.place for each in findings],
+        "kind": [each.kind for each in findings],
+        "network": [each.network for each in findings],
+        "direction": [each.direction for each in findings],
+        "site": [each.site for each in findings],
+        "start_ns": [window.start_ns] * len(found),
+        "length_ns": [window.length_ns] * len(found),
+        "links_bad": [max(each.finding.links_bad, len(each.links)) for each in found],
+        "links_judged": [max(each.finding.links_judged, len(each.links)) for each in found],
+        "explained_ratio": [each.share for each in found],
+        "sure_ratio": [1.0 if each.sure else 0.5 for each in findings],
+        "others": [", ".join(each.others) for each in findings],
+    }
+    return Frame.of(PLACE, columns, len(found))

@@ -1,0 +1,280 @@
+"""Likely places from judged windows, and which alerts they hold back: the real evaluator and engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from alerts.book import Book
+from alerts.causes.place_cause import PlaceCause
+from alerts.engine import AlertEngine, Outcome
+from alerts.event import Event, Fired
+from alerts.roll.subject import Subjects
+from alerts.rule import load_rules
+from linkgauge.clock import NS_PER_S, SystemClock
+from linkgauge.frame import Frame
+from linkgauge.inventory import Inventory, build
+from linkgauge.inventory_file import InventoryFile
+from linkgauge.schema import NODE, STATE
+
+WINDOW_NS = 10 * NS_PER_S
+SITES = ("east", "north", "west")
+
+
+def inventory(gateways: Iterable[str] = ()) -> Inventory:
+    """Three sites of two nodes, one network."""
+    file = {
+        "version": 1,
+        "sites": [{"name": site, "region": "r", "operator": "o"} for site in SITES],
+        "networks": [{"name": "net", "kind": "backbone", "gateways": list(gateways)}],
+        "nodes": [
+            {"name": f"{site}-{n}", "site": site, "addresses": {"net": f"10.0.{at}.{n}"}}
+            for at, site in enumerate(SITES)
+            for n in (1, 2)
+        ],
+    }
+    return build(InventoryFile.model_validate(file), "test")
+
+
+def sweeps() -> dict[str, tuple[tuple[str, ...], ...]]:
+    """A router at each site, and a port at each towards every other."""
+    found: dict[str, tuple[tuple[str, ...], ...]] = {}
+    for link in INVENTORY.links:
+        src, dst = (SITES.index(name.rpartition("-")[0]) for name in (link.src, link.dst))
+        end = INVENTORY.nodes[link.dst].addresses["net"]
+        router = (f"10.0.{src}.254", f"10.1.{src}.{dst}") if src != dst else ()
+        hops: tuple[str, ...] = (*router, end)
+        found[str(link)] = (hops,)
+    return found
+
+
+INVENTORY = inventory()
+LINKS = [str(link) for link in INVENTORY.links]
+WELL = {"unanswered_s": 0.0, "loss_forward_ratio": 0.0, "loss_forward_upper_ratio": 0.045}
+WELL |= {
+    "loss_forward_excess_ratio": -0.001,
+    "loss_forward_spread_ratio": -0.001,
+    "delay_us": 100.0,
+    "delay_excess_us": -900.0,
+}
+WELL |= {
+    "delay_step_us": np.nan,
+    "flows_bad": 0,
+    "period_delay_us": 100.0,
+    "pdv_excess_us": -500.0,
+    "fit": 1,
+    "measured": 1,
+    "good": 1,
+}
+DARK = {"unanswered_s": 8.0, "loss_forward_ratio": 1.0, "loss_forward_excess_ratio": 0.9, "delay_us": np.nan}
+LOSSY = {"loss_forward_ratio": 0.2, "loss_forward_upper_ratio": 0.3, "loss_forward_excess_ratio": 0.12}
+LOSSY |= {"loss_forward_spread_ratio": 0.11}
+SILENT = {"unanswered_s": np.nan, "loss_forward_excess_ratio": np.nan, "delay_us": np.nan, "fit": 0}
+SILENT |= {"loss_forward_spread_ratio": np.nan}
+
+
+class Scene:
+    """The engine with all rules and a place cause, fed window by window."""
+
+    def __init__(self, folder: Path, **more: Any) -> None:
+        rules, known = load_rules(), more.pop("inventory", INVENTORY)
+        silences = more.pop("silences", None)
+        self.cause = PlaceCause(rules, lambda: known, more.pop("sweeps", sweeps), **more)
+        book = Book(folder / "book.sqlite")
+        self.engine = AlertEngine(
+            rules, Subjects(None, known), book, [], SystemClock(), cause=self.cause, silences=silences
+        )
+        self._window = 100
+
+    def window(self, rows: Mapping[str, Mapping[str, float]], down: Iterable[str] = ()) -> Outcome:
+        """The next window: what is not well, by link; nodes that are down."""
+        self._window += 1
+        every = [{**WELL, **rows.get(link, {})} for link in LINKS]
+        when = {"start_ns": self._window * WINDOW_NS, "length_ns": WINDOW_NS}
+        state: dict[str, Any] = {name: [row[name] for row in every] for name in WELL}
+        unknown = ("loss_backward_excess_ratio", "loss_backward_spread_ratio")
+        state |= {"link": LINKS, **{name: [np.nan] * len(LINKS) for name in unknown}}
+        state |= {name: [value] * len(LINKS) for name, value in when.items()}
+        names = list(INVENTORY.nodes)
+        node: dict[str, Any] = {name: [value] * len(names) for name, value in when.items()}
+        node |= {"node": names, "site": [INVENTORY.nodes[name].site for name in names]}
+        node |= {"region": ["r"] * len(names), "operator": ["o"] * len(names)}
+        node |= {"down_ratio": [float(name in down) for name in names]}
+        return self.engine.observe({"state": Frame.of(STATE, state), "node": Frame.of(NODE, node)})
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+def into(node: str) -> list[str]:
+    return [link for link in LINKS if link.partition(">")[2] == f"{node}@net"]
+
+
+def out_of(node: str) -> list[str]:
+    return [link for link in LINKS if link.startswith(f"{node}>")]
+
+
+def between(src: str, dst: str) -> list[str]:
+    """Links between two sites; "": any other."""
+    ends = [(link, *(end.partition("@")[0].rpartition("-")[0] for end in link.split(">"))) for link in LINKS]
+    return [link for link, one, other in ends if one != other and src in (one, "") and dst in (other, "")]
+
+
+def all_of(links: Iterable[str], what: Mapping[str, float]) -> dict[str, Mapping[str, float]]:
+    return dict.fromkeys(links, what)
+
+
+def ids(events: Iterable[Event]) -> list[str]:
+    return [event.id for event in events]
+
+
+def places(outcome: Outcome) -> list[tuple[str, str, str, float]]:
+    frame = outcome.frames["place"]
+    keys = (frame.text(name).tolist() for name in ("kind", "place", "direction"))
+    return list(zip(*keys, frame.real("sure_ratio").tolist(), strict=True))
+
+
+def test_nothing_is_looked_for_while_all_is_well(scene: Scene) -> None:
+    assert places(scene.window({})) == []
+
+
+def test_a_dead_site_uplink_is_one_page(scene: Scene) -> None:
+    dark = all_of(between("east", "") + between("", "east"), DARK)
+    told = scene.window(dark)
+    assert places(told) == [("site", "east", "both", 1.0)]
+    assert ids(told.events) == ["common-cause/site:east/both"]
+    [event] = told.events
+    assert isinstance(event, Fired)
+    assert (
+        event.place
+        == "site east on net, because 16 of 16 links over it are in trouble while 14 others are well"
+    )
+    held = [each for each in scene.engine.active() if each["held"]]
+    assert len(held) == 16
+    assert {each["cause"] for each in held} == {"common-cause/site:east/both"}
+    assert "site east" in held[0]["place"]
+
+
+def test_when_it_is_over_nobody_hears_of_the_links(scene: Scene) -> None:
+    dark = all_of(between("east", "") + between("", "east"), DARK)
+    told = [ids(scene.window(dark).events) for _ in range(5)]
+    told += [ids(scene.window({}).events) for _ in range(20)]
+    assert [each for some in told for each in some] == ["common-cause/site:east/both"] * 2
+
+
+def test_a_dead_node_is_told_by_its_own_alert(scene: Scene) -> None:
+    rows = {**all_of(into("west-1"), DARK), **all_of(out_of("west-1"), SILENT)}
+    told = scene.window(rows, down=["west-1"])
+    assert places(told) == [("node", "west-1", "both", 1.0)]
+    assert ids(told.events) == ["node-down/west-1/-"]
+
+
+def test_a_dead_site_holds_its_nodes_back(scene: Scene) -> None:
+    dark = all_of(between("east", "") + between("", "east"), DARK)
+    told = scene.window(dark, down=["east-1", "east-2"])
+    assert ids(told.events) == ["common-cause/site:east/both"]
+
+
+def test_a_bad_receiver_is_found_by_loss_in_one_direction(scene: Scene) -> None:
+    rows = all_of(into("west-1"), LOSSY)
+    told = [scene.window(rows) for _ in range(4)]
+    assert [places(each) for each in told[:2]] == [[], [("node", "west-1", "in", 1.0)]]
+    assert [each for some in told for each in ids(some.events)] == ["common-cause/node:west-1/in"]
+
+
+def test_little_loss_is_found_once_the_others_have_shown_enough_packets(scene: Scene) -> None:
+    """Of 100 packets none lost says little against 2 % loss, of 300 it does."""
+    little = {
+        "loss_forward_ratio": 0.02,
+        "loss_forward_upper_ratio": 0.08,
+        "loss_forward_excess_ratio": 0.001,
+        "loss_forward_spread_ratio": 0.001,
+    }
+    rows = all_of(into("west-1"), little)
+    told = [places(scene.window(rows)) for _ in range(3)]
+    assert told[2] == [("node", "west-1", "in", 1.0)]
+
+
+def test_a_full_trunk_is_found_once_though_round_trips_rise_both_ways(scene: Scene) -> None:
+    slow = {"delay_us": 6_000.0, "delay_excess_us": 5_000.0, "delay_basis": 2}
+    there, back = between("east", "west"), between("west", "east")
+    rows = {**all_of(there, {**LOSSY, **slow}), **all_of(back, slow)}
+    scene.window(rows)
+    told = scene.window(rows)
+    assert places(told) == [("hop", "10.1.0.2", "in", 1.0)]
+    events = [each for _ in range(3) for each in ids(scene.window(rows).events)]
+    assert events == []
+    assert {each["cause"] for each in scene.engine.active() if not each["told"]} == {
+        "common-cause/hop:10.1.0.2/in"
+    }
+
+
+def test_links_that_lose_once_are_no_place(scene: Scene) -> None:
+    for _ in range(3):
+        assert places(scene.window(all_of(into("west-1"), LOSSY))) == []
+        for _ in range(9):
+            scene.window({})
+
+
+def test_a_step_of_the_delay_over_a_place_is_its_own_even_when_it_is_told_late(scene: Scene) -> None:
+    rows = all_of(between("east", "west"), LOSSY)
+    slower = all_of(between("west", "east"), {"delay_step_us": 5_000.0})
+    events = [ids(scene.window(rows).events) for _ in range(4)]
+    events += [ids(scene.window(slower).events) for _ in range(12)]
+    assert [each for some in events for each in some] == ["common-cause/hop:10.1.0.2/in"] * 2
+    events = [ids(scene.window({}).events) for _ in range(40)]
+    told = ids(scene.window(slower).events)
+    assert told == [f"delay-step/{link}/-" for link in slower]
+
+
+def test_one_link_alone_is_told_by_its_own_alert(scene: Scene) -> None:
+    told = scene.window(all_of(LINKS[:1], DARK))
+    assert places(told) == []
+    assert ids(told.events) == [f"link-unreachable/{LINKS[0]}/-"]
+
+
+def test_unfit_agents_and_announced_work_accuse_nobody(scene: Scene) -> None:
+    told = scene.window({**all_of(into("west-1"), {**DARK, "fit": 0})})
+    assert places(told) == []
+
+
+def test_a_bad_equal_path_is_found_by_its_flows(tmp_path: Path) -> None:
+    bad = between("east", "west")
+    ways = {"0": ("10.0.0.254", "10.9.0.1", "x"), "1": ("10.0.0.254", "10.9.0.2", "x")}
+    paths = {link: tuple(ways.values()) if link in bad else some for link, some in sweeps().items()}
+    scene = Scene(
+        tmp_path,
+        sweeps=lambda: paths,
+        bad_flows=lambda: {link: {"0": False, "1": True} for link in bad},
+        ways=lambda link: ways,
+    )
+    rows = all_of(bad, {**LOSSY, "loss_forward_ratio": 0.5, "flows_bad": 1})
+    told = [scene.window(rows) for _ in range(4)]
+    assert [places(each) for each in told[:2]] == [[], [("hop", "10.9.0.2", "in", 1.0)]]
+    assert [each for some in told for each in ids(some.events)] == ["common-cause/hop:10.9.0.2/in"]
+
+
+def test_a_place_does_not_flap_between_names_that_explain_the_same(tmp_path: Path) -> None:
+    """Sweeps that come later make the hop known; the trunk that was named before stays. Who began later names
+    the hop."""
+    paths: dict[str, Any] = {}
+    scene = Scene(tmp_path, sweeps=lambda: paths)
+    rows = all_of(between("east", "west"), DARK)
+    first = places(scene.window(rows))
+    assert first == [("trunk", "east>west", "out", 1.0)]
+    paths.update(sweeps())
+    assert [places(scene.window(rows)) for _ in range(8)] == [first] * 8
+    [found] = locate_again(tmp_path / "new", rows)
+    assert found[:2] == ("hop", "10.1.0.2")
+
+
+def locate_again(folder: Path, rows: Mapping[str, Mapping[str, float]]) -> list[tuple[str, str, str, float]]:
+    """What a collector says that was started only now."""
+    folder.mkdir()
+    return places(Scene(folder).window(rows))
