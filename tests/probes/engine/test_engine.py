@@ -160,7 +160,7 @@ def test_fitness_has_what_was_reflected_and_nothing_was_discarded(
     for sink in runs[mode]:
         due = NS_PER_S / plan.stamp_interval_ns * len(plan.classes)
         for fitness in sink.fitness[:-1]:
-            assert fitness.reflected > 0.3 * due
+            assert fitness.unfit or fitness.reflected > 0.3 * due
             assert fitness.self_lost == 0
             assert fitness.self_rtt_p50_us > 0
             names = [name for name in fitness.__slots__ if name.startswith("refused_")]
