@@ -1,7 +1,7 @@
 """All tests, in three pytest processes at once, then those that need the processor: `python -m tests`.
 
 What most tests do is wait, so three processes share the processor well. Programs of ours that listen on
-fixed ports (the lab on loopback) are all in the first. Lines of the second begin with `|`, those of the third,
+fixed ports (the lab on loopback) are in the first. Lines of the second begin with `|`, those of the third,
 with labs in namespaces, with `:`. Tests that say how well packets are timed come last, with nothing beside
 them. The exit code is 1 when a test failed, could not be collected, or a group ran none.
 """
