@@ -11,8 +11,9 @@ import hypothesis
 import pytest
 
 from tests.influxd import influxd, influxd_with_password
+from tests.influxd2 import either_influxd, influxd2
 
-__all__ = ["influxd", "influxd_with_password"]
+__all__ = ["either_influxd", "influxd", "influxd2", "influxd_with_password"]
 
 # A busy machine is no fault of the code; a printed blob makes a failure findable again.
 hypothesis.settings.register_profile("linkgauge", deadline=None, print_blob=True, derandomize=True)

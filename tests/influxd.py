@@ -17,7 +17,10 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
+from collector.sinks.influx_address import InfluxAddress
+from collector.sinks.influx_setup import set_up
 from console.demo.influxd import configuration
 
 USER, PASSWORD = "linkgauge", "right-one"
@@ -25,21 +28,49 @@ USER, PASSWORD = "linkgauge", "right-one"
 
 @dataclass(frozen=True)
 class Influxd:
-    """A running server. user and password are None when it asks for none."""
+    """A running server. user and password are None when it asks for none; org and token are of 2 only."""
 
     url: str
     user: str | None = None
     password: str | None = None
+    org: str | None = None
+    token: str | None = None
+
+    @property
+    def version(self) -> int:
+        """The major one."""
+        return 2 if self.token else 1
+
+    def address(self, database: str, keep_days: int = 30) -> InfluxAddress:
+        """One of its databases, for the collector's own sink and `store setup`."""
+        secrets = (None if secret is None else SecretStr(secret) for secret in (self.password, self.token))
+        password, token = secrets
+        return InfluxAddress(self.url, database, self.user, password, self.org, token, keep_days=keep_days)
+
+    def create(self, database: str) -> None:
+        """Make a database (2: bucket) as `store setup` does."""
+        set_up([self.address(database)])
+
+    def asked(self, text: str, database: str = "", epoch: str = "ns") -> list[dict[str, Any]]:
+        """The result of each InfluxQL statement; fails the test on an error of any."""
+        reply = httpx.post(
+            f"{self.url}/query",
+            params={"db": database, "epoch": epoch},
+            data={"q": text},
+            auth=(self.user, self.password or "") if self.user else None,
+            headers={"Authorization": f"Token {self.token}"} if self.token else {},
+            timeout=30,
+            trust_env=False,
+            verify=False,  # plain HTTP; reading the authorities would cost more than the query
+        )
+        results: list[dict[str, Any]] = reply.json().get("results", [{"error": reply.text}])
+        for result in results:
+            assert "error" not in result, (text, result)
+        return results
 
     def query(self, text: str, database: str = "") -> dict[str, Any]:
         """The first result of an InfluxQL statement; fails the test on an error."""
-        auth = (self.user, self.password or "") if self.user else None
-        reply = httpx.post(
-            f"{self.url}/query", params={"db": database, "epoch": "ns"}, data={"q": text}, auth=auth
-        )
-        result: dict[str, Any] = reply.json()["results"][0]
-        assert "error" not in result, result
-        return result
+        return self.asked(text, database)[0]
 
     def values(self, text: str, database: str) -> list[list[Any]]:
         """Rows of every series of the answer."""
@@ -55,7 +86,7 @@ class Server:
         if program is None:
             pytest.skip("needs influxd; install it (deploy/prepare.sh does, as root)")
         self._program = program
-        http, rpc = _free_ports(2)
+        http, rpc = free_ports(2)
         self.url = f"http://127.0.0.1:{http}"
         self._config = folder / "influxd.conf"
         self._config.write_text(configuration(folder, http, rpc, auth))
@@ -70,7 +101,7 @@ class Server:
     def wait(self) -> None:
         """Until it answers; fails the test when it does not."""
         assert self._process is not None
-        _wait(self.url, self._process, self._folder / "influxd.log")
+        wait(self.url, self._process, self._folder / "influxd.log")
 
     @property
     def pid(self) -> int:
@@ -122,7 +153,8 @@ def influxd_with_password(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield server
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody has."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [int(made.getsockname()[1]) for made in sockets]
     for made in sockets:
@@ -130,7 +162,8 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Until a server answers to /ping; fails the test when it does not."""
     deadline_s = time.monotonic() + 30
     while time.monotonic() < deadline_s:
         if process.poll() is not None:

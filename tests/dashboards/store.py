@@ -7,10 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import httpx
-
 from collector.sinks.influx import InfluxSink
-from collector.sinks.influx_address import InfluxAddress
 from collector.sinks.influx_transport import connect
 from collector.sinks.line_protocol import LineMaker
 from collector.sinks.link_tags import link_tags
@@ -20,6 +17,7 @@ from linkgauge.clock import NS_PER_S
 from linkgauge.schema import RAW_TABLES
 from linkgauge.wire import Batch, decode, encode
 from tests.dashboards import world
+from tests.influxd import Influxd
 
 _RAW, _FIVE, _HOURS = "boards", "boards_5m", "boards_1h"
 _LONG_AGO_NS = 45 * 86_400 * NS_PER_S
@@ -32,7 +30,7 @@ DATABASES = {"ds": (_RAW,), "resolution": (_RAW, _FIVE, _HOURS), "hours": (_HOUR
 class Store:
     """The filled databases and the time that their windows cover."""
 
-    url: str
+    influxd: Influxd
     from_ms: int
     to_ms: int
 
@@ -44,16 +42,7 @@ class Store:
     def series(self, query: str, chosen: dict[str, list[str]], database: str = _RAW) -> list[dict[str, Any]]:
         """All series of the answer; fails on any error that InfluxDB tells."""
         text = sent(query, chosen, self.from_ms, self.to_ms)
-        reply = httpx.post(
-            f"{self.url}/query",
-            params={"db": database, "epoch": "ms"},
-            data={"q": text},
-            timeout=30,
-            trust_env=False,
-            verify=False,  # plain HTTP; reading the authorities would cost more than the query
-        )
-        (result,) = reply.json().get("results", [reply.json()])
-        assert "error" not in result, (text, result)
+        (result,) = self.influxd.asked(text, database, "ms")
         return list(result.get("series", []))
 
     def shifted(self, by_ms: int) -> Store:
@@ -61,22 +50,22 @@ class Store:
         return replace(self, from_ms=self.from_ms + by_ms, to_ms=self.to_ms + by_ms)
 
 
-def filled(url: str) -> Store:
+def filled(influxd: Influxd) -> Store:
     """Every table of `world`, in the database that the collector would write it to; hours of long ago too."""
     now_ns = time.time_ns()
     first_ns = now_ns - now_ns % world.WINDOW_NS - world.WINDOWS * world.WINDOW_NS
     for database, tables in _TABLES.items():
-        _write(url, database, tables, first_ns)
-    _write(url, _HOURS, _TABLES[_HOURS], first_ns - _LONG_AGO_NS)
-    return Store(url, first_ns // 10**6, now_ns // 10**6)
+        _write(influxd, database, tables, first_ns)
+    _write(influxd, _HOURS, _TABLES[_HOURS], first_ns - _LONG_AGO_NS)
+    return Store(influxd, first_ns // 10**6, now_ns // 10**6)
 
 
-def _write(url: str, database: str, tables: Sequence[str], first_ns: int) -> None:
+def _write(influxd: Influxd, database: str, tables: Sequence[str], first_ns: int) -> None:
     frames, inventory = world.frames(first_ns), world.inventory()
     made = Batch("@collector", "boot", 1, first_ns, {name: frames[name] for name in tables})
     batch = decode(encode(made))
     sink = InfluxSink(
-        lambda: connect(InfluxAddress(url, database, keep_days=1_095)),
+        lambda: connect(influxd.address(database, 1_095)),
         LineMaker(link_tags(lambda: inventory), lambda: inventory),
         tables=tables,
     )

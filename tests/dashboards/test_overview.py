@@ -18,7 +18,7 @@ LINKS = [str(link) for link in world.inventory().links]
 
 @pytest.fixture(scope="module")
 def store(influxd: Influxd) -> Store:
-    return filled(influxd.url)
+    return filled(influxd)
 
 
 def _query(title: str, ref_id: str = "A") -> str:

@@ -29,7 +29,7 @@ CHOICES: list[dict[str, list[str]]] = [
 
 @pytest.fixture(scope="module")
 def store(influxd: Influxd) -> Store:
-    return filled(influxd.url)
+    return filled(influxd)
 
 
 @pytest.mark.parametrize("chosen", CHOICES, ids=["all", "one", "several"])

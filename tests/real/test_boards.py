@@ -40,7 +40,7 @@ def grafana(tmp_path_factory: pytest.TempPathFactory, influxd: Influxd) -> Itera
 
 @pytest.fixture(scope="module")
 def store(influxd: Influxd) -> Store:
-    return filled(influxd.url)
+    return filled(influxd)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

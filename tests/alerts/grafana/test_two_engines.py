@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import httpx
 import pytest
 
 from alerts.evaluation.evaluate import Evaluator, Window
@@ -18,7 +17,6 @@ from alerts.evaluation.thing import things
 from alerts.grafana.rules import LAG_S, GrafanaRules, tags
 from alerts.rule import load_rules, watches
 from collector.sinks.influx import InfluxSink
-from collector.sinks.influx_address import InfluxAddress
 from collector.sinks.influx_transport import connect
 from collector.sinks.line_protocol import LineMaker
 from collector.sinks.link_tags import link_tags
@@ -46,7 +44,7 @@ def write(influxd: Influxd, windows: list[dict[str, Frame]], database: str = DAT
     """All rows through the collector's own sink."""
     world = inventory()
     sink = InfluxSink(
-        lambda: connect(InfluxAddress(influxd.url, database)),
+        lambda: connect(influxd.address(database)),
         LineMaker(link_tags(lambda: world), lambda: world),
     )
     sink.write([Delivery(at, "@collector", "boot", at, frames) for at, frames in enumerate(windows, 1)])
@@ -107,16 +105,12 @@ def asker(influxd: Influxd, database: str = DATABASE) -> Callable[[str], list[Se
     """Asks InfluxDB as Grafana does."""
 
     def ask(text: str) -> list[Series]:
-        reply = httpx.post(
-            f"{influxd.url}/query", params={"db": database, "epoch": "ms"}, data={"q": text}, trust_env=False
-        )
-        return [_series(result) for result in reply.json()["results"]]
+        return [_series(result) for result in influxd.asked(text, database, "ms")]
 
     return ask
 
 
 def _series(result: dict[str, Any]) -> Series:
-    assert "error" not in result, result
     made: dict[Labels, list[float]] = {}
     for series in result.get("series", ()):
         assert series["columns"] == ["time", "v"], "exactly one value column"
@@ -126,8 +120,7 @@ def _series(result: dict[str, Any]) -> Series:
     return made
 
 
-@pytest.fixture(scope="module")
-def recorded(influxd: Influxd) -> tuple[list[dict[str, Frame]], int]:
+def played(influxd: Influxd) -> tuple[list[dict[str, Frame]], int]:
     """The recording, written; and when its first window began."""
     now_ns = time.time_ns()
     first_ns = now_ns - now_ns % WINDOW_NS - (recording.WINDOWS + 10) * WINDOW_NS
@@ -136,21 +129,32 @@ def recorded(influxd: Influxd) -> tuple[list[dict[str, Frame]], int]:
     return windows, first_ns
 
 
+def difference(
+    windows: list[dict[str, Frame]], first_ns: int, ask: Callable[[str], list[Series]], phase_s: int
+) -> dict[tuple[str, str], tuple[list[Interval], list[Interval]]]:
+    """Where the two do not agree: by uid and thing, when it fired here and there."""
+    ours, grafanas = here(windows, first_ns), there(ask, first_ns, phase_s, len(windows))
+    assert {uid for uid, _ in ours} == {
+        f"linkgauge-{each.rule.name}{'-' if each.direction else ''}{each.direction}" for each in WATCHES
+    }, "every rule is hit"
+    return {
+        key: (ours.get(key, []), grafanas.get(key, []))
+        for key in ours.keys() | grafanas.keys()
+        if not _agree(ours.get(key, []), grafanas.get(key, []))
+    }
+
+
+@pytest.fixture(scope="module")
+def recorded(influxd: Influxd) -> tuple[list[dict[str, Frame]], int]:
+    return played(influxd)
+
+
 @pytest.mark.parametrize("phase_s", [0, 4])
 def test_alerts_fire_and_end_within_one_evaluation(
     influxd: Influxd, recorded: tuple[list[dict[str, Frame]], int], phase_s: int
 ) -> None:
     windows, first_ns = recorded
-    ours, grafanas = here(windows, first_ns), there(asker(influxd), first_ns, phase_s, len(windows))
-    assert {uid for uid, _ in ours} == {
-        f"linkgauge-{each.rule.name}{'-' if each.direction else ''}{each.direction}" for each in WATCHES
-    }, "every rule is hit"
-    wrong = {
-        key: (ours.get(key, []), grafanas.get(key, []))
-        for key in ours.keys() | grafanas.keys()
-        if not _agree(ours.get(key, []), grafanas.get(key, []))
-    }
-    assert wrong == {}
+    assert difference(windows, first_ns, asker(influxd), phase_s) == {}
 
 
 def _agree(ours: list[Interval], grafanas: list[Interval]) -> bool:
