@@ -19,14 +19,14 @@ from alerts.causes.explanation import Cause, NoSilences, SameThing, Silences
 from alerts.causes.unseen import Unseen
 from alerts.delivery import Delivery
 from alerts.evaluation.evaluate import Change, Evaluator, Window
-from alerts.evaluation.thing import once
+from alerts.evaluation.thing import Key, once
 from alerts.event import Event, Fired, payload
 from alerts.receivers.receiver import Receiver
 from alerts.receivers.told import Told
 from alerts.roll.audience import heard
 from alerts.roll.drills import after_drills, marked, of_drill
 from alerts.roll.kept import Kept, read, written
-from alerts.roll.roll import Key, Roll
+from alerts.roll.roll import Roll
 from alerts.roll.shown import as_dict
 from alerts.roll.silences import hushed
 from alerts.roll.subject import Subjects
@@ -156,10 +156,7 @@ class AlertEngine:
         """Alerts that fire now, as JSON-like values: the keys of the webhook, and `told`, `held` (why
         nobody is told), `cause` (id of the alert that explains it) and `unmeasured_since`."""
         with self._lock:
-            unmeasured = {
-                (each.watch.rule.name, each.watch.direction, each.thing): each.unmeasured_since_ns
-                for each in self._evaluator.active()
-            }
+            unmeasured = {each.key: each.unmeasured_since_ns for each in self._evaluator.active()}
             return [as_dict(alert, unmeasured.get(alert.key)) for alert in self._roll]
 
     def receivers(self) -> list[dict[str, Any]]:
@@ -196,7 +193,6 @@ class AlertEngine:
         """Enter what began and ended; an alert of a link that is no longer expected is none."""
         strangers: dict[str, set[str]] = {}
         for change in changes:
-            key = change.watch.rule.name, change.watch.direction, change.thing
             frame = frames[change.watch.table]
             if change.kind == "fires":
                 labels = self._subjects.labels(change.watch, frame, change.row)
@@ -205,20 +201,16 @@ class AlertEngine:
                 else:
                     if change.watch.table == PLACE.name:
                         labels |= self._subjects.of_place(labels, self._troubles(change.thing))
-                    self._roll.begin(key, began(change, labels, frame))
-            elif (alert := self._roll.get(key)) is not None:
-                self._roll.end(key, ended(change, alert.fired, frame))
+                    self._roll.begin(change.key, began(change, labels, frame))
+            elif (alert := self._roll.get(change.key)) is not None:
+                self._roll.end(change.key, ended(change, alert.fired, frame))
         for table, things in strangers.items():
             self._evaluator.forget(table, things)
 
     def _decide(self, judged: Mapping[str, Frame], window: Window) -> list[Event]:
         breaching: set[Key] = set()
         if (held := self._roll.held()) or any(of_drill(alert) for alert in self._roll):
-            breaching = {
-                (each.watch.rule.name, each.watch.direction, each.thing)
-                for each in self._evaluator.active()
-                if each.breaches_now
-            }
+            breaching = {each.key for each in self._evaluator.active() if each.breaches_now}
         after_drills(self._roll, marked(self._roll, judged, self._tables), breaching, window)
 
         def silenced(labels: Mapping[str, str]) -> str | None:
@@ -238,9 +230,7 @@ class AlertEngine:
         for table in ("state", "node"):
             suspects = {thing for each in self._evaluator.suspects(table) for thing in each.things.tolist()}
             self._evaluator.forget(table, {each for each in suspects if not self._subjects.has(table, each)})
-        there = {
-            (each.watch.rule.name, each.watch.direction, each.thing) for each in self._evaluator.active()
-        }
+        there = {each.key for each in self._evaluator.active()}
         for alert in list(self._roll):
             if alert.key not in there:
                 self._roll.end(alert.key, gone(alert.fired, at_ns))

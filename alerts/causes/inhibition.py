@@ -26,6 +26,7 @@ from alerts.causes.explanation import Explanation, SameThing
 from alerts.event import Fired
 from alerts.rule import Rule
 from linkgauge.clock import NS_PER_S
+from linkgauge.model import Link
 from quality.places.finding import Finding
 
 OF_LINKS = frozenset(
@@ -163,7 +164,7 @@ class Inhibition:
         names = [f"{found.finding.kind} {found.finding.place}", *found.finding.others]
         for kind, _, name in (words.partition(" ") for words in names):
             of_node = kind in ("node", "gateway") and name in down
-            if of_node and all(name in _ends(link) for link in links[key]):
+            if of_node and all(name in (link.src, link.dst) for link in map(Link.parse, links[key])):
                 return Explanation(down[name].id, found.words, f"node {name} is down")
         return Explanation("", found.words)
 
@@ -177,15 +178,16 @@ class Inhibition:
         """Nodes whose own alerts a place explains."""
         dark: dict[str, set[str]] = {}
         for link in frozenset[str]().union(*self._dark):
-            dark.setdefault(_ends(link)[1], set()).add(link)
+            dark.setdefault(Link.parse(link).dst, set()).add(link)
+        several = {node: into for node, into in dark.items() if len(into) > 1}
         nodes: dict[str, Key] = {}
         for key, of_place in links.items():
             if not self._found[key].finding.sure:
                 continue
             explains = {link for link, grade in of_place.items() if grade == DARK}
-            for node in {_ends(link)[1] for link in explains}:
+            for node, into in several.items():
                 is_it = key[0] in ("node", "gateway") and key[1] == node
-                if not is_it and len(dark.get(node, ())) > 1 and dark[node] <= explains:
+                if not is_it and into <= explains:
                     nodes[node] = key
         return nodes
 
@@ -194,12 +196,6 @@ def _of_grade(links: Mapping[Key, Mapping[str, int]], least: int) -> Iterator[tu
     """Links with trouble so grave or graver, and the place of each; the last one counts."""
     for key, of_place in links.items():
         yield from ((link, key) for link, grade in of_place.items() if grade >= least)
-
-
-def _ends(link: str) -> tuple[str, str]:
-    """The nodes of a link src>dst@network."""
-    src, _, rest = link.partition(">")
-    return src, rest.partition("@")[0]
 
 
 def _key(fired: Fired) -> Key:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from alerts.evaluation.bits import ones
 from alerts.evaluation.history import History, Mask, Rows
 from alerts.evaluation.memory import Memory, decoded, encoded
-from alerts.evaluation.thing import things
+from alerts.evaluation.thing import Key, things
 from alerts.rule import Rule, Watch, watches
 from linkgauge.frame import Frame
 
@@ -72,6 +72,10 @@ class Change:
     row: int
     numbers: dict[str, float]
 
+    @property
+    def key(self) -> Key:
+        return self.watch.rule.name, self.watch.direction, self.thing
+
 
 @dataclass(frozen=True, slots=True)
 class Suspects:
@@ -92,6 +96,10 @@ class Active:
     thing: str
     breaches_now: bool
     unmeasured_since_ns: int | None
+
+    @property
+    def key(self) -> Key:
+        return self.watch.rule.name, self.watch.direction, self.thing
 
 
 class Evaluator:

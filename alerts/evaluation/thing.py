@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from linkgauge.frame import Frame
 
+Key = tuple[str, str, str]
+"""An alert: rule, direction of its watch, thing."""
 _NAME = {"state": "link", "node": "node", "collector": "collector"}
 
 

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 import msgspec
 
 from alerts.evaluation.evaluate import Window
-from alerts.evaluation.thing import things
+from alerts.evaluation.thing import Key, things
 from alerts.event import Fired, Resolved
-from alerts.roll.roll import Alert, Key, Roll
+from alerts.roll.roll import Alert, Roll
 from linkgauge.frame import Frame
 
 

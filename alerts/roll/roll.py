@@ -14,13 +14,11 @@ import msgspec
 
 from alerts.causes.explanation import Explanation
 from alerts.evaluation.evaluate import Window
+from alerts.evaluation.thing import Key
 from alerts.event import Event, Fired, Resolved
 from linkgauge.clock import NS_PER_S
 from linkgauge.frame import Frame
 from linkgauge.schema import ALERT
-
-Key = tuple[str, str, str]
-"""Rule, direction of its watch, thing."""
 
 
 class Alert(msgspec.Struct):
