@@ -190,7 +190,10 @@ ReceiverSettings = Annotated[
     | Annotated[WeComReceiver, Tag("wecom")]
     | Annotated[FeishuReceiver, Tag("feishu")],
     Discriminator(
-        _kind, custom_error_type="kind", custom_error_message=f"kind must be one of {', '.join(KINDS)}"
+        _kind,
+        custom_error_type="kind",
+        custom_error_message=f"kind must be one of {', '.join(KINDS)}",
+        custom_error_context={"key": "kind", "instead": KINDS[0]},
     ),
 ]
 """One entry of `receivers`."""

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr
 
 from collector.receiver_settings import ReceiverSettings
 from collector.secret import read_secret
@@ -22,7 +24,7 @@ from linkgauge.plan import MAX_TAKE_OVER_S
 from linkgauge.probing import Model
 from linkgauge.url import Url
 from linkgauge.wire import MAX_BODY_BYTES
-from linkgauge.yaml_file import read_yaml
+from linkgauge.yaml_file import Partly, read_partly
 
 M = TypeVar("M", bound=Model)
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
@@ -177,19 +179,20 @@ class Settings(Model):
     """None: open where `listen` is loopback, else by token."""
     _file: Path = PrivateAttr(Path("collector.yaml"))
 
-    @model_validator(mode="after")
-    def _names_differ(self) -> Settings:
-        names = [each.name for each in (*self.webhooks, *self.receivers)]
-        if len(set(names)) < len(names):
-            raise ValueError("webhooks and receivers must have different names")
-        return self
-
     @classmethod
     def load(cls, path: Path) -> Settings:
         """Read and check a settings file; raises ConfigError with every fault found."""
-        settings = _resolved(read_yaml(path, cls), path.parent)
+        return cls.partly(path).whole()
+
+    @classmethod
+    def partly(cls, path: Path) -> Partly[Settings]:
+        """As far as the file can be read, and every fault found; raises ConfigError where it is no YAML."""
+        partly = read_partly(path, cls, _same_names)
+        if partly.model is None:
+            return partly
+        settings = _resolved(partly.model, path.parent)
         settings._file = path
-        return settings
+        return replace(partly, model=settings)
 
     @property
     def file(self) -> Path:
@@ -207,6 +210,18 @@ class Settings(Model):
     @property
     def archive_path(self) -> Path:
         return self.archive.path or self.data_dir / "archive"
+
+
+def _same_names(settings: Settings) -> Iterator[str]:
+    seen: set[str] = set()
+    for key, told in (("webhooks", settings.webhooks), ("receivers", settings.receivers)):
+        for at, each in enumerate(told):
+            if each.name in seen:
+                yield (
+                    f"{key}[{at}].name: webhooks and receivers must have different names; rename one of "
+                    f"those called {each.name}"
+                )
+            seen.add(each.name)
 
 
 def _resolved(model: M, folder: Path) -> M:

@@ -24,7 +24,7 @@ from linkgauge.link_tags import LinkTags
 from linkgauge.maintenance import Maintenance, Scope, Silence
 from linkgauge.model import DEFAULT_TIERS, Link, LinkSpec, Network, NetworkKind, Node, Site, Tier
 from linkgauge.probing import Probing
-from linkgauge.yaml_file import read_yaml
+from linkgauge.yaml_file import Partly, read_partly
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,12 @@ def default_tier(src: Site, dst: Site) -> str:
 
 def load(path: Path) -> Inventory:
     """Read and check an inventory file; raises ConfigError with every fault found."""
-    return build(read_yaml(path, InventoryFile), str(path))
+    return _built(partly(path).whole())
+
+
+def partly(path: Path) -> Partly[InventoryFile]:
+    """As far as the file can be read, and every fault found; raises ConfigError where it is no YAML."""
+    return read_partly(path, InventoryFile, faults_of)
 
 
 def build(file: InventoryFile, name: str) -> Inventory:
@@ -119,6 +124,10 @@ def build(file: InventoryFile, name: str) -> Inventory:
     faults = list(faults_of(file))
     if faults:
         raise ConfigError(*(f"{name}: {fault}" for fault in faults))
+    return _built(file)
+
+
+def _built(file: InventoryFile) -> Inventory:
     tiers = {key: Tier(key, **entry.model_dump()) for key, entry in file.tiers.items()}
     return Inventory(
         window_s=file.window_s,

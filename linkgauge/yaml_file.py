@@ -1,16 +1,20 @@
-"""YAML files into pydantic models: every fault at once, each a sentence with file and path of the key."""
+"""YAML files into pydantic models: every fault at once, each a sentence with file, line and key."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from linkgauge.errors import ConfigError
 from linkgauge.owner import give
+from linkgauge.stand_ins import Fault, Reading, Spot, reading
+from linkgauge.yaml_lines import Lines
 
 M = TypeVar("M", bound=BaseModel)
 _DEEPEST = 64
@@ -22,39 +26,85 @@ class HoldsSecret(ValueError):
 
 
 class _NoRepeat(yaml.CSafeLoader):
-    """A key that stands twice in one mapping is a fault; YAML readers silently take the last."""
+    """A key that stands twice in one mapping is a fault; YAML readers silently take the last.
+
+    repeats: a sentence for each, with its line.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.repeats: list[str] = []
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if len(set(written)) < len(written):
-            self._refuse_repeats(node)
+            self._tell_repeats(node)
         return super().construct_mapping(node, deep)
 
-    def _refuse_repeats(self, node: yaml.MappingNode) -> None:
+    def _tell_repeats(self, node: yaml.MappingNode) -> None:
         seen: set[object] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} stands twice", key_node.start_mark
-                )
+                line = key_node.start_mark.line + 1
+                self.repeats.append(f"line {line}: key {key!r} stands twice; remove one")
             if isinstance(key, str):
                 seen.add(key)
 
 
-def read_yaml(path: Path, model: type[M]) -> M:
-    """Read `path` as YAML and check it against `model`; raises ConfigError."""
+@dataclass(frozen=True, slots=True)
+class Partly(Generic[M]):
+    """A file as far as it can be read. model: None where nothing fits; faults: a sentence for each."""
+
+    model: M | None
+    faults: tuple[str, ...]
+    reading: Reading[M]
+
+    def whole(self) -> M:
+        """The model; raises ConfigError with every fault."""
+        if self.faults or self.model is None:
+            raise ConfigError(*self.faults)
+        return self.model
+
+
+def read_yaml(path: Path, model: type[M], across: Callable[[M], Iterable[str]] = lambda _: ()) -> M:
+    """Read `path` as YAML and check it against `model`; raises ConfigError with every fault.
+
+    across: what is wrong across its parts; each sentence begins with the path of a key.
+    """
+    return read_partly(path, model, across).whole()
+
+
+def read_partly(path: Path, model: type[M], across: Callable[[M], Iterable[str]] = lambda _: ()) -> Partly[M]:
+    """As `read_yaml`, and what could be read of a faulty file; raises ConfigError where it is no YAML."""
+    text = _text(path)
+    data, repeats = _loaded(path, text)
+    found = reading(data if data is not None else {}, model)
+    sentences = [_sentence(fault) for fault in found.faults]
+    if found.model is not None:
+        sentences += found.of_the_file(across(found.model))
+    lines = Lines(text)
+    faults = (*repeats, *(f"{lines.before(sentence)}{sentence}" for sentence in sentences))
+    return Partly(found.model, tuple(f"{path}: {fault}" for fault in faults), found)
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file; create it or name another") from None
     except PermissionError:
         raise ConfigError(f"{path}: {give(path)}") from None
     except (OSError, UnicodeDecodeError) as err:
         raise ConfigError(f"{path}: cannot be read ({err}); it must be a readable UTF-8 text file") from None
+
+
+def _loaded(path: Path, text: str) -> tuple[object, Sequence[str]]:
+    """What the file holds, and the keys that stand twice; raises ConfigError."""
     try:
         _check_depth(path, text)
-        data = yaml.load(text, Loader=_NoRepeat)
+        loader = _NoRepeat(text)
+        return loader.get_single_data(), loader.repeats
     except yaml.MarkedYAMLError as err:
         line = f"line {err.problem_mark.line + 1}: " if err.problem_mark else ""
         raise ConfigError(f"{path}: {line}not valid YAML: {err.problem}") from None
@@ -63,7 +113,6 @@ def read_yaml(path: Path, model: type[M]) -> M:
     except (ValueError, TypeError, LookupError, AttributeError) as err:
         # what PyYAML's own constructors raise at a value such as 2024-13-45 or 0x_
         raise ConfigError(f"{path}: not valid YAML: a value cannot be read ({err}); quote it") from None
-    return check(data if data is not None else {}, model, str(path))
 
 
 def _check_depth(path: Path, text: str) -> None:
@@ -80,36 +129,26 @@ def _check_depth(path: Path, text: str) -> None:
             depth -= 1
 
 
-def check(data: object, model: type[M], name: str) -> M:
-    """Check loaded data against `model`; raises ConfigError whose sentences start with `name`."""
-    try:
-        return model.model_validate(data)
-    except ValidationError as err:
-        raise ConfigError(*(f"{name}: {_sentence(fault)}" for fault in err.errors())) from None
-
-
-def _sentence(fault: object) -> str:
-    assert isinstance(fault, dict)
-    where = _path(fault["loc"])
-    kind = fault["type"]
+def _sentence(fault: Fault) -> str:
+    where, said = _path(fault.spot), fault.said
+    kind = said["type"]
     if kind == "extra_forbidden":
         return f"{where}: there is no such key; remove it or correct its name"
     if kind == "missing":
         return f"{where}: this key is missing; add it"
-    if kind in ("model_type", "dict_type") and not fault["loc"]:
+    if kind in ("model_type", "dict_type") and not fault.spot:
         return "must be a mapping of keys to values at the top"
     if kind in ("too_short", "too_long"):
         side, count = ("least", "min_length") if kind == "too_short" else ("most", "max_length")
-        return f"{where}: give at {side} {fault['ctx'][count]}, not {len(fault['input'])}"
-    message = str(fault["ctx"]["error"] if kind == "value_error" else fault["msg"])
+        return f"{where}: give at {side} {said['ctx'][count]}, not {len(said['input'])}"
+    message = str(said["ctx"]["error"] if kind == "value_error" else said["msg"])
     sentence = f"{where}: {message[0].lower()}{message[1:]}"
-    secret = kind == "value_error" and isinstance(fault["ctx"]["error"], HoldsSecret)
-    return sentence if secret else f"{sentence}, got {_short(fault['input'])}"
+    secret = kind == "value_error" and isinstance(said["ctx"]["error"], HoldsSecret)
+    return sentence if secret else f"{sentence}, got {_short(said['input'])}"
 
 
-def _path(parts: tuple[int | str, ...]) -> str:
-    named = (part for part in parts if part != "[key]")
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in named)
+def _path(spot: Spot) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in spot)
     return text.lstrip(".") or "top"
 
 

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from linkgauge.model import NAME
 from linkgauge.owner import give
 from linkgauge.probing import Model, Port
 from linkgauge.url import Url
-from linkgauge.yaml_file import read_yaml
+from linkgauge.yaml_file import Partly, read_partly
 from probes.keys import read_keys
 
 TOKEN_VARIABLE = "LINKGAUGE_TOKEN"  # noqa: S105 - the variable's name
@@ -74,11 +75,19 @@ class AgentSettings(Model):
 
 def load(path: Path) -> AgentSettings:
     """Read agent.yaml; raises ConfigError with every fault."""
-    settings = read_yaml(path, AgentSettings)
+    return partly(path).whole()
+
+
+def partly(path: Path) -> Partly[AgentSettings]:
+    """As far as the file can be read, and every fault found; raises ConfigError where it is no YAML."""
+    found = read_partly(path, AgentSettings)
+    if (settings := found.model) is None:
+        return found
     here = path.resolve().parent
     named = ("token_file", "ca_file", "certificate", "key", "keys_file")
     files = {name: here / path for name in named if (path := getattr(settings, name)) is not None}
-    return settings.model_copy(update={"data_dir": here / settings.data_dir, **files})
+    absolute = {"data_dir": here / settings.data_dir, **files}
+    return replace(found, model=settings.model_copy(update=absolute))
 
 
 def keys(settings: AgentSettings) -> Mapping[str, bytes]:

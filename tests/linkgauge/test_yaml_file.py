@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,62 @@ def test_a_wrong_value_is_told_as_it_was_written(tmp_path: Path, written: str, w
         read_yaml(path, Written)
     assert str(caught.value).endswith(words)
     assert "sesame" not in str(caught.value)
+
+
+class Item(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern="^[a-z0-9-]+$")
+    size: int = Field(gt=0)
+
+
+class Several(BaseModel):
+    items: list[Item]
+    wanted: str
+    until: datetime | None = None
+
+
+def missing(several: Several) -> list[str]:
+    names = [item.name for item in several.items]
+    twice = [f"items: {name} stands twice; rename one" for name in set(names) if names.count(name) > 1]
+    return twice + ([] if several.wanted in names else [f"wanted: there is no {several.wanted}; correct it"])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "items: [{name: a, size: 0}]\nwanted: b\n",
+            ["line 1: items[0].size", "line 2: wanted: there is no b"],
+        ),
+        (
+            "items: [{name: A, size: 1}]\nwanted: 3\n",
+            ["line 1: items[0].name", "line 2: wanted: input should"],
+        ),
+        (
+            "items:\n  - a\n  - {name: b}\nwanted: b\n",
+            ["line 2: items[0]: input", "line 3: items[1].size: this"],
+        ),
+        ("items: [{name: a, size: 1}]\n", ["wanted: this key is missing"]),
+        (
+            "items: [{name: a, size: x, size: y}, {name: a, size: 1}]\nwanted: a\nuntil: soon\n",
+            [
+                "line 1: key 'size' stands twice",
+                "line 1: items[0].size",
+                "line 3: until",
+                "line 1: items: a ",
+            ],
+        ),
+        ("items: no list\nwanted: b\n", ["line 1: items: input should be a valid list"]),
+    ],
+)
+def test_what_parts_say_across_each_other_is_told_beside_the_faults_of_each(
+    tmp_path: Path, text: str, told: list[str]
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read_yaml(path, Several, missing)
+    assert len(caught.value.faults) == len(told), caught.value.faults
+    for fault, beginning in zip(caught.value.faults, told, strict=True):
+        assert fault.startswith(f"{path}: {beginning}")

@@ -34,10 +34,10 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(path)
     text = str(caught.value)
-    assert f"{path}: speed: there is no such key" in text
+    assert f"{path}: line 3: speed: there is no such key" in text
     assert f"{path}: data_dir: this key is missing" in text
-    assert f"{path}: node: " in text
-    assert f"{path}: collectors: " in text
+    assert f"{path}: line 1: node: " in text
+    assert f"{path}: line 2: collectors: " in text
 
 
 def test_token_file_missing(tmp_path: Path) -> None:
