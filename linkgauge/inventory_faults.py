@@ -28,7 +28,7 @@ def faults_of(file: InventoryFile) -> Iterator[str]:
     yield from _twice("sites", (s.name for s in file.sites), "site")
     yield from _twice("networks", (n.name for n in file.networks), "network")
     yield from _twice("nodes", (n.name for n in file.nodes), "node")
-    yield from _twice("links", (entry.link for entry in file.links), "link")
+    yield from _twice("links", (entry.link for entry in file.links), "link", "link")
     yield from _node_faults(file)
     yield from _gateway_faults(file)
     yield from _address_faults(file.nodes)
@@ -37,11 +37,12 @@ def faults_of(file: InventoryFile) -> Iterator[str]:
     yield from _size_faults(file)
 
 
-def _twice(where: str, names: Iterable[str], noun: str) -> Iterator[str]:
+def _twice(where: str, names: Iterable[str], noun: str, key: str = "name") -> Iterator[str]:
     first: dict[str, int] = {}
     for at, name in enumerate(names):
         if name in first:
-            yield f"{where}[{at}]: {noun} {name} is already at {where}[{first[name]}]; remove or rename one"
+            mend = "remove or rename one"
+            yield f"{where}[{at}].{key}: {noun} {name} is already at {where}[{first[name]}]; {mend}"
         first.setdefault(name, at)
 
 

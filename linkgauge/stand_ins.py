@@ -42,8 +42,12 @@ class Reading(Generic[M]):
     names: frozenset[str] = frozenset()
 
     def of_the_file(self, sentences: Iterable[str]) -> Iterator[str]:
-        """Those in which no value is named that only stands in."""
-        return (each for each in sentences if not any(name in each for name in self.names))
+        """Those in which no value is named that only stands in, and not about what has a fault in itself:
+        what is said of a mapping may be so because one of its keys is wrong."""
+        faulty = {path_of(fault.spot[:end]) for fault in self.faults for end in range(1, len(fault.spot))}
+        for each in sentences:
+            if each.partition(": ")[0] not in faulty and not any(name in each for name in self.names):
+                yield each
 
 
 def reading(data: object, model: type[M]) -> Reading[M]:
@@ -78,6 +82,12 @@ def spot_of(said: Any, data: object) -> Spot:
                 continue
         spot.append(part)
     return tuple(spot)
+
+
+def path_of(spot: Spot) -> str:
+    """``nodes[3].site``, as sentences have it; "top" of the whole."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in spot)
+    return text.lstrip(".") or "top"
 
 
 def _touch(one: Spot, other: Spot) -> bool:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from linkgauge.errors import ConfigError
 from linkgauge.owner import give
-from linkgauge.stand_ins import Fault, Reading, Spot, reading
+from linkgauge.stand_ins import Fault, Reading, path_of, reading
 from linkgauge.yaml_lines import Lines
 
 M = TypeVar("M", bound=BaseModel)
@@ -130,7 +130,7 @@ def _check_depth(path: Path, text: str) -> None:
 
 
 def _sentence(fault: Fault) -> str:
-    where, said = _path(fault.spot), fault.said
+    where, said = path_of(fault.spot), fault.said
     kind = said["type"]
     if kind == "extra_forbidden":
         return f"{where}: there is no such key; remove it or correct its name"
@@ -145,11 +145,6 @@ def _sentence(fault: Fault) -> str:
     sentence = f"{where}: {message[0].lower()}{message[1:]}"
     secret = kind == "value_error" and isinstance(said["ctx"]["error"], HoldsSecret)
     return sentence if secret else f"{sentence}, got {_short(said['input'])}"
-
-
-def _path(spot: Spot) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in spot)
-    return text.lstrip(".") or "top"
 
 
 def _short(value: object) -> str:

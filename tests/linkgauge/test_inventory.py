@@ -53,14 +53,14 @@ BAD: list[tuple[str, str, str, list[str]]] = [
         "duplicate node",
         "name: j2",
         "name: j1",
-        ["nodes[1]: node j1 is already at nodes[0]; remove or rename one"],
+        ["nodes[1].name: node j1 is already at nodes[0]; remove or rename one"],
     ),
     (
         "duplicate site and what no longer exists",
         "name: qingdao, region: shandong",
         "name: jinan, region: shandong",
         [
-            "sites[1]: site jinan is already at sites[0]; remove or rename one",
+            "sites[1].name: site jinan is already at sites[0]; remove or rename one",
             "nodes[2].site: qingdao is not among sites; add it there or correct the name",
         ],
     ),
@@ -68,7 +68,7 @@ BAD: list[tuple[str, str, str, list[str]]] = [
         "duplicate link",
         "links:\n",
         "links:\n  - {link: j1>g1@backbone}\n",
-        ["links[2]: link j1>g1@backbone is already at links[0]; remove or rename one"],
+        ["links[2].link: link j1>g1@backbone is already at links[0]; remove or rename one"],
     ),
     (
         "link to a node that is not on the network",
@@ -262,7 +262,7 @@ def test_all_faults_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, text.replace("10.0.0.3", "10.0.0.4"))
     assert [fault.partition(": ")[2] for fault in without_lines(caught.value.faults)] == [
-        "nodes[1]: node j1 is already at nodes[0]; remove or rename one",
+        "nodes[1].name: node j1 is already at nodes[0]; remove or rename one",
         "nodes[3].site: x is not among sites; add it there or correct the name",
         "nodes[3].addresses.backbone: 10.0.0.4 is already that of node q1 on backbone; "
         "each address may stand once",
@@ -309,3 +309,19 @@ def test_values_of_a_good_file(tmp_path: Path) -> None:
     assert inventory.nodes["q1"] == Node("q1", "qingdao", {"backbone": "10.0.0.3", "private": "fd00::3"})
     assert str(inventory.nodes["g1"].compute_id) == "a:b:c:super:x"
     assert [node.name for node in inventory.members("private")] == ["j1", "q1"]
+
+
+def test_what_follows_from_a_fault_alone_is_not_told(tmp_path: Path) -> None:
+    """A wrong name, address or time is told once; what hangs on it is no fault of the file."""
+    text = GOOD.replace("10.0.0.1,", "10.0.0.x,").replace(
+        "{name: qingdao, region", "{name: qingdao, kind: a, region"
+    )
+    work = "maintenance:\n  - {from: x, until: 2026-11-22T02:00:00+08:00, reason: a, site: [jinan]}\n"
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, text + work)
+    assert [fault.split(": ")[1:3] for fault in caught.value.faults] == [
+        ["line 4", "sites[1].kind"],
+        ["line 10", "nodes[0].addresses.backbone"],
+        ["line 18", "maintenance[0].from"],
+        ["line 18", "maintenance[0].site"],
+    ]

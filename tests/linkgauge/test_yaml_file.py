@@ -138,7 +138,7 @@ class Several(BaseModel):
 
 def missing(several: Several) -> list[str]:
     names = [item.name for item in several.items]
-    twice = [f"items: {name} stands twice; rename one" for name in set(names) if names.count(name) > 1]
+    twice = [f"items[{at}].name: {name} stands twice" for at, name in enumerate(names) if name in names[:at]]
     return twice + ([] if several.wanted in names else [f"wanted: there is no {several.wanted}; correct it"])
 
 
@@ -164,7 +164,7 @@ def missing(several: Several) -> list[str]:
                 "line 1: key 'size' stands twice",
                 "line 1: items[0].size",
                 "line 3: until",
-                "line 1: items: a ",
+                "line 1: items[1].name: a ",
             ],
         ),
         ("items: no list\nwanted: b\n", ["line 1: items: input should be a valid list"]),
