@@ -31,16 +31,17 @@ CHOSEN = {"worst": [DOWN, "g1>j1@backbone"], "link": [DOWN], "class": ["0"], "en
 
 
 @pytest.fixture(scope="module")
-def grafana(tmp_path_factory: pytest.TempPathFactory, influxd: Influxd) -> Iterator[RealGrafana]:
+def grafana(tmp_path_factory: pytest.TempPathFactory, either_influxd: Influxd) -> Iterator[RealGrafana]:
+    source_of_all = InfluxSource(either_influxd.url, DATABASE, version=either_influxd.version)
     with running(tmp_path_factory.mktemp("grafana")) as made:
-        for source in data_sources(InfluxSource(influxd.url, DATABASE), "none"):
+        for source in data_sources(source_of_all, either_influxd.token or "none"):
             made.post("/api/datasources", source)
         yield made
 
 
 @pytest.fixture(scope="module")
-def store(influxd: Influxd) -> Store:
-    return filled(influxd)
+def store(either_influxd: Influxd) -> Store:
+    return filled(either_influxd)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -22,6 +22,7 @@ from alerts.rule import load_rules, watches
 from console import publish
 from console.main import app
 from dashboards.boards import boards
+from dashboards.render import SECRETS
 from tests.alerts.grafana import recording
 from tests.alerts.grafana.engine import Engine, Labels
 from tests.alerts.grafana.test_two_engines import EVERY_S, asker, write
@@ -96,20 +97,23 @@ def told_by_grafana(tmp_path: Path) -> Iterator[AlertmanagerProcess]:
 
 @pytest.mark.influx
 def test_provisioned_by_files_its_alerts_are_those_of_the_reference(
-    tmp_path: Path, influxd: Influxd, told_by_grafana: AlertmanagerProcess
+    tmp_path: Path, either_influxd: Influxd, told_by_grafana: AlertmanagerProcess
 ) -> None:
+    influxd = either_influxd
     made = tmp_path / "made"
     inventory = tmp_path / "inventory.yaml"
     inventory.write_text(INVENTORY.replace("window_s: 20", "window_s: 10"))
-    to_alertmanager = ["--inventory", str(inventory), "--alertmanager", told_by_grafana.url]
-    told("render", str(made), "--influxdb", influxd.url, "--database", DATABASE, *to_alertmanager)
+    words = ["--influxdb", influxd.url, "--influx-version", str(influxd.version), "--database", DATABASE]
+    words += ["--inventory", str(inventory), "--alertmanager", told_by_grafana.url]
+    told("render", str(made), *words)
     provider = made / "provisioning/dashboards/linkgauge.yaml"
     text = provider.read_text().replace("/var/lib/grafana/dashboards/linkgauge", str(made / "dashboards"))
     provider.write_text(text)
-    influxd.query(f"CREATE DATABASE {DATABASE}")
+    influxd.create(DATABASE)
     with running(tmp_path):
         pass  # on its very first start 9.4.0-pre forgets the database of a data source that it provisioned
-    with running(tmp_path, made / "provisioning", LINKGAUGE_INFLUX_PASSWORD="x") as grafana:
+    secret = {SECRETS[influxd.version]: influxd.token or "x"}
+    with running(tmp_path, made / "provisioning", **secret) as grafana:
         found = grafana.get("/api/search?tag=linkgauge")
         assert ours(found) == {board["uid"] for board in boards().values()}
         assert grafana.get(f"{API}/policies")["routes"][0]["receiver"] == "linkgauge-ticket-west"
