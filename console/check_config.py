@@ -135,8 +135,8 @@ def _inventory(path: Path, found: Found) -> None:
     if (made := _read(path, found)) is None:
         return
     found.summary = _words(made)
-    rules, now_ns = [rule.name for rule in load_rules()], SystemClock().now().wall_ns
-    found.notes = [f"{path}: note: {note}" for note in inventory_notes.notes(made, rules, now_ns)]
+    told = inventory_notes.notes(made, load_rules(), SystemClock().now().wall_ns)
+    found.notes = [f"{path}: note: {note}" for note in told]
 
 
 def _read(path: Path, found: Found) -> inventory.Inventory | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 
+from alerts.rule import Rule
 from collector.plans.plan import flows_for
 from collector.plans.timetable import timetable
+from console import packet_notes
 from linkgauge.clock import NS_PER_S
 from linkgauge.inventory import Inventory
 from probes.engine.plan_sessions import CHEAP_STAMPS_PPS, MOST_SESSIONS
@@ -21,15 +23,16 @@ USUAL_HOPS = 10
 _DAY_NS = 86_400 * NS_PER_S
 
 
-def notes(inventory: Inventory, rules: Collection[str] = (), now_ns: int = 0) -> list[str]:
-    """One sentence for each; empty when nothing is odd. rules: names of those there are; now_ns: Unix."""
+def notes(inventory: Inventory, rules: Sequence[Rule] = (), now_ns: int = 0) -> list[str]:
+    """One sentence for each; empty when nothing is odd. rules: those there are; now_ns: Unix."""
     return [
         *_meshes(inventory),
         *_packets(inventory),
+        *packet_notes.notes(inventory, rules),
         *_sizes(inventory),
         *_sweeps(inventory),
         *_cycle(inventory),
-        *_silences(inventory, rules),
+        *_silences(inventory, [rule.name for rule in rules]),
         *_over(inventory, now_ns),
     ]
 

@@ -39,7 +39,7 @@ PURE = [
     "linkgauge/words.py",
     *(f"linkgauge/{name}.py" for name in ("mesh", "link_tags", "inventory_faults", "maintenance")),
     "collector/plans/timetable.py",
-    "console/inventory_notes.py",
+    *(f"console/{name}.py" for name in ("inventory_notes", "packet_notes", "receiver_notes")),
     "console/alert_groups.py",
     "probes/stamp/*.py",
     *(f"probes/path/{name}.py" for name in ("book", "event", "extension", "fingerprint", "hops", "mtu")),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from alerts.rule import load_rules
 from console.inventory_notes import notes
 from console.main import app
 from linkgauge.inventory import load
@@ -25,7 +26,7 @@ def write(folder: Path, nodes: int, probing: str = "{}", mesh: str = "full") -> 
 
 
 def test_an_ordinary_inventory_has_none(tmp_path: Path) -> None:
-    assert notes(load(write(tmp_path, 10))) == []
+    assert notes(load(write(tmp_path, 10)), load_rules()) == []
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_rules_that_there_are_not_and_what_is_over(tmp_path: Path) -> None:
         "  - {until: 2036-01-01T00:00:00Z, reason: x, rules: [link-los, zzz]}\n"
         "  - {until: 2026-01-01T00:00:00Z, reason: x, rules: [link-loss]}\n"
     )
-    said = notes(load(path), ["link-loss", "node-down"], 1_790_000_000 * 10**9)
+    said = notes(load(path), load_rules(), 1_790_000_000 * 10**9)
     assert said == [
         "silences[0].rules: there is no rule link-los, so nothing is silent by it; did you mean link-loss?",
         "silences[0].rules: there is no rule zzz, so nothing is silent by it;"
@@ -73,3 +74,37 @@ def test_rules_that_there_are_not_and_what_is_over(tmp_path: Path) -> None:
         "maintenance[0]: over; take out what is over",
         "silences[1]: over; take out what is over",
     ]
+
+
+@pytest.mark.parametrize(
+    ("rate_pps", "told"),
+    [
+        (2, "2 a second are 20 packets a window of 10 s, too few for some rules: delay-variation cannot "
+            "fire; 5.9 serve them all"),
+        (0.5, "delay-variation, dscp-remarked cannot fire;"),
+        (0.1, "0.1 a second are one packet each window of 10 s, too few for some rules: delay-variation, "
+              "dscp-remarked cannot fire; link-unreachable after 100 s at best;"),
+        (0.05, "one packet each 2 windows of 10 s, too few for some rules: delay-variation, dscp-remarked "
+               "cannot fire; link-unreachable after 200 s at best"),
+        (0.02, "one packet each 5 windows of 10 s, too few for some rules: congestion-marks, "
+               "delay-variation, dscp-remarked cannot fire; link-delay after 150 s, link-loss after "
+               "100 s, link-unreachable after 500 s, loss-bursts after 150 s at best"),
+    ],
+)  # fmt: skip
+def test_rules_that_so_few_packets_leave_blind_are_named(tmp_path: Path, rate_pps: float, told: str) -> None:
+    path = write(tmp_path, 3, f"{{stamp: {{rate_pps: {rate_pps}}}}}")
+    path.write_text(path.read_text() + "period_s: 1000000\n")
+    (said,) = notes(load(path), load_rules())
+    assert said.startswith("probing.stamp.rate_pps: ")
+    assert told in said
+
+
+def test_a_period_in_which_no_link_can_be_met_is_noted(tmp_path: Path) -> None:
+    path = write(tmp_path, 3)
+    path.write_text(path.read_text() + "period_s: 200\n")
+    (said,) = notes(load(path), load_rules())
+    assert said == (
+        "period_s: 200 s have 2000 packets of a link, and 2995 without loss are needed to be met with tier "
+        "metro (loss_ratio 0.001): its links stay unknown; take 300 or more, or a higher "
+        "probing.stamp.rate_pps"
+    )
