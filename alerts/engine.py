@@ -15,15 +15,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from alerts.book import Book, Stands
-from alerts.causes.explanation import Cause, NoSilences, SameThing, Silences
+from alerts.causes.explanation import Cause, Explanation, NoSilences, SameThing, Silences
 from alerts.causes.unseen import Unseen
 from alerts.delivery import Delivery
 from alerts.evaluation.evaluate import Change, Evaluator, Window
 from alerts.evaluation.thing import Key, once
-from alerts.event import Event, Fired, payload
+from alerts.event import Event, Fired, payload, widens
 from alerts.receivers.receiver import Receiver
 from alerts.receivers.told import Told
-from alerts.roll.audience import heard
+from alerts.roll.audience import heard, unreached
 from alerts.roll.drills import after_drills, marked, of_drill
 from alerts.roll.kept import Kept, read, written
 from alerts.roll.roll import Roll
@@ -140,11 +140,12 @@ class AlertEngine:
         later (end of its window, Unix ns) and our receivers do not know. Receivers that forget are told from
         now on of all that fires: who told them before is gone."""
         with self._lock:
-            named = {event.id for event in untold} | self._ours
+            named = {event.id for event in untold if not widens(event)} | self._ours
             told = [alert for alert in self._roll if alert.told]
             late = [each.fired for each in told if each.told_ns >= since_ns and each.fired.id not in named]
             self._unstood += self._stands([each.fired for each in told if each.fired.id not in self._ours])
-            self._write([*late, *untold])
+            whole = {fired.id for fired in late}
+            self._write([*late, *(each for each in untold if not (widens(each) and each.id in whole))])
 
     def watch(self, subjects: Subjects) -> None:
         """From now on these links and nodes; alerts of those that are gone end with the next window."""
@@ -217,12 +218,17 @@ class AlertEngine:
             return self._silences.silenced(labels, window)
 
         silent = hushed(self._roll, silenced, self._troubles, self._subjects.of_link)
-        firing = [each for each in self._roll.firing() if each.id not in silent]
-        explained = heard(self._asked(lambda: self._cause.explained(firing), {}), firing) if firing else {}
         why = {each.id: silent.get(each.id) or silenced(each.labels) for each in self._roll.firing()}
+        firing = [each for each in self._roll.firing() if each.id not in silent]
+        explained: Mapping[str, Explanation] = {}
+        if firing:
+            explained = self._asked(lambda: self._cause.explained(firing), explained)
+        waiting = [alert.fired.id for alert in self._roll if not alert.told]
+        wider = self._roll.widen(unreached(explained, [each for each in firing if not why[each.id]], waiting))
+        explained = heard(explained, [each for each in self._roll.firing() if each.id not in silent])
         events = self._roll.decide(explained, lambda fired: why[fired.id], breaching, window)
         self._counts["held_back"] += max(0, self._roll.held() - held)
-        return events
+        return [*events, *wider]
 
     def _forget(self, at_ns: int) -> None:
         """End alerts whose rule, link or node is no longer there. It is told, and written to the book, with
@@ -266,9 +272,10 @@ class AlertEngine:
     def _write(self, events: Sequence[Event]) -> None:
         now_ns = self._clock.now().wall_ns
         for event in events:
-            fires = isinstance(event, Fired)
-            self._counts["fired" if fires else "resolved"] += 1
-            (self._ours.add if fires else self._ours.discard)(event.id)
+            if not widens(event):
+                fires = isinstance(event, Fired)
+                self._counts["fired" if fires else "resolved"] += 1
+                (self._ours.add if fires else self._ours.discard)(event.id)
             self._unwritten.append((event.id, payload(event, now_ns)))
             log.warning("alert %s: %s", event.id, event.summary)
         kept = written(Kept(self._evaluator.snapshot(), list(self._roll), ours=sorted(self._ours)))

@@ -15,6 +15,8 @@
     resolved_at   end of the window that ended it; null while firing
     created_at    when it was found out
     held          why it is told only now; null: it is told as soon as it fires
+    teams_later   teams that were told later than those of the labels: it came to explain alerts of theirs
+    teams_now     those of them for whom this notice is, nobody else; none: it is for all
     summary       one sentence with numbers and how sure they are; of a resolved one whether it is over or
                   only no longer judged
     numbers       the rule's numbers in the window that decided: name to number, null = not known;
@@ -59,6 +61,10 @@ class Fired(msgspec.Struct, frozen=True, tag="firing"):
     """Where the trouble likely is, in words; empty: it cannot be told."""
     held: str = ""
     """Why it was told only now; empty: it was told when it fired."""
+    teams_later: tuple[str, ...] = ()
+    """Teams that were told later than those of the labels, in that order."""
+    teams_now: tuple[str, ...] = ()
+    """Those of them who are told now, and nobody else; empty: everybody is."""
 
 
 class Resolved(msgspec.Struct, frozen=True, tag="resolved"):
@@ -77,6 +83,11 @@ class Resolved(msgspec.Struct, frozen=True, tag="resolved"):
 
 
 Event = Fired | Resolved
+
+
+def widens(event: Event) -> bool:
+    """Whether it only tells further teams what others know."""
+    return isinstance(event, Fired) and bool(event.teams_now)
 
 
 def payload(event: Event, created_ns: int) -> bytes:
@@ -100,6 +111,8 @@ def payload(event: Event, created_ns: int) -> bytes:
         "resolved_at": rfc3339(event.at_ns) if isinstance(event, Resolved) else None,
         "created_at": rfc3339(created_ns),
         "held": fired.held or None,
+        "teams_later": fired.teams_later,
+        "teams_now": fired.teams_now,
         "summary": event.summary,
         "numbers": event.numbers,
         "labels": fired.labels,

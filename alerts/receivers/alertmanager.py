@@ -6,7 +6,8 @@ of one that fires lies RESENDS times `resend_s` ahead and moves on each time tha
 resolve_timeout Alertmanager has: so it goes on while we live and ends when we do not. Of one that is over
 `endsAt` is when it ended. It is told again for a quarter of an hour, because Alertmanager keeps alerts in
 memory and a peer may have been away. `generatorURL` is the board. Annotations: summary, title, place, id,
-runbook_url, first_steps.
+runbook_url, first_steps. A team that is told later has an alert of its own; those of the others stay as they
+are.
 
 Peers do not tell each other of alerts, so each is told. It counts as told when one of them took it; who did
 not is named in `trouble`, and gets it with the next round.
@@ -14,7 +15,7 @@ not is named in `trouble`, and gets it with the next round.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ from alerts.receivers.post import TIMEOUT_S, Post, address
 from alerts.receivers.receiver import Policy, Secret, no_secret
 from alerts.receivers.told import Told
 from alerts.receivers.webhook import bearer
+from alerts.roll.audience import teams
 from linkgauge.clock import Clock, seconds
 from linkgauge.errors import SinkBusy, SinkRejected
 
@@ -77,7 +79,14 @@ class Alertmanager:
     def deliver(self, bodies: Sequence[bytes]) -> str:
         """Tell every peer; raises SinkBusy or SinkRejected when none of them took it."""
         until_ns = self._clock.now().wall_ns + self._lasts_ns
-        told = msgspec.json.encode([self._alert(Told.read(body), until_ns) for body in bodies])
+        read = [Told.read(body) for body in bodies]
+        told = msgspec.json.encode(
+            [
+                self._alert(each, labels, until_ns)
+                for each in read
+                for labels in _several(each, self.policy.teams)
+            ]
+        )
         headers = bearer(f"alertmanager {self.name}", self._token)
         faults: list[SinkBusy | SinkRejected] = []
         for peer in sorted(self._peers, key=lambda peer: peer.failed):  # who is away keeps nobody waiting
@@ -98,7 +107,7 @@ class Alertmanager:
         for peer in self._peers:
             peer.post.close()
 
-    def _alert(self, told: Told, until_ns: int) -> dict[str, Any]:
+    def _alert(self, told: Told, labels: Mapping[str, str], until_ns: int) -> dict[str, Any]:
         notes = {
             "summary": told.summary,
             "title": told.title,
@@ -109,7 +118,7 @@ class Alertmanager:
         }
         ends = (rfc3339(until_ns) if told.fires else told.resolved_at) or told.since
         made: dict[str, Any] = {
-            "labels": {"alertname": told.rule, "rule": told.rule, "severity": told.severity, **_labels(told)},
+            "labels": {"alertname": told.rule, "rule": told.rule, "severity": told.severity, **labels},
             "annotations": {name: text for name, text in notes.items() if text},
             "startsAt": min(told.since, ends),  # as texts: both are of one form
             "endsAt": ends,
@@ -118,7 +127,12 @@ class Alertmanager:
         return {**made, "generatorURL": board} if board else made
 
 
-def _labels(told: Told) -> dict[str, str]:
-    """Ours; an empty label is none to Alertmanager."""
+def _several(told: Told, mine: Collection[str]) -> list[dict[str, str]]:
+    """Labels of the alert, and of one more for each team that was told later: with other labels Alertmanager
+    would tell the first ones anew. mine: only teams of these; empty: all. An empty label is none to
+    Alertmanager."""
     about = {"about": told.thing, "direction": told.direction or ""}
-    return {name: text for name, text in {**about, **told.labels}.items() if text}
+    labels = {name: text for name, text in {**about, **told.labels}.items() if text}
+    alone = {name: text for name, text in labels.items() if name != "teams"}
+    later = [{**alone, "team": team} for team in told.teams_later if not mine or team in mine]
+    return [labels, *later] if not mine or not teams(labels).isdisjoint(mine) else later

@@ -42,8 +42,18 @@ class Policy:
         return (
             told.drill == self.drills
             and (not self.severities or told.severity in self.severities)
-            and (not self.teams or not told.teams.isdisjoint(self.teams))
+            and self._concerns(told)
         )
+
+    def _concerns(self, told: Told) -> bool:
+        """Of a notice for further teams: whether one of them is told here, and none that knows. Who is told
+        again and again hears of all teams that it tells."""
+        if not told.teams_now:
+            return not self.teams or not told.teams.isdisjoint(self.teams)
+        if self.resend_s is not None and not self.teams:
+            return True
+        mine, now = told.teams.intersection(self.teams), told.teams_now
+        return not mine.isdisjoint(now) and (self.resend_s is not None or mine.issubset(now))
 
 
 class Receiver(Protocol):

@@ -31,6 +31,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     first_steps: tuple[str, ...] = ()
     runbook: str = ""
     place: str | None = None
+    teams_later: tuple[str, ...] = ()
+    teams_now: tuple[str, ...] = ()
     test: bool = False
 
     @classmethod
@@ -57,7 +59,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def teams(self) -> frozenset[str]:
         """All that are told of it; `team` is the one that is called first."""
-        return teams(self.labels)
+        return teams(self.labels).union(self.teams_later)
 
     @property
     def drill(self) -> bool:

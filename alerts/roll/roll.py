@@ -102,6 +102,24 @@ class Roll:
                 events.append(alert.fired)
         return events
 
+    def widen(self, teams: Mapping[str, Sequence[str]]) -> list[Fired]:
+        """Further teams that have to hear of alerts, by id; returns what they are to be told of those that
+        were told already."""
+        events: list[Fired] = []
+        for alert in self._alerts.values() if teams else ():
+            if not (more := teams.get(alert.fired.id)):
+                continue
+            fired = alert.fired
+            if alert.told:
+                alert.fired = msgspec.structs.replace(fired, teams_later=(*fired.teams_later, *more))
+                why = f"it explains alerts of {', '.join(more)} only now"
+                events.append(msgspec.structs.replace(alert.fired, teams_now=tuple(more), held=why))
+            else:
+                first = fired.labels.get("teams", fired.labels["team"])
+                labels = {**fired.labels, "teams": ",".join([first, *more])}
+                alert.fired = msgspec.structs.replace(fired, labels=labels)
+        return events
+
     def rows(self, window: Window) -> Frame:
         """ALERT: a row for each alert that fires, and one for each that ended with this window."""
         ended = [(one, 0, over.summary) for one, over in self._ended if one.key not in self._alerts]

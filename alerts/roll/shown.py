@@ -14,7 +14,7 @@ def as_dict(alert: Alert, unmeasured_since_ns: int | None) -> dict[str, Any]:
     """JSON-like: the keys of the webhook, `told`, `held` (also: silenced since it was told), `cause` and
     `unmeasured_since`."""
     told: dict[str, Any] = msgspec.json.decode(payload(alert.fired, alert.fired.at_ns))
-    for name in ("version", "notification", "created_at"):
+    for name in ("version", "notification", "created_at", "teams_now"):
         del told[name]
     told |= {"told": alert.told, "held": alert.held or alert.hushed or None, "cause": alert.by or None}
     if unmeasured_since_ns is None:

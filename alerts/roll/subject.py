@@ -7,7 +7,8 @@ on purpose. The site of a link is that of its first node; the team is the networ
 
 Of a place of which it is known what it explains, `trouble` is the gravest sort of that (dark, lossy, slow),
 and `teams` are all that are called for one of the links' ends, "a,b", where there are several; the team of a
-place that is neither of one site nor of a network with a team is the one called for most of these ends.
+place that is neither of one site nor of a network with a team is the one called for most of these ends. Of
+what explains pages of further teams when it begins these are in `teams` as well (alerts.roll.audience).
 """
 
 from __future__ import annotations

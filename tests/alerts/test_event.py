@@ -44,6 +44,8 @@ def test_a_firing_notice() -> None:
         "resolved_at": None,
         "created_at": "2025-11-21T12:03:23.456Z",
         "held": None,
+        "teams_later": [],
+        "teams_now": [],
         "summary": "20 % of packets lost",
         "numbers": {"loss_ratio": None, "loss_lower_ratio": 0.131},
         "labels": FIRED.labels,

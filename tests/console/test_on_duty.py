@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from alerts.book import Book, Stands
@@ -245,3 +246,21 @@ def test_a_peer_whose_judge_stands_still_leaves_nothing_untold(tmp_path: Path, w
         standby.observer({"state": Frame.of(STATE, {**frame.columns, **moved})})
         standby.clock.advance(length_ns)
     assert standby.told() == ["firing a-1"]
+
+
+@pytest.mark.parametrize(("told_ns", "teams", "first"), [(0, ["c"], 0), (FIRST_NS, [], 1)])
+def test_a_place_that_grew_off_duty_is_told_to_the_new_teams_or_to_everybody_but_once(
+    tmp_path: Path, told_ns: int, teams: list[str], first: int
+) -> None:
+    """To everybody where nobody was told of its beginning either, which was forgotten over a restart."""
+    book = Book(tmp_path / "alerts.sqlite")
+    engine = AlertEngine([], Subjects(), book, [Deaf("mail")], SystemClock())
+    whole = msgspec.structs.replace(fired("a"), teams_later=("c",))
+    engine._roll.begin(("r", "d", "l"), whole)
+    (alert,) = engine._roll
+    alert.told, alert.told_ns = True, told_ns
+    engine.take_over([msgspec.structs.replace(whole, teams_now=("c",))], FIRST_NS)
+    (notice,) = book.waiting("mail", 9)
+    assert json.loads(notice.body)["teams_now"] == teams
+    assert engine.counters["fired"] == first
+    book.close()

@@ -82,11 +82,11 @@ class Scene:
 
     def __init__(self, folder: Path, **more: Any) -> None:
         rules, known = load_rules(), more.pop("inventory", INVENTORY)
-        silences = more.pop("silences", None)
+        silences, receivers = more.pop("silences", None), more.pop("receivers", ())
         self.cause = PlaceCause(rules, lambda: known, more.pop("sweeps", sweeps), **more)
-        book = Book(folder / "book.sqlite")
+        self.book = Book(folder / "book.sqlite")
         self.engine = AlertEngine(
-            rules, Subjects(None, known), book, [], SystemClock(), cause=self.cause, silences=silences
+            rules, Subjects(None, known), self.book, receivers, SystemClock(), self.cause, silences
         )
         self._window = 100
 

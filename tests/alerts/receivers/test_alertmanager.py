@@ -255,3 +255,22 @@ def test_an_alert_never_ends_before_it_begins_though_the_clock_was_set_back(stat
     (alert,) = alerts
     minute = 8 if status == "firing" else 9
     assert alert["startsAt"] == alert["endsAt"] == f"2025-11-21T12:0{minute}:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("mine", "teams"), [((), ["a", "c", "d"]), (("c",), ["c"]), (("b", "d"), ["a", "d"]), (("d",), ["d"])]
+)
+@pytest.mark.parametrize("status", ["firing", "resolved"])
+def test_teams_that_are_told_later_have_alerts_of_their_own(
+    status: str, mine: tuple[str, ...], teams: list[str]
+) -> None:
+    with receiving() as received:
+        noc = Alertmanager("noc", [received.url], SystemClock(), LINKS, policy=Policy(teams=mine, resend_s=1))
+        labels = {"team": "a", "teams": "a,b", "place": "x"}
+        noc.deliver([body(status, labels=labels, teams_later=["c", "d"], teams_now=["d"])])
+        noc.close()
+    alerts: Any = received.bodies[0]
+    told = [each["labels"] for each in alerts]
+    assert [each["team"] for each in told] == teams
+    assert [each.get("teams") for each in told] == ["a,b" if each == "a" else None for each in teams]
+    assert len({str(sorted({**each, "team": "", "teams": ""}.items())) for each in told}) == 1

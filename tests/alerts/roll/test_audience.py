@@ -5,11 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 
 from alerts.causes.explanation import Explanation
 from alerts.causes.inhibition import Inhibition
 from alerts.event import Fired
-from alerts.roll.audience import heard, teams
+from alerts.roll.audience import heard, teams, unreached
 from alerts.rule import load_rules
 from tests.alerts.roll.test_roll import fired
 
@@ -36,13 +37,47 @@ PLACE = {"kind": "trunk", "place": "a<>b"}
         (LOSS, fired("common-cause", "trunk:a<>b", **PLACE), True),
         (LOSS, fired("common-cause", "trunk:a<>b", **PLACE, team="s"), False),
         (LOSS, fired("common-cause", "trunk:a<>b", **PLACE, team="s", teams="s,t"), True),
-        (LOSS, fired("node-down", "b", team="s"), True),
+        (LOSS, fired("node-down", "b", team="s"), False),
+        (LOSS, fired("node-down", "b", team="s", teams="s,t"), True),
+        (LOSS, replace(fired("node-down", "b", team="s"), teams_later=("r", "t")), True),
+        (fired("common-cause", "node:b", teams="t,u"), fired("node-down", "b"), False),
     ],
 )
 def test_who_hears_of_one_hears_of_the_other(one: Fired, by: Fired, holds: bool) -> None:
     told = heard(explained(one, by), [one, by])
     assert told[one.id].by == (by.id if holds else "")
     assert told[one.id].place == "somewhere"
+
+
+NODE, SITE = (
+    fired("node-down", "b", team="s"),
+    fired("common-cause", "site:b", kind="site", place="b", team="r"),
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "chain", "missing"),
+    [
+        (LOSS, [NODE], {NODE.id: ["t"]}),
+        (LOSS, [NODE, SITE], {SITE.id: ["s", "t"]}),
+        (LOSS, [replace(NODE, teams_later=("t",))], {}),
+        (replace(LOSS, id="told"), [NODE], {}),
+        (fired("link-delay", severity="ticket"), [NODE], {}),
+        (fired("link-loss", drill="true"), [NODE], {}),
+        (LOSS, [fired("node-down", "b", team="s", drill="true")], {}),
+        (LOSS, [fired("link-delay", team="s", severity="ticket")], {}),
+    ],
+)
+def test_teams_that_have_yet_to_hear_of_what_explains_their_alerts(
+    one: Fired, chain: list[Fired], missing: dict[str, list[str]]
+) -> None:
+    every = [one, *chain]
+    waiting = [each.id for each in every if each.id != "told"]
+    assert unreached(explained(*every), every, waiting) == missing
+
+
+def test_of_what_nobody_wants_to_hear_of_nobody_is_told_either() -> None:
+    assert unreached(explained(LOSS, NODE), [LOSS], [LOSS.id]) == {}
 
 
 def test_what_explains_in_the_end_counts() -> None:
