@@ -139,11 +139,11 @@ def test_durations_of_1() -> None:
     assert [seconds_of(text) for text in ("720h0m0s", "0s", "1h30m5s")] == [2_592_000, 0, 5405]
 
 
-# a real 1.6
+# a real 1.x
 
 
 @pytest.mark.influx
-def test_1_6_gets_databases_and_a_changed_retention(influxd: Influxd) -> None:
+def test_1_x_gets_databases_and_a_changed_retention(influxd: Influxd) -> None:
     addresses = _addresses(influxd.url, "setup")
     names = [address.database for address in addresses]
     expected = dict.fromkeys(names, 1)
@@ -151,7 +151,7 @@ def test_1_6_gets_databases_and_a_changed_retention(influxd: Influxd) -> None:
         f"there is no database {name}; run `linkgauge store setup`" for name in names
     ]
     version, changes = set_up(addresses)
-    assert version == (1, 6)
+    assert (1, 6) <= version < (2, 0)
     assert [each.done for each in changes] == ["made"] * 3
     assert _found(addresses, expected) == []
     influxd.query('ALTER RETENTION POLICY "autogen" ON "setup_5m" DURATION 7d SHARD DURATION 1d')
@@ -163,7 +163,7 @@ def test_1_6_gets_databases_and_a_changed_retention(influxd: Influxd) -> None:
 
 
 @pytest.mark.influx
-def test_1_6_counts_its_series(influxd: Influxd) -> None:
+def test_1_x_counts_its_series(influxd: Influxd) -> None:
     influxd.query('CREATE DATABASE "many"')
     lines = "\n".join(f"m,k={at} f=1" for at in range(900))
     (address,) = _addresses(influxd.url, "many")[:1]
