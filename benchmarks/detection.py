@@ -237,7 +237,9 @@ def _real(folder: Path) -> tuple[list[Score], str]:
         "paths": [k for k in KINDS if k in ("path-blackhole", "flow-blackhole")],
         "throttle": ["throttle"],
     }
-    labs["trunk"] = [k for k in KINDS if k not in labs["paths"] + labs["throttle"]]
+    rest = [k for k in KINDS if k not in labs["paths"] + labs["throttle"]]
+    # Places last: what looks back on a path is held back for minutes after the trouble of one.
+    labs["trunk"] = sorted(rest, key=lambda kind: KINDS[kind].on != "link")
     for lab, kinds in labs.items():
         setting = lab_setting(kinds[0], "auto", REAL_WINDOW_S)
         console = Console(stderr=True, highlight=False, soft_wrap=True)
