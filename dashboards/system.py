@@ -26,11 +26,12 @@ from dashboards.panel import (
 from dashboards.query import STEP, by, columns, matches, range_and, target
 from dashboards.table import Column, coloured, table
 from dashboards.words import Json, Text
+from linkgauge.judged_tables import SILENT_S
 
 SITES, NODES = matches("site"), matches("node")
 LATELY = "2m"
-SILENT_S, PLAN_OLD_S, WAITING_S = 60, 600, 120
-"""Bounds of the rules agent-silent, plan-stale and agent-backlog; a test holds them to the rules."""
+PLAN_OLD_S, WAITING_S = 600, 120
+"""Bounds of the rules plan-stale and agent-backlog; a test holds them to the rules."""
 OWN_RULES = "/^(agent-.*|clock-.*|plan-.*|collector-.*|sink-.*|dead-letters|certificate-.*)$/"
 FIT = states({0: (Text("fit", "合格"), colours.MET), 1: (Text("unfit", "不合格"), colours.MISSED)})
 STEERED = states({0: (Text("steered", "已同步"), colours.MET), 1: (Text("free", "未同步"), colours.MISSED)})

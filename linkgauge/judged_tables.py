@@ -11,6 +11,8 @@ from linkgauge.table import Table, count, real, text
 
 DOWN_S = 1.0
 """A link whose far end has not answered for longer is down."""
+SILENT_S = 60
+"""An agent that was not heard for longer is silent, as in the rule agent-silent."""
 _STATE = "link_state"
 
 SIGNALS = (

@@ -8,10 +8,8 @@ from collections.abc import Iterable
 from collector.health.metrics import Metrics
 from collector.live.judged import Judged
 from linkgauge.frame import Frame
+from linkgauge.judged_tables import SILENT_S
 from linkgauge.schema import ALERT, NODE
-
-SILENT_S = 60.0
-"""From when on an agent counts as silent (as in the rule agent-silent)."""
 
 
 class Firing:

@@ -1,7 +1,7 @@
 """NODE rows: how each node of the inventory stands in a window, silent ones too.
 
 Whether a node is heard tells this collector alone, since it listens: what comes to the other of a pair comes
-here as well. Of a node that was not heard since then nothing is known, until that has lasted for SURE_S: so a
+here as well. Of a node that was not heard since then nothing is known until that lasted for SILENT_S: so a
 restart neither ends a silence nor begins one. What the agent says of itself is known while its health is of
 this window or the two before. From the links that others measure follows whether the node answers at all, and
 until when its certificates are valid. Not thread safe.
@@ -20,13 +20,11 @@ from collector.live.excuses import Excuses
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.frame import Frame
 from linkgauge.inventory import Inventory
-from linkgauge.judged_tables import DOWN_S
+from linkgauge.judged_tables import DOWN_S, SILENT_S
 from linkgauge.schema import NODE
 
 LEAST_NODES = 2
 """So many others must have no answer before it is the node: of one alone its own line may be the cause."""
-SURE_S = 60.0
-"""Of a node not heard since this collector listens, a shorter silence is unknown: it may be just begun."""
 HEARD_WINDOWS = 2
 """A node counts as heard while its last batch is no older: agents report once a window."""
 FRESH_WINDOWS = 2
@@ -140,7 +138,7 @@ class NodeRows:
             return _UNKNOWN
         seen_ns = 0 if seen_s is None else now_ns - round(seen_s * NS_PER_S)
         silent_ns = due_ns - max(seen_ns, since_ns)
-        if seen_ns < since_ns and silent_ns <= max(SURE_S * NS_PER_S, HEARD_WINDOWS * length_ns):
+        if seen_ns < since_ns and silent_ns <= max(SILENT_S * NS_PER_S, HEARD_WINDOWS * length_ns):
             return _UNKNOWN
         return silent_ns / NS_PER_S if silent_ns > HEARD_WINDOWS * length_ns else 0.0
 
