@@ -32,9 +32,7 @@ _DAY_S = 86_400
 _MEMORY = "320MB"
 """What DuckDB may take; beyond it sorts on disk, in the work folder."""
 _BATCH_ROWS = 16_384
-_SOURCE = (
-    "read_parquet($files, hive_partitioning=false, union_by_name=true, filename=true, file_row_number=true)"
-)
+_SOURCE = copies.files("$files")
 
 
 class FolderFault(StoreError):
@@ -111,8 +109,8 @@ def _write(db: duckdb.DuckDBPyConnection, table: Table, files: list[str], made: 
     if _have_doubles(db, files, key):
         source = f"(SELECT * FROM {_SOURCE} QUALIFY {copies.rank(table)} = 1)"
     rows = db.sql(
-        f"SELECT * EXCLUDE (filename, file_row_number) FROM (SELECT {copies.typed(table)} WHERE false"
-        f" UNION ALL BY NAME SELECT * FROM {source}) ORDER BY {_order(table)}",
+        f"SELECT * EXCLUDE (filename, file_row_number) FROM ({copies.complete(table, source)}) "
+        f"ORDER BY {_order(table)}",
         params={"files": files},
     ).to_arrow_reader(_BATCH_ROWS)
     return parquet.write(made, table, rows.schema, rows)

@@ -12,6 +12,17 @@ from linkgauge.table import Kind, Table
 _SQL_TYPES = {Kind.TEXT: "VARCHAR", Kind.COUNT: "BIGINT", Kind.REAL: "DOUBLE"}
 
 
+def files(parameter: str = "?") -> str:
+    """All rows of the files that the parameter names, with what `rank` needs."""
+    options = "hive_partitioning=false, union_by_name=true, filename=true, file_row_number=true"
+    return f"read_parquet({parameter}, {options})"
+
+
+def complete(table: Table, rows: str) -> str:
+    """SELECT of the rows with every column of the table, also where no file has it."""
+    return f"SELECT * FROM {rows} UNION ALL BY NAME SELECT {typed(table)} WHERE false"
+
+
 def key(table: Table) -> str:
     """The columns that make a row's key."""
     return ", ".join(f'"{name}"' for name in (*table.keys, "start_ns"))

@@ -86,8 +86,7 @@ class ArchiveSource:
         for first in range(0, len(links), MOST_LINKS):
             chosen = links[first : first + MOST_LINKS]
             inside = "link IN (SELECT unnest(?::VARCHAR[]))"
-            none = f"SELECT {copies.typed(STATE)} WHERE false"
-            rows = f"SELECT * FROM {{}} AND {inside} UNION ALL BY NAME {none}"
+            rows = copies.complete(STATE, f"{{}} AND {inside}")
             rows = f"SELECT * FROM ({rows}) QUALIFY {copies.rank(STATE)} = 1"
             found = self._ask(STATE, _TALLY.format(rows), slot.start_ns, slot.end_ns, chosen)
             yield [Tally(str(row[0]), *(int(str(each)) for each in row[1:])) for row in found]
@@ -145,10 +144,7 @@ class ArchiveSource:
         self, table: Table, select: str, from_ns: int, to_ns: int, *values: object
     ) -> list[tuple[object, ...]]:
         """Answer of SELECT `select`, whose {} is the table's rows in [from_ns, to_ns)."""
-        rows = (
-            "read_parquet(?, hive_partitioning=true, hive_types={'date': VARCHAR}, union_by_name=true,"
-            " filename=true, file_row_number=true) WHERE start_ns >= ? AND start_ns < ?"
-        )
+        rows = f"{copies.files()} WHERE start_ns >= ? AND start_ns < ?"
         query = f"SELECT {select.format(rows)}"
         found = self.unreadable.ask(
             lambda: files_of(self._root, table, (_date(from_ns), _date(to_ns))),

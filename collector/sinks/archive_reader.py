@@ -83,8 +83,8 @@ class ArchiveReader:
         days: tuple[str, str] | None = None,
     ) -> pa.Table | None:
         """The answer; None when the table has no file of these days (first, last; None: of any) yet."""
-        query = f"SELECT {select} FROM (SELECT * FROM {_SOURCE} WHERE {where}"
-        query += f" UNION ALL BY NAME SELECT {copies.typed(table)} WHERE false) {rest}"
+        rows = copies.complete(table, f"{copies.files()} WHERE {where}")
+        query = f"SELECT {select} FROM ({rows}) {rest}"
         return self._unreadable.ask(
             lambda: files_of(self._root, table, days),
             lambda files: self._db.sql(query, params=[files, *values]).to_arrow_table(),
@@ -102,9 +102,6 @@ def files_of(root: Path, table: Table, days: tuple[str, str] | None = None) -> l
         if first <= folder.name.removeprefix("date=") <= last:
             found += sorted(str(path) for path in folder.glob("network=*/[0-9a-f]*.parquet"))
     return found
-
-
-_SOURCE = "read_parquet(?, hive_partitioning=false, union_by_name=true, filename=true, file_row_number=true)"
 
 
 def _date(time_ns: int) -> str:
