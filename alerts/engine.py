@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from alerts.book import Book, Stands
 from alerts.causes.explanation import Cause, Explanation, NoSilences, SameThing, Silences
+from alerts.causes.located import Recalled
 from alerts.causes.unseen import Unseen
 from alerts.delivery import Delivery
 from alerts.evaluation.evaluate import Change, Evaluator, Window
@@ -220,12 +221,10 @@ class AlertEngine:
         silent = hushed(self._roll, silenced, self._troubles, self._subjects.of_link)
         why = {each.id: silent.get(each.id) or silenced(each.labels) for each in self._roll.firing()}
         firing = [each for each in self._roll.firing() if each.id not in silent]
-        explained: Mapping[str, Explanation] = {}
-        if firing:
-            explained = self._asked(lambda: self._cause.explained(firing), explained)
+        raw: Mapping[str, Explanation] = self._asked(lambda: self._cause.explained(firing), {})
         waiting = [alert.fired.id for alert in self._roll if not alert.told]
-        wider = self._roll.widen(unreached(explained, [each for each in firing if not why[each.id]], waiting))
-        explained = heard(explained, [each for each in self._roll.firing() if each.id not in silent])
+        wider = self._roll.widen(unreached(raw, [each for each in firing if not why[each.id]], waiting))
+        explained = heard(raw, [each for each in self._roll.firing() if each.id not in silent])
         events = self._roll.decide(explained, lambda fired: why[fired.id], breaching, window)
         self._counts["held_back"] += max(0, self._roll.held() - held)
         return [*events, *wider]
@@ -246,6 +245,7 @@ class AlertEngine:
             try:
                 kept = read(snapshot)
                 self._evaluator.restore(kept.memory)
+                self._cause.resume(kept.places)
                 self._roll, self._ours = Roll(self._aftermaths, kept.alerts), set(kept.ours)
             except ValueError as err:
                 log.error("the book's memory cannot be used (%s); alerts that fire are told once more", err)
@@ -278,7 +278,10 @@ class AlertEngine:
                 (self._ours.add if fires else self._ours.discard)(event.id)
             self._unwritten.append((event.id, payload(event, now_ns)))
             log.warning("alert %s: %s", event.id, event.summary)
-        kept = written(Kept(self._evaluator.snapshot(), list(self._roll), ours=sorted(self._ours)))
+        places = self._asked(self._cause.kept, Recalled())
+        kept = written(
+            Kept(self._evaluator.snapshot(), list(self._roll), ours=sorted(self._ours), places=places)
+        )
         firing, stands = self._told_ids(), self._unstood
         try:
             self._book.record(kept, self._unwritten, self._receivers, now_ns, firing, stands)

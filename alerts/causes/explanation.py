@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from alerts.causes.located import Recalled
 from alerts.evaluation.evaluate import Suspects, Window
 from alerts.event import Fired
 from alerts.rule import Rule
@@ -49,6 +50,12 @@ class Cause(Protocol):
         """Links whose trouble a place (kind:place) explains now, and the gravest sort of it: "dark", "lossy"
         or "slow"; none when nothing is known of such a place."""
 
+    def kept(self) -> Recalled:
+        """What it has to know again after a restart."""
+
+    def resume(self, recalled: Recalled) -> None:
+        """Go on from what was kept; before the first window."""
+
 
 class Silences(Protocol):
     """Announced work, and what nobody wants to hear of."""
@@ -78,6 +85,12 @@ class SameThing:
 
     def troubles(self, about: str) -> Mapping[str, str]:
         return {}
+
+    def kept(self) -> Recalled:
+        return Recalled()
+
+    def resume(self, recalled: Recalled) -> None:
+        """There is nothing to remember."""
 
     def explained(self, firing: Sequence[Fired]) -> dict[str, Explanation]:
         ids: dict[tuple[str, str], dict[str, str]] = {}

@@ -19,15 +19,15 @@ expires whatever else is wrong. Alerts that nobody hears of explain nothing: the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from alerts.causes.explanation import Explanation, SameThing
+from alerts.causes.located import Key, Located, Recalled
 from alerts.event import Fired
 from alerts.rule import Rule
 from linkgauge.clock import NS_PER_S
 from linkgauge.model import Link
-from quality.places.finding import Finding
 
 OF_LINKS = frozenset(
     {
@@ -46,38 +46,6 @@ AFTER_NS = 300 * NS_PER_S
 """As long as a period of verdicts usually is."""
 OF_NODES = frozenset({"node-down", "agent-silent", "agent-backlog", "plan-stale"})
 NODE_DOWN, COMMON_CAUSE = "node-down", "common-cause"
-Key = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Located:
-    """A place found. links: names of all links whose trouble it explains, and the gravest sort of it; around:
-    of all that cross it there or back. beside: links of its network that are well and do not cross it. share:
-    of the links in trouble there that it explains."""
-
-    finding: Finding
-    links: Mapping[str, int]
-    around: frozenset[str]
-    beside: int
-    share: float
-
-    @property
-    def key(self) -> Key:
-        return self.finding.kind, self.finding.place
-
-    @property
-    def words(self) -> str:
-        """Where, why, and what it cannot be told from."""
-        found = self.finding
-        bad, judged = max(found.links_bad, len(self.links)), max(found.links_judged, len(self.links))
-        told = f"{found.kind} {found.place}{_DIRECTIONS[found.direction]}"
-        told += f" on {found.network}" if found.network and found.network != found.place else ""
-        told += f", because {bad} of {judged} links over it are in trouble"
-        told += f" while {self.beside} others are well" if self.beside else ""
-        return told + (f"; cannot tell it from {', '.join(found.others)}" if found.others else "")
-
-
-_DIRECTIONS = {"in": " (what enters it)", "out": " (what leaves it)", "both": ""}
 
 
 class Inhibition:
@@ -87,21 +55,40 @@ class Inhibition:
         self._same = SameThing(rules)
         self._found: dict[Key, Located] = {}
         self._lately: deque[Sequence[Located]] = deque(maxlen=LASTS)
-        self._dark: deque[Collection[str]] = deque(maxlen=LASTS)
+        self._dark: deque[frozenset[str]] = deque(maxlen=LASTS)
         self._ids: dict[Key, str] = {}
         self._past: dict[str, tuple[int, Located]] = {}
+        self._earlier: dict[Key, Located] = {}
+        """Of an earlier life, and not found in this one yet."""
         self._now_ns = 0
 
-    def take(self, found: Sequence[Located], dark: Collection[str], now_ns: int) -> None:
+    @property
+    def earlier(self) -> frozenset[Key]:
+        """Places of an earlier life that fire and were not found in this one yet."""
+        return frozenset(self._earlier)
+
+    def kept(self) -> Recalled:
+        """What has to be known again after a restart."""
+        found = {by: replace(self._found[key], links=self.links(key)) for key, by in self._ids.items()}
+        return Recalled(found, self._past)
+
+    def resume(self, recalled: Recalled) -> None:
+        """Go on from what was kept: until a place that fires is found again it explains what it did."""
+        self._ids = {each.key: by for by, each in recalled.found.items()}
+        self._found = {each.key: each for each in recalled.found.values()}
+        self._earlier, self._past = dict(self._found), dict(recalled.past)
+
+    def take(self, found: Sequence[Located], dark: frozenset[str], now_ns: int) -> None:
         """The places of the window that ends now, and all links that are dark in it."""
         self._now_ns = now_ns
-        self._lately.append(found)
-        self._dark.append(dark)
+        again = [self._earlier.pop(each.key) for each in found if each.key in self._earlier]
+        self._lately.append([*found, *again])
+        self._dark.append(dark | _dark(again))
         self._found.update({each.key: each for each in found})
 
     def links(self, key: Key) -> dict[str, int]:
         """Links whose trouble the place explained lately, and the gravest sort of it."""
-        grades: dict[str, int] = {}
+        grades = dict(self._earlier[key].links) if key in self._earlier else {}
         for found in self._lately:
             for each in found:
                 if each.key == key:
@@ -138,6 +125,7 @@ class Inhibition:
                 if key in self._ids:
                     self._past[self._ids.pop(key)] = self._now_ns, one
                 del self._found[key]
+                self._earlier.pop(key, None)
         self._ids = {key: places[key].id for key in self._found}
         self._past = {
             by: (ended_ns, one)
@@ -177,7 +165,7 @@ class Inhibition:
     def _nodes(self, links: Mapping[Key, Mapping[str, int]]) -> dict[str, Key]:
         """Nodes whose own alerts a place explains."""
         dark: dict[str, set[str]] = {}
-        for link in frozenset[str]().union(*self._dark):
+        for link in _dark(self._earlier.values()).union(*self._dark):
             dark.setdefault(Link.parse(link).dst, set()).add(link)
         several = {node: into for node, into in dark.items() if len(into) > 1}
         nodes: dict[str, Key] = {}
@@ -190,6 +178,11 @@ class Inhibition:
                 if not is_it and into <= explains:
                     nodes[node] = key
         return nodes
+
+
+def _dark(places: Iterable[Located]) -> frozenset[str]:
+    """Links that these explain to be dark."""
+    return frozenset(link for each in places for link, grade in each.links.items() if grade == DARK)
 
 
 def _of_grade(links: Mapping[Key, Mapping[str, int]], least: int) -> Iterator[tuple[str, Key]]:

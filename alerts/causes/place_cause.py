@@ -3,7 +3,7 @@
 Each sort of trouble (alerts.causes.trouble) is looked at by itself, the gravest first: dark, then lossy, then
 slow. What an earlier place explains is no evidence for a later one, so a full trunk is not found a second
 time by the delay of what comes back over it. A place that was found stays while it explains as much as any
-other. Nothing is looked for while no link is in trouble.
+other, also over a restart. Nothing is looked for while no link is in trouble.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from alerts.causes import inhibition
 from alerts.causes.explanation import Explanation, Suspecting
 from alerts.causes.ground import Ground, Sweeps
-from alerts.causes.inhibition import Inhibition, Located
+from alerts.causes.inhibition import Inhibition
+from alerts.causes.located import Key, Located, Recalled
 from alerts.causes.trouble import DARK, LOSSY, SLOW, FlowsOf, Troubles, WaysOf
 from alerts.evaluation.evaluate import Window
 from alerts.event import Fired
@@ -50,7 +51,7 @@ class PlaceCause:
     ) -> None:
         self._ground, self._troubles = Ground(inventory, sweeps), Troubles(bad_flows, ways)
         self._inhibition = Inhibition(rules)
-        self._held: frozenset[tuple[str, str]] = frozenset()
+        self._held: frozenset[Key] = frozenset()
 
     def places(self, judged: Mapping[str, Frame], memory: Suspecting, window: Window) -> Frame:
         """PLACE rows of this window."""
@@ -66,11 +67,19 @@ class PlaceCause:
         dark: frozenset[str] = frozenset()
         if trouble and crossings is not None:
             evidence = self._troubles.evidence(state, suspects, self._ground.rows(), crossings)
-            found = _located(crossings, evidence, self._held)
+            found = _located(crossings, evidence, self._held | self._inhibition.earlier)
             dark = frozenset(crossings.links.name[evidence[DARK].either == BAD].tolist())
         self._held = frozenset((each.finding.kind, each.finding.place) for each in found)
         self._inhibition.take(found, dark, window.end_ns)
         return _rows(found, window)
+
+    def kept(self) -> Recalled:
+        """See alerts.explanation."""
+        return self._inhibition.kept()
+
+    def resume(self, recalled: Recalled) -> None:
+        """See alerts.explanation."""
+        self._inhibition.resume(recalled)
 
     def explained(self, firing: Sequence[Fired]) -> Mapping[str, Explanation]:
         """See alerts.inhibition."""
@@ -83,9 +92,7 @@ class PlaceCause:
         return {link: words[grade] for link, grade in self._inhibition.links((kind, place)).items()}
 
 
-def _located(
-    crossings: Crossings, evidence: Mapping[str, Evidence], held: frozenset[tuple[str, str]]
-) -> list[Located]:
+def _located(crossings: Crossings, evidence: Mapping[str, Evidence], held: frozenset[Key]) -> list[Located]:
     """The places of all sorts of trouble, each kind and place once."""
     found: list[Located] = []
     for sort in (DARK, LOSSY, SLOW):

@@ -1,4 +1,5 @@
-"""What the engine remembers over a restart, as octets: the memory of the evaluation and the roll of alerts.
+"""What the engine remembers over a restart, as octets: the memory of the evaluation, the roll of alerts
+and the places that explain some.
 
 Version 1 knew links only and counted streaks; its alerts that fired go on as ones that were told. Pure.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from alerts.causes.located import Recalled
 from alerts.evaluation.memory import Memory, Remembered
 from alerts.event import Fired
 from alerts.roll.roll import Alert
@@ -23,6 +25,7 @@ class Kept(msgspec.Struct, frozen=True):
     version: int = _VERSION
     ours: list[str] = []
     """Ids of the alerts of which this collector's receivers were told; the others its peer told."""
+    places: Recalled = Recalled()
 
 
 class _Streak(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ import pytest
 
 from alerts.book import Book
 from alerts.causes.explanation import Explanation, SameThing, Suspecting
+from alerts.causes.located import Recalled
 from alerts.engine import AlertEngine, Outcome
 from alerts.evaluation.evaluate import Window
 from alerts.event import Event, Fired
@@ -48,6 +49,12 @@ class OneNode:
 
     def troubles(self, about: str) -> dict[str, str]:
         return {}
+
+    def kept(self) -> Recalled:
+        return Recalled()
+
+    def resume(self, recalled: Recalled) -> None:
+        """There is nothing to remember."""
 
     def explained(self, firing: Sequence[Fired]) -> dict[str, Explanation]:
         by = next((each.id for each in firing if each.labels["rule"] == "common-cause"), "")

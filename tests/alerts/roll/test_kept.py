@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from alerts.causes.located import Located, Recalled
 from alerts.evaluation.evaluate import Evaluator
 from alerts.event import Fired
 from alerts.roll.kept import Kept, read, written
 from alerts.roll.roll import Alert
 from linkgauge.packing import pack
+from quality.places.finding import Finding
 from tests.alerts.world import FIRST_NS, WINDOW_NS, lossy, rule, series, state
 
 LINK = "jinan-1>guiyang-1@backbone"
@@ -20,7 +22,11 @@ def test_there_and_back() -> None:
     evaluator = Evaluator([rule("link-loss")])
     for frame in series([0.13] * 4):
         evaluator.step({"state": frame})
-    kept = Kept(evaluator.snapshot(), [Alert("link-loss", "forward", LINK, FIRED, held="why")])
+    finding = Finding("b", "node", "net", "in", "b", frozenset({LINK}), 2, 3, False, ("site b",))
+    place = Located(finding, {LINK: 2}, frozenset({LINK, "a>c@net"}), 4, 0.5)
+    places = Recalled({"common-cause/node:b/in": place}, {"common-cause/node:c/in": (FIRST_NS, place)})
+    alerts = [Alert("link-loss", "forward", LINK, FIRED, held="why")]
+    kept = Kept(evaluator.snapshot(), alerts, ours=["x"], places=places)
     assert read(written(kept)) == kept
 
 
