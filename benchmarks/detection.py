@@ -45,6 +45,7 @@ from benchmarks.simulated import (
 from console.drill.rehearsal import Rehearsal
 from console.drill.score import OPEN, RIGHT, WRONG, Score
 from console.drill.setting import lab_fault, lab_setting
+from console.interrupt import interrupted_once
 from lab.faults.fault import KINDS
 from linkgauge.clock import NS_PER_S
 from quality.ledger import Ledger
@@ -243,7 +244,7 @@ def _real(folder: Path) -> tuple[list[Score], str]:
     for lab, kinds in labs.items():
         setting = lab_setting(kinds[0], "auto", REAL_WINDOW_S)
         console = Console(stderr=True, highlight=False, soft_wrap=True)
-        with Rehearsal(folder / lab, setting, REAL_WINDOW_S, console) as chain:
+        with interrupted_once(), Rehearsal(folder / lab, setting, REAL_WINDOW_S, console) as chain:
             for at, kind in enumerate(kinds):
                 link = _LINKS[at % len(_LINKS)] if KINDS[kind].on == "link" else None
                 scores.append(chain.play(lab_fault(kind, link, None, _STRONG.get(kind))))

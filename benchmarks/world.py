@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.machine import ROOT
+from console.interrupt import interrupted_once
 from lab import namespace
 
 _MOST_TARGETS = 60_000
@@ -67,7 +68,8 @@ class World:
 
 @contextlib.contextmanager
 def world(*, wire: bool = False) -> Iterator[World]:
-    """Make it, and remove it in the end with all that runs inside. wire: with a bridge between the ends."""
+    """Make it, and remove it in the end, also at SIGTERM, with all that runs inside. wire: with a bridge
+    between the ends. For the main thread only."""
     if os.geteuid() != 0:
         yield World("127.77.0.1", "127.77.0.2", "127.78.0.1", None, None, "lo", "lo")
         return
@@ -76,11 +78,12 @@ def world(*, wire: bool = False) -> Iterator[World]:
     made = World("10.77.0.1", "10.77.0.2", "10.78.0.1", sender, reflector, sender, reflector)
     if wire:
         made = replace(made, wire=middle, sender_port=f"lgbp{mark}", reflector_port=f"lgbq{mark}")
-    try:
-        _build(made, sender, reflector)
-        yield made
-    finally:
-        namespace.remove([sender, reflector, middle])
+    with interrupted_once():
+        try:
+            _build(made, sender, reflector)
+            yield made
+        finally:
+            namespace.remove([sender, reflector, middle])
 
 
 def cpu_s(pid: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -37,6 +38,11 @@ def missing(marker: str) -> str | None:
         if marker == name and shutil.which(command) is None:
             return f"needs {command}; install it (deploy/prepare.sh does, as root)"
     return None
+
+
+def pytest_configure() -> None:
+    """SIGTERM ends a run as Ctrl-C does, so that fixtures take down their processes and namespaces."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

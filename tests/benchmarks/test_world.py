@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import time
 
 import pytest
 
 from benchmarks import compiled
+from benchmarks.machine import ROOT
 from benchmarks.world import cpu_s, packets_counted, running, world
 from lab import namespace
 
@@ -53,3 +55,25 @@ def test_a_process_that_ends_before_it_is_ready_says_so() -> None:
 
 def test_our_own_clock_agrees() -> None:
     assert cpu_s(os.getpid()) == pytest.approx(time.process_time(), abs=0.5)
+
+
+@as_root
+@pytest.mark.root
+def test_sigterm_takes_the_world_down() -> None:
+    """A benchmark that is stopped leaves no namespace behind."""
+    code = (
+        "from benchmarks.world import world\n"
+        "import signal\n"
+        "with world() as made:\n"
+        "    print(made.sender_space, made.reflector_space, flush=True)\n"
+        "    signal.pause()\n"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as program:
+        assert program.stdout is not None
+        spaces = program.stdout.readline().split()
+        assert len(spaces) == 2
+        assert namespace.present() >= set(spaces)
+        program.terminate()
+        assert program.wait(60) != 0
+    assert not namespace.present().intersection(spaces)
