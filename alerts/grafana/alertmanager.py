@@ -5,7 +5,8 @@ same labels. Who is told is not filled in: each receiver is empty until somebody
 
 Alertmanager joins two alerts by labels of the same name and value. So an alert of a link is held back by
 another of the same link by itself; that a node that is down holds back the links to and from it takes a rule
-for each node, which stand there when the file is rendered with an inventory.
+for each node, which stand there when the file is rendered with an inventory. A node or place holds back
+alerts of the team that is told of it, no others: the collector, which tells all teams, has gone before.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def _routes(teams: Sequence[str]) -> Iterator[Json]:
             rest: Json = {"matchers": [grave, *of_team, *alone], "group_by": ["site", "collector"]}
             among: Json = {
                 "continue": True,
-                "matchers": [grave, f'teams=~"(.+,)?{team}(,.+)?"'],
+                "matchers": [grave, f'teams=~"(.*,)?{team}(,.*)?"'],
                 "group_by": rest["group_by"],
             }
             yield from (
@@ -115,17 +116,17 @@ def _placed(places: Places) -> Iterator[Json]:
         down = ['rule="node-down"', f'node="{node}"', _REAL]
         for end in ("src", "dst"):
             links = ['link=~".+"', f'{end}="{node}"', _REAL]
-            yield _inhibition(down, links)
+            yield _inhibition(down, links, "team")
             for trouble, milder in _GRADES:
                 source = [*_common("node", node, end), trouble]
-                yield _inhibition(source, [*links, *milder], "network")
-        yield _inhibition(down, ['rule="common-cause"', 'kind="node"', f'place="{node}"', _REAL])
+                yield _inhibition(source, [*links, *milder], "network", "team")
+        yield _inhibition(down, ['rule="common-cause"', 'kind="node"', f'place="{node}"', _REAL], "team")
     for site in places.sites:
         for end in ("src", "dst"):
             links = ['link=~".+"', f'{end}_site="{site}"', _REAL]
             for trouble, milder in _GRADES:
                 source = [*_common("site", site, end), trouble]
-                yield _inhibition(source, [*links, *milder], "network")
+                yield _inhibition(source, [*links, *milder], "network", "team")
 
 
 def _common(kind: str, place: str, end: str) -> list[str]:

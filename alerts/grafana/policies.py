@@ -157,17 +157,22 @@ def _at_work(contacts: Contacts, muted: Sequence[Muted], names: Sequence[str], d
 
 
 def _leaves(contacts: Contacts, names: Sequence[str]) -> Iterator[Json]:
-    """A route for each severity, team and kind of thing."""
+    """A route for each severity, team and kind of thing. A place of several teams goes to each of them."""
     for severity, team in contacts.audiences:
         of_team = [["team", "=", team]] if team else []
-        for matchers, group_by in (
-            ([["link", "=~", ".+"]], ["grafana_folder", "network", "dst_site"]),
-            ([], ["grafana_folder", "site", "collector"]),
+        alone = [["teams", "!~", ".+"]] if team else []
+        among = [["teams", "=~", f"(.*,)?{team}(,.*)?"]] if team else []
+        by_site = ["grafana_folder", "site", "collector"]
+        for matchers, group_by, on in (
+            ([*of_team, ["link", "=~", ".+"]], ["grafana_folder", "network", "dst_site"], False),
+            *([(among, by_site, True)] if team else []),
+            ([*of_team, *alone], by_site, False),
         ):
             made: Json = {
                 "receiver": receiver(severity, team),
-                "object_matchers": [["severity", "=", severity], *of_team, *matchers],
+                "object_matchers": [["severity", "=", severity], *matchers],
                 "group_by": group_by,
+                **({"continue": True} if on else {}),
                 **contacts.times(severity),
             }
             yield {**made, "mute_time_intervals": list(names)} if names else made

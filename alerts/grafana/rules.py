@@ -101,6 +101,8 @@ class GrafanaRules:
         direction = f" ({watch.direction})" if watch.direction else ""
         labels = {"rule": rule.name, "severity": rule.severity, **_labels(watch)}
         labels["team"] = self.teams.label(watch.table)
+        if watch.table == "place" and (of_trunk := self.teams.of_trunk()):
+            labels["teams"] = of_trunk
         return {
             **_frame(
                 f"linkgauge-{rule.name}{'-' if direction else ''}{watch.direction}",

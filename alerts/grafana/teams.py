@@ -26,10 +26,33 @@ class Teams:
         chosen = [
             *_choices("network", self.by_network if table in ("state", "place") else {}),
             *_choices("src_site" if table == "state" else "site", self.by_site if table in _SITED else {}),
+            *(self._trunks("^({})[<>]") if table == "place" else ()),
         ]
         if not chosen:
             return DEFAULT_TEAM
         return "{{ if " + "{{ else if ".join(chosen) + "{{ else }}" + DEFAULT_TEAM + "{{ end }}"
+
+    def of_trunk(self) -> str:
+        """The label `teams` of the rule of places, ",a,b": the teams of both ends of a trunk, whose name has
+        both sites; empty for every other place, and where there is one team only."""
+        ends = "".join("{{ if " + each + "{{ end }}" for each in self._trunks("(^|>)({})($|[<>])", ","))
+        if len(self.names) == 1 or not ends:
+            return ""
+        owned = " ".join(f'"{name}"' for name in self.by_network)
+        of_network = f'eq (index $labels "network") {owned}' if owned else ""
+        return f"{{{{ if {of_network} }}}}{{{{ else }}}}{ends}{{{{ end }}}}" if owned else ends
+
+    def _trunks(self, pattern: str, before: str = "") -> list[str]:
+        """Conditions that a trunk's name says so of a site, each with the team that it gives."""
+        sites: dict[str, list[str]] = {}
+        for site, team in sorted(self.by_site.items()):
+            sites.setdefault(team, []).append(site)
+        trunk = 'and (eq (index $labels "kind") "trunk") (match "'
+        return [
+            f'{trunk}{pattern.format("|".join(names))}" (index $labels "place")) }}}}{before}{team}'
+            for team, names in sorted(sites.items())
+            if before or team != DEFAULT_TEAM
+        ]
 
 
 _SITED = ("state", "place", "node")

@@ -82,6 +82,23 @@ def test_a_node_that_is_down_explains_links_by_either_end(real: AlertmanagerProc
     assert receivers["guiyang-1"] == [{"name": "linkgauge-page"}]
 
 
+def test_a_node_or_place_of_one_team_holds_back_no_links_of_another(real: AlertmanagerProcess) -> None:
+    place = {"rule": "common-cause", "severity": "page", "kind": "site", "place": "jinan", "trouble": "dark"}
+    alerts = [
+        {"rule": "node-down", "severity": "page", "node": "guiyang-1", "about": "node", "team": "west"},
+        {**place, "direction": "both", "network": "backbone", "about": "site", "team": "east"},
+        link("link-unreachable", "qingdao-1", "guiyang-1", team="east"),
+        link("link-unreachable", "qingdao-2", "guiyang-1", team="west"),
+        link("link-unreachable", "qingdao-1", "jinan-1", team="east"),
+        link("link-unreachable", "guiyang-2", "jinan-1", team="west"),
+    ]
+    held_back(
+        real,
+        alerts,
+        {f"link-unreachable {name}@backbone" for name in ("qingdao-2>guiyang-1", "qingdao-1>jinan-1")},
+    )
+
+
 def test_a_common_cause_explains_links_in_its_direction_on_its_network(real: AlertmanagerProcess) -> None:
     place = {
         "rule": "common-cause",

@@ -40,10 +40,19 @@ def labels(src: str, dst: str, rule: str = "link-loss", **more: str) -> dict[str
 
 def chosen(tree: Json, of: Mapping[str, str]) -> Json:
     """The route that Grafana takes for an alert."""
+    (taken,) = every(tree, of)
+    return taken
+
+
+def every(tree: Json, of: Mapping[str, str]) -> list[Json]:
+    """All routes that it takes."""
+    taken: list[Json] = []
     for child in tree.get("routes", ()):
         if all(_matches(matcher, of) for matcher in child["object_matchers"]):
-            return chosen(child, of)
-    return tree
+            taken += every(child, of)
+            if not child.get("continue"):
+                return taken
+    return taken or [tree]
 
 
 def _matches(matcher: list[str], of: Mapping[str, str]) -> bool:
@@ -51,7 +60,7 @@ def _matches(matcher: list[str], of: Mapping[str, str]) -> bool:
     there = of.get(label, "")
     if operator in ("=", "!="):
         return (there == value) == (operator == "=")
-    return re.fullmatch(value, there) is not None
+    return (re.fullmatch(value, there) is not None) == (operator == "=~")
 
 
 def messages(tree: Json, alerts: list[dict[str, str]]) -> set[tuple[str, ...]]:
@@ -83,6 +92,22 @@ def test_severity_and_team_choose_the_contact_point() -> None:
     ticket = labels("a-1", "b-1", team="west", severity="ticket")
     assert chosen(tree, ticket)["receiver"] == "linkgauge-ticket-west"
     assert chosen(tree, {"severity": "page"})["receiver"] == "root", "an alert of another folder is not ours"
+
+
+def test_a_trunk_is_told_to_the_teams_of_both_ends() -> None:
+    now = datetime(2025, 11, 21, tzinfo=UTC)
+    work = Muted("work", Scope(sites=frozenset({"c"})), frozenset(), now, now)
+    tree = whole(Contacts({}, teams=("east", "lab", "west")), work)
+    place = {**FOLDER, "rule": "common-cause", "severity": "page", "kind": "trunk", "place": "a<>b"}
+    told = {
+        teams: [each["receiver"] for each in every(tree, {**place, "team": "west", "teams": teams})]
+        for teams in ("", ",east,west", ",west")
+    }
+    assert told == {
+        "": ["linkgauge-page-west"],
+        ",east,west": ["linkgauge-page-east", "linkgauge-page-west"],
+        ",west": ["linkgauge-page-west"],
+    }
 
 
 def test_announced_work_mutes_what_it_names_and_no_more() -> None:

@@ -140,6 +140,26 @@ def test_the_team_is_that_of_the_network_else_of_the_first_site() -> None:
     assert Teams({}, {"jinan": "network"}).label("state") == "network"
 
 
+def test_the_teams_of_a_trunk_are_those_of_its_ends() -> None:
+    teams = Teams({"private": "cloud"}, {"jinan": "east", "jinan-2": "east", "guiyang": "network"})
+    trunk, place = 'and (eq (index $labels "kind") "trunk") (match "', '" (index $labels "place")) }}'
+    assert teams.of_trunk() == (
+        '{{ if eq (index $labels "network") "private" }}{{ else }}'
+        f"{{{{ if {trunk}(^|>)(jinan|jinan-2)($|[<>]){place},east{{{{ end }}}}"
+        f"{{{{ if {trunk}(^|>)(guiyang)($|[<>]){place},network{{{{ end }}}}{{{{ end }}}}"
+    )
+    assert teams.label("place").endswith(
+        f"{{{{ else if {trunk}^(jinan|jinan-2)[<>]{place}east{{{{ else }}}}network{{{{ end }}}}"
+    )
+    (made,) = GrafanaRules(teams=teams).groups(load_rules())["linkgauge-places"]
+    assert made["labels"]["teams"] == teams.of_trunk()
+    assert "teams" not in GrafanaRules().groups(load_rules())["linkgauge-places"][0]["labels"]
+    assert Teams({}, {"jinan": "network"}).of_trunk() == ""
+    of_jinan = re.compile("(^|>)(jinan|jinan-2)($|[<>])")
+    named = ("jinan>guiyang", "guiyang<>jinan-2", "jinan-3>guiyang", "guiyang>old-jinan")
+    assert [bool(of_jinan.search(each)) for each in named] == [True, True, False, False]
+
+
 @pytest.mark.parametrize("made", MADE, ids=lambda made: made["uid"])
 def test_texts_name_the_thing_and_its_numbers(made: Json) -> None:
     summary = made["annotations"]["summary"]
