@@ -216,6 +216,7 @@ def own_rows(network: Network, start_ns: int, chance: np.random.Generator) -> di
     two = {"start_ns": [start_ns] * 2, "length_ns": [WINDOW_NS] * 2}
     lag_s = np.where(chance.random(2) < 1e-2, chance.exponential(15, 2), 0.0)
     sink = {"collector": ["c"] * 2, "sink": sinks, **two, "lag_s": lag_s, "held_ratio": [0.0, 0.0]}
+    sink |= {"behind_s": lag_s, "stuck_ratio": [0.0, 0.0]}
     one = {"collector": ["c"], "start_ns": [start_ns], "length_ns": [WINDOW_NS]}
     frames = (Frame.of(NODE, node), Frame.of(SINK, sink), Frame.of(COLLECTOR, one))
     return {frame.table.name: frame for frame in frames}

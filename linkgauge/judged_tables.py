@@ -11,6 +11,8 @@ from linkgauge.table import Table, count, real, text
 
 DOWN_S = 1.0
 """A link whose far end has not answered for longer is down."""
+BEHIND_S = 300
+"""A sink whose oldest batch is older is behind, as in the rule collector-backlog."""
 SILENT_S = 60
 """An agent that was not heard for longer is silent, as in the rule agent-silent."""
 _STATE = "link_state"
@@ -131,6 +133,8 @@ SINK = Table(
         count("backlog_batches", _SINK, "Batches that it has not taken."),
         real("lag_s", _SINK, "Age of the oldest of them; 0 when none waits."),
         real("held_ratio", _SINK, "1: it takes nothing just now; 0: it does."),
+        real("stuck_ratio", _SINK, "held_ratio, but 0 while an earlier sink of its server is in trouble."),
+        real("behind_s", _SINK, "lag_s, but 0 while an earlier sink of its server is held or behind."),
     ),
 )
 

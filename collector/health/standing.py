@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from collector.health.agent_drops import AgentDrops
 from collector.health.metrics import Metrics
+from collector.health.one_cause import told_once
 from collector.http.server_tls import ServerTls
 from collector.http.tokens import Tokens
 from collector.intake import Intake
@@ -132,10 +133,16 @@ class Standing:
         """The fields of each sink's SINK row. Raises StoreError."""
         now_ns = self.clock.now().wall_ns
         found = {pump.name: (pump, *self._backlog(pump, now_ns)) for pump in self.pumps}
-        return {
-            name: {"backlog_batches": batches, "lag_s": lag_s, "held_ratio": float(pump.trouble is not None)}
-            for name, (pump, batches, lag_s) in found.items()
-        }
+        return told_once(
+            {
+                name: {
+                    "backlog_batches": batches,
+                    "lag_s": lag_s,
+                    "held_ratio": float(pump.trouble is not None),
+                }
+                for name, (pump, batches, lag_s) in found.items()
+            }
+        )
 
     def health(self) -> dict[str, float | int | str]:
         """The fields of a COLLECTOR row. Raises StoreError."""

@@ -38,8 +38,8 @@ agent-unfit node.unfit_ratio >0.5 6/6 ticket holds agent-silent
 clock-unsynchronised node.clock_unsynchronised_ratio >0.5 6/6 ticket holds
 plan-stale node.plan_age_s >600 1/4 ticket holds agent-silent
 agent-backlog node.outbox_oldest_s >120 3/6 ticket holds agent-silent
-collector-backlog sink.lag_s >300 3/6 ticket holds sink-held
-sink-held sink.held_ratio >0.5 6/6 ticket holds
+collector-backlog sink.behind_s >300 3/6 ticket holds sink-held
+sink-held sink.stuck_ratio >0.5 6/6 ticket holds
 dead-letters collector.dead_letters >0 1/4 ticket holds
 common-cause place.links_bad >1 1/4 page clears node-down
 """

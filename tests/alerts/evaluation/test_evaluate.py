@@ -205,7 +205,7 @@ def test_every_table_and_both_sides_of_a_bound() -> None:
         "node": table_rows(
             NODE, [{"node": "a-1", "down_ratio": 1.0}, {"node": "b-1", "certificate_left_s": 86_400.0}]
         ),
-        "sink": table_rows(SINK, [{"collector": "c", "sink": "archive", "lag_s": 400.0}]),
+        "sink": table_rows(SINK, [{"collector": "c", "sink": "archive", "lag_s": 400.0, "behind_s": 400.0}]),
         "collector": table_rows(COLLECTOR, [{"collector": "c", "dead_letters": 2}]),
         "place": table_rows(PLACE, [{"place": "a-1", "kind": "node", "links_bad": 4}]),
     }
