@@ -126,7 +126,8 @@ def digest(several: Sequence[Told], links: Links, longest_bytes: int = LONGEST_B
     board = f"{links.grafana.rstrip('/')}/d/{FIRST_BOARD}" if links.grafana else ""
     lines = []
     left_bytes = longest_bytes - len(head.encode()) - len(board.encode()) - 200
-    ordered = sorted(several, key=lambda told: (told.severity != "page", not told.fires))
+    fires = {told.id: told.fires for told in several}  # in the end: what is told of one alert stays in order
+    ordered = sorted(several, key=lambda told: (told.severity != "page", not fires[told.id]))
     for at, told in enumerate(ordered):
         line = f"{told.severity.upper()} {told.status} {told.id}: {told.summary}"
         left_bytes -= len(line.encode()) + 2

@@ -55,6 +55,15 @@ def test_an_old_notice_is_understood() -> None:
     assert (old.drill, old.team) == (False, "")
 
 
+def test_a_digest_tells_an_alert_in_the_order_in_which_it_changed() -> None:
+    """Else one that ended and fires again would read as over."""
+    changes = [("a", "firing"), ("b", "resolved"), ("a", "resolved"), ("a", "firing"), ("b", "firing")]
+    changes.append(("b", "resolved"))
+    made = digest([Told.read(body(status, id=id)) for id, status in changes], NOWHERE)
+    lines = [" ".join(text.split()[1:3]).rstrip(":") for _, text in made.lines]
+    assert lines == ["firing a", "resolved a", "firing a", "resolved b", "firing b", "resolved b"]
+
+
 def test_a_digest_has_pages_first_and_counts_each_kind() -> None:
     several = [
         told(id="a", severity="ticket"), told(id="b", status="resolved"), told(id="c"), told(id="d"),
