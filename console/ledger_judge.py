@@ -34,6 +34,7 @@ class LedgerJudge:
     ) -> None:
         """failed: called when the budgets cannot be written."""
         self._ledger, self._inventory, self._excuses = ledger, inventory, excuses
+        self._excused: set[int] = set()
         self.budget = KeptBudget(budget, ledger.snapshot, clock, failed)
 
     def restore(self, specs: Sequence[LinkSpec]) -> None:
@@ -54,10 +55,20 @@ class LedgerJudge:
         """STATE rows of the window from start_ns, marked where they do not count."""
         if past.anew:
             self._ledger.begin_anew()
+            self._excused.clear()
         self.remember(past, specs)
+        self._excuse_former(specs, start_ns)
         excused = self._excuses.links(specs, start_ns)
-        self._ledger.excuse(excused.any)
+        self._ledger.excuse(start_ns, excused.any)
         return excused.marked(self._ledger.judge(past.throughput, start_ns))
+
+    def _excuse_former(self, specs: Sequence[LinkSpec], before_ns: int) -> None:
+        """Windows that the ledger remembers and that were not judged in this life: they are excused too."""
+        starts = [at for at in self._ledger.starts if at < before_ns]
+        for start_ns in starts:
+            if start_ns not in self._excused:
+                self._ledger.excuse(start_ns, self._excuses.links(specs, start_ns).any)
+        self._excused = {*starts, before_ns, *(at for at in self._excused if at > before_ns)}
 
     def keep(self, _judged: Judged) -> None:
         """A stage of the telling: writes the budgets when it is time."""

@@ -28,7 +28,7 @@ def why_unknown(link: Told, agents: Mapping[str, Told], beginning: Beginning) ->
     first = next(iter([*silence, *unmeasured, *_unfitness(link, agent), *_unsent(link)]), None)
     if first is not None:
         return [first]
-    return [*_loss(link), *_delay(link), *_throughput(link)] or ["not judged yet"]
+    return [*_excused(link), *_loss(link), *_delay(link), *_throughput(link)] or ["not judged yet"]
 
 
 def flow_words(link: Told) -> str | None:
@@ -89,6 +89,13 @@ def _unsent(link: Told) -> Iterator[str]:
         yield "no packet could be sent: no key for the far end, or its kernel refused them"
     elif stamp and stamp.get("refused", 0) >= stamp["sent"]:
         yield f"{link['tags']['dst']} refuses STAMP: its agent does not run"
+
+
+def _excused(link: Told) -> Iterator[str]:
+    state = link.get("state") or {}
+    for name, words in (("maintenance", "work is announced"), ("drill", "a drill plays on it")):
+        if state.get(name):
+            yield f"{words}, and such windows do not count"
 
 
 def _loss(link: Told) -> Iterator[str]:

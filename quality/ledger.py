@@ -5,6 +5,7 @@ quality.verdicts.facts) and summed when a window is judged. A row replaces a cop
 same window, unless that one's revision is higher. What is said is what all rows of the period would say at
 once (tests/quality/plain.py), but for this:
 
+- windows that are excused count for no verdict, but in `period_delay_us`;
 - `period_delay_us` is of the blocks (a sixth of the period, whole windows) that the period reaches into, so
   it looks back up to a block further; of a window that was corrected it knows the first copy;
 - `divergent` of a window judged again more than three windows late stays as it was told first;
@@ -34,6 +35,7 @@ from quality.verdicts.facts import DELAY_FROM, NAMES, Facts, Limits, carried, fa
 from quality.verdicts.flow_book import FlowBook
 from quality.verdicts.flows import FlowCounts, Unequal, unequal
 from quality.verdicts.judge import Columns, Window, unfit_ends, verdicts
+from quality.verdicts.left_out import LeftOut
 from quality.verdicts.period import conclude
 from quality.verdicts.pool import Pool
 from quality.verdicts.spread import Spread
@@ -69,7 +71,7 @@ class Ledger:
         self._flows = FlowBook()
         remember_ns = self._period_ns + self._slack_ns
         self._signals = SignalBook(self._window_ns, self._period_ns, remember_ns, self._events_ns)
-        self._excused = np.zeros(len(self._objectives), np.bool_)
+        self._left_out = LeftOut()
         self._last_flows: tuple[FlowCounts, Unequal] | None = None
         self._newest_ns = 0
 
@@ -118,11 +120,10 @@ class Ledger:
         self._signals.take(judged, certificates, states, self._objectives)
         self._forget()
 
-    def excuse(self, links: Rows | NDArray[np.bool_]) -> None:
-        """The links (rows, or a mask (n,), in the order of the specs) whose windows are neither good nor bad:
-        work was announced, or somebody plays a fault. Of windows judged from now on, until told again."""
-        self._excused = np.zeros(len(self._objectives), np.bool_)
-        self._excused[links] = True
+    def excuse(self, start_ns: int, links: NDArray[np.bool_]) -> None:
+        """For these links (n,) the window is neither good nor bad, and no part of what verdicts look back on:
+        work was announced, or somebody plays a fault."""
+        self._left_out.put(start_ns, links)
 
     def judge(self, throughput: Frame, start_ns: int) -> Frame:
         """STATE rows for the window from `start_ns`, one for each spec that was last told, in their order.
@@ -132,14 +133,14 @@ class Ledger:
         """
         objectives, end_ns = self._objectives, start_ns + self._window_ns
         links = len(objectives)
-        period = Facts(self._facts.total(end_ns - self._period_ns, start_ns, links))
+        whole = Facts(self._facts.total(end_ns - self._period_ns, start_ns, links))
+        period = self._left_out.counted(whole, self._facts, end_ns - self._period_ns, start_ns)
         now, marks = Facts(self._facts.at(start_ns, links)), self._marks.at(start_ns, links)
-        basis, late = period.basis, period["late"]
-        delay_us = self._spread.quantile_us(start_ns, basis, late, objectives.delay_quantile)
-        unknown = np.full(links, np.nan)
+        basis, unknown = whole.basis, np.full(links, np.nan)
+        delay_us = self._spread.quantile_us(start_ns, basis, whole["late"], objectives.delay_quantile)
         received_bps = last_received_bps(throughput, objectives, end_ns)
-        delays = Delays(period["rtt"] + late, delay_us, unknown, unknown)
-        keeps = period.keeps(objectives.delay_quantile)
+        delays = Delays(period["rtt"] + period["late"], delay_us, unknown, unknown)
+        keeps = period.keeps(objectives.delay_quantile, basis)
         verdict = conclude(period.sums, basis, delays, keeps, received_bps, objectives)
         from_ns = end_ns - self._flows_ns
         mostly = self._signals.carried_mostly(from_ns, start_ns, links)
@@ -188,7 +189,7 @@ class Ledger:
     ) -> Columns:
         book = self._signals
         columns |= book.columns(start_ns, columns, known, self._objectives)
-        columns |= book.judged(start_ns, columns, known, slow, self._excused)
+        columns |= book.judged(start_ns, columns, known, slow, self._left_out.at(start_ns, len(slow)))
         return columns | book.burnt(start_ns, self._objectives)
 
     def _settle(self, start_ns: int) -> None:
@@ -219,9 +220,9 @@ class Ledger:
         self._limits = Limits.of(self._objectives)
         links = len(self._objectives)
         place = self._objectives.found(np.array(list(former.rows), np.object_))
-        for part in (self._facts, self._marks, self._pool, self._flows, self._signals):
+        for part in (self._facts, self._marks, self._pool, self._flows, self._signals, self._left_out):
             part.move(place, links)
-        self._excused, self._last_flows = np.zeros(links, np.bool_), None
+        self._last_flows = None
         self._spread.move(place, links)
         kept = place >= 0
         others = np.zeros(links, np.bool_)
@@ -291,9 +292,8 @@ class Ledger:
     def _forget(self) -> None:
         slack_ns = self._slack_ns
         oldest_ns = self._newest_ns - self._period_ns - slack_ns
-        self._facts.forget(oldest_ns)
-        self._marks.forget(oldest_ns)
-        self._spread.forget(oldest_ns)
+        for part in (self._facts, self._marks, self._left_out, self._spread):
+            part.forget(oldest_ns)
         self._flows.forget(self._newest_ns - self._flows_ns - slack_ns)
         self._pool.keep_for(self._newest_ns - slack_ns)
         self._signals.forget(oldest_ns, self._newest_ns - self._events_ns - slack_ns)

@@ -35,6 +35,7 @@ NAMES = (
     "rtt", "rtt_within", "rtt_beyond", "one_way", "one_way_within", "one_way_beyond",
 )  # fmt: skip
 """Rows of a matrix of facts. From `late` on of windows without a throughput test of our own."""
+COUNTED = slice(NAMES.index("measured") + 1, None)
 DELAY_FROM = NAMES.index("late")
 _AT = {name: row for row, name in enumerate(NAMES)}
 _BUCKETS = np.arange(-MAX_BUCKET, MAX_BUCKET + 1).astype(np.int16)

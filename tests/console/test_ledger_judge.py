@@ -11,7 +11,8 @@ from collector.live.recent import Past
 from console.ledger_judge import LedgerJudge
 from linkgauge.frame import Frame, concat
 from linkgauge.inventory import load
-from linkgauge.schema import THROUGHPUT
+from linkgauge.model import Verdict
+from linkgauge.schema import HEALTH, THROUGHPUT
 from quality.ledger import Ledger
 from tests.collector.world import INVENTORY, NOW_NS, WINDOW_NS, StillClock, windows, write_inventory
 
@@ -23,9 +24,11 @@ class World:
     def __init__(self, folder: Path, text: str = INVENTORY) -> None:
         self.inventory = load(write_inventory(folder, text))
         self.specs = tuple(self.inventory.links.values())
-        excuses = Excuses(lambda: self.inventory, WINDOW_NS, PERIOD_NS)
+        self.excuses = Excuses(lambda: self.inventory, WINDOW_NS, PERIOD_NS)
         ledger = Ledger(WINDOW_NS, PERIOD_NS)
-        self.judge = LedgerJudge(ledger, lambda: self.inventory, excuses, folder / "budget", StillClock())
+        self.judge = LedgerJudge(
+            ledger, lambda: self.inventory, self.excuses, folder / "budget", StillClock()
+        )
         self.judge.restore(self.specs)
 
     def judged(self, start_ns: int) -> Frame:
@@ -55,3 +58,35 @@ def test_budgets_outlive_a_restart(tmp_path: Path) -> None:
     assert np.isnan(World(tmp_path / "other").judged(NOW_NS + 400 * WINDOW_NS).real(told)).all()
     again = World(tmp_path).judged(NOW_NS + 400 * WINDOW_NS)
     assert (again.real(told) == 0).all()
+
+
+def health(agent: str, start_ns: int) -> Frame:
+    told = {"agent": [agent], "start_ns": [start_ns], "length_ns": [WINDOW_NS], "drill": [1]}
+    return Frame.of(HEALTH, told)
+
+
+def lossy(world: World, start_ns: int) -> Frame:
+    rows = windows([str(spec.link) for spec in world.specs], start_ns)
+    sent = rows.count("sent")
+    lost = {"lost_forward": sent // 2, "replied": sent - sent // 2}
+    return Frame(rows.table, {**rows.columns, **lost}, rows.rows)
+
+
+def test_a_drill_makes_no_link_miss_its_objectives_not_even_after_a_restart(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    drilled = np.array([spec.link.dst == "g1" for spec in world.specs])
+    assert drilled.any()
+    assert not drilled.all()
+    bad, tests = lossy(world, NOW_NS), concat(THROUGHPUT, [])
+    world.excuses.take(health("g1", NOW_NS))
+    state = world.judge.judge(Past((bad,), (), tests), world.specs, NOW_NS)
+    assert (state.count("verdict_loss")[drilled] == Verdict.UNKNOWN).all()
+    assert (state.count("verdict_loss")[~drilled] == Verdict.MISSED).all()
+    after = world.judged(NOW_NS + 2 * WINDOW_NS)
+    assert (after.count("verdict_loss") == Verdict.MISSED).tolist() == (~drilled).tolist()
+    assert (after.real("availability_ratio")[drilled] == 1).all()
+    again = World(tmp_path)
+    again.excuses.take(health("g1", NOW_NS))
+    again.judge.remember(Past((bad,), (), tests), again.specs)
+    after = again.judged(NOW_NS + 2 * WINDOW_NS)
+    assert (after.count("verdict_loss") == Verdict.MISSED).tolist() == (~drilled).tolist()

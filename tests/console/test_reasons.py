@@ -139,3 +139,8 @@ def test_divergence_in_words() -> None:
     assert divergence_words(link(divergent=["stamp"], probes={"icmp": {}})) == (
         "a>b@n: stamp sees trouble, icmp sees none: something treats them apart"
     )
+
+
+def test_windows_that_do_not_count_are_a_reason() -> None:
+    assert reasons(state={"drill": 1})[0] == "a drill plays on it, and such windows do not count"
+    assert reasons(state={"maintenance": 1})[0] == "work is announced, and such windows do not count"

@@ -10,7 +10,7 @@ import pytest
 
 from linkgauge.model import Link, Verdict
 from tests.quality.traces import ALONE, BOTH, RTT, TIER, Trace, back
-from tests.quality.world import THERE, flow_row, flows, row, spec, throughput
+from tests.quality.world import THERE, WINDOW_NS, flow_row, flows, row, spec, throughput
 
 DEAD: dict[str, Any] = {
     "replied": 0, "lost_unattributed": 100, "unanswered": 100, "unanswered_s": 10.0, "heard": 0.0
@@ -272,9 +272,8 @@ def test_an_excused_window_is_neither_good_nor_bad() -> None:
     trace = Trace(BOTH)
     rows = row(**RTT), back(**RTT)
     assert [each["good"] for each in trace.then(*rows)] == [1, 1]
-    trace.ledger.excuse(np.array([True, False]))
+    trace.ledger.excuse(trace.start_ns + WINDOW_NS, np.array([True, False]))
     assert [each["good"] for each in trace.then(*rows)] == [0, 1]
-    trace.ledger.excuse(np.empty(0, np.intp))
     assert [each["good"] for each in trace.then(*rows)] == [1, 1]
 
 
