@@ -113,14 +113,14 @@ class Book:
 
         return self._file.read(look)
 
-    def waiting(self, receiver: str, most: int) -> list[Notice]:
-        """What the receiver has yet to be told, oldest first."""
+    def waiting(self, receiver: str, most: int, after: int = 0) -> list[Notice]:
+        """What the receiver has yet to be told, oldest first. after: only what came after that `seq`."""
 
         def look(db: sqlite3.Connection) -> list[Notice]:
             rows = db.execute(
                 "SELECT seq, alert, body FROM notice WHERE receiver = ? AND outcome = 'waiting'"
-                " ORDER BY seq LIMIT ?",
-                (receiver, most),
+                " AND seq > ? ORDER BY seq LIMIT ?",
+                (receiver, after, most),
             )
             return [Notice(*checked(row, tuple[_Whole, str, bytes])) for row in rows]
 

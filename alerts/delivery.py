@@ -10,14 +10,13 @@ that many senders do not come back at once. Notices that were tried less often g
 the receiver cannot digest, or stumbles over, holds nothing else up. What was told is not told again because
 the book cannot be written: it is marked as soon as that can be.
 
-A receiver that forgets (policy.resend_s) is told again of what fires, from the book, so also after a restart;
-of what ended for KEPT_ENDED_S more.
+A receiver that forgets is told again of what fires, and for a while of what ended: alerts.resending. That
+goes on while notices wait that were put off.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import random
 import threading
 import traceback
@@ -29,14 +28,14 @@ from alerts.event import rfc3339
 from alerts.receivers.pace import Pace
 from alerts.receivers.receiver import Receiver
 from alerts.receivers.told import Told
-from linkgauge.clock import NS_PER_S, Clock
+from alerts.resending import Resending
+from linkgauge.clock import Clock
 from linkgauge.errors import SinkBusy, SinkRejected, StoreError
 
 log = logging.getLogger(__name__)
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 AT_ONCE = 500
-KEPT_ENDED_S = 900
 LONGEST_STOP_S = 15.0
 """How long a request under way is waited for at the end."""
 
@@ -54,6 +53,7 @@ class Delivery:
     ) -> None:
         self._book, self._receiver, self._clock = book, receiver, clock
         self._first_wait_s, self._chance = first_wait_s, chance
+        self._resending = Resending(book, receiver, clock, AT_ONCE)
         self._pace = Pace(receiver.policy.max_per_minute)
         self._something = threading.Event()
         self._stopping = threading.Event()
@@ -61,7 +61,6 @@ class Delivery:
         self._tries: dict[int, int] = {}
         self._unmarked: list[tuple[list[int], list[Stands]]] = []  # told, and the book does not know it yet
         self._singly = False  # a digest was refused; until nothing waits each goes alone
-        self._resent_ns: int | None = None
         self._failures = 0
         self._trouble: str | None = None
         self._partly: str | None = None
@@ -130,16 +129,17 @@ class Delivery:
         """
         while not self._stopping.is_set():
             fault = self._mark()
-            told = {seq for seqs, _ in self._unmarked for seq in seqs}
-            notices = self._book.waiting(self._receiver.name, AT_ONCE + len(told))
-            notices = [notice for notice in notices if notice.seq not in told]
-            if not notices and fault is not None:
+            waiting = self._waiting()
+            if not waiting and fault is not None:
                 raise fault
-            if not notices:
+            if not waiting:
                 self._singly = False
                 return self._resend()
-            waiting = self._wanted(notices)
-            while waiting and not self._stopping.is_set():
+            if self._tries and self._resending.between():
+                self._resend()
+            for _ in range(AT_ONCE):
+                if not waiting or self._stopping.is_set():
+                    break
                 wait_s = self._pace.wait_s(self._now_ns())
                 if wait_s > 0:
                     return wait_s
@@ -148,6 +148,16 @@ class Delivery:
                 gone = {notice.seq for notice, _ in chosen}
                 waiting = [each for each in waiting if each[0].seq not in gone]
         return None
+
+    def _waiting(self) -> list[tuple[Notice, Told]]:
+        """All that is wanted and was not told: what was put off, however much, must not hide the rest."""
+        told = {seq for seqs, _ in self._unmarked for seq in seqs}
+        wanted: list[tuple[Notice, Told]] = []
+        after = 0
+        while batch := self._book.waiting(self._receiver.name, AT_ONCE, after):
+            after = batch[-1].seq
+            wanted += self._wanted([notice for notice in batch if notice.seq not in told])
+        return wanted
 
     def _wanted(self, notices: Sequence[Notice]) -> list[tuple[Notice, Told]]:
         """Those that the receiver wants; the others are marked."""
@@ -170,7 +180,7 @@ class Delivery:
         """What goes as the next message."""
         last = self._pace.free(self._now_ns()) < 2
         if (self._receiver.policy.gathers or last) and not self._singly:
-            return list(waiting)
+            return sorted(waiting, key=lambda each: each[1].severity != "page")[:AT_ONCE]
         heads: dict[str, tuple[Notice, Told]] = {}
         for notice, told in waiting:
             heads.setdefault(notice.alert, (notice, told))
@@ -198,7 +208,8 @@ class Delivery:
             raise
         else:
             now_ns = self._clock.now().wall_ns
-            stands = [self._stands(*each, now_ns) for each in chosen if self._forgets]
+            again = chosen if self._resending.every_s is not None else ()
+            stands = [self._resending.stands(*each, now_ns) for each in again]
             self._unmarked.append(([notice.seq for notice, _ in chosen], stands))
             self._refused = None
             if self._mark() is None:
@@ -225,44 +236,15 @@ class Delivery:
             self._trouble_since_ns = now_ns
         self._refused = f"{why}; alert {notice.alert} was given up"
 
-    @property
-    def _forgets(self) -> bool:
-        return self._receiver.policy.resend_s is not None
-
-    def _stands(self, notice: Notice, told: Told, now_ns: int) -> Stands:
-        until_ns = None if told.fires else now_ns + KEPT_ENDED_S * NS_PER_S
-        return Stands(self._receiver.name, notice.alert, notice.body, until_ns)
-
     def _resend(self) -> float | None:
         """Tell again what stands, when it is time; returns seconds until it is time again."""
-        every_s = self._receiver.policy.resend_s
-        if every_s is None:
-            return None
-        left_s = math.inf if self._resent_ns is None else (self._now_ns() - self._resent_ns) / NS_PER_S
-        if left_s < every_s:
-            return every_s - left_s
-        bodies = self._book.standing(self._receiver.name, self._clock.now().wall_ns)
-        refused = [
-            why
-            for at in range(0, len(bodies), AT_ONCE)
-            if (why := self._again(bodies[at : at + AT_ONCE])) is not None
-        ]
-        if bodies:
-            self._say(refused[0] if refused else None)
+        if self._resending.every_s is None or (left_s := self._resending.left_s()) > 0:
+            return None if self._resending.every_s is None else left_s
+        some, refused = self._resending.tell()
+        if some:
+            self._say(refused)
             self._failures = 0
-        self._resent_ns = self._now_ns()
-        return every_s
-
-    def _again(self, bodies: Sequence[bytes]) -> str | None:
-        """Tell what stands, one by one where all of it is refused; returns why one of them was."""
-        try:
-            self._receiver.deliver(bodies)
-        except SinkRejected as err:
-            if len(bodies) == 1:
-                return str(err)
-            each = [self._again([body]) for body in bodies]
-            return next((why for why in each if why is not None), None)
-        return None
+        return self._resending.every_s
 
     def _failed(self, err: SinkBusy | StoreError) -> float:
         self._failures += 1

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from alerts.book import Book
+from alerts.book import Book, Stands
 from alerts.delivery import Delivery
 from alerts.receivers.receiver import Policy, Receiver
 from alerts.receivers.webhook import Webhook
@@ -403,3 +403,84 @@ def test_a_far_end_that_says_later_and_means_now_is_given_time(book: Book) -> No
     delivery = Delivery(book, Scripted(), FakeClock(), 2.0, chance=lambda: 0.0)
     assert delivery._failed(SinkBusy("no", retry_after_s=0.0)) == 2.0
     assert delivery._failed(SinkBusy("no", retry_after_s=7.0)) == 7.0
+
+
+class Answering(Scripted):
+    """Later to what begins with one of these, and takes the rest."""
+
+    def __init__(self, *later: bytes, policy: Policy | None = None) -> None:
+        super().__init__(policy=policy)
+        self._later = later
+
+    def deliver(self, bodies: Sequence[bytes]) -> str:
+        super().deliver(bodies)
+        if any(each in self._later for each in bodies):
+            raise SinkBusy("webhook hook: 500")
+        return "taken"
+
+
+def test_many_that_are_put_off_for_ever_hold_nothing_up(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each only so many are looked at together."""
+    monkeypatch.setattr("alerts.delivery.AT_ONCE", 3)
+    stuck = [(str(at), body(id=str(at))) for at in range(7)]
+    record(book, *stuck, ("b", B1), ("c", C1))
+    receiver = Answering(*(each for _, each in stuck))
+    delivery = delivering(book, receiver, 0.001)
+    eventually(lambda: book.totals()["delivered"] == 2)
+    delivery.stop()
+    assert book.totals()["waiting"] == 7
+
+
+def test_what_waits_behind_many_and_nobody_wants_takes_no_room(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would push out what somebody does want, while the receiver is down."""
+    monkeypatch.setattr("alerts.delivery.AT_ONCE", 3)
+    pages = [(str(at), body(id=str(at))) for at in range(7)]
+    record(book, *pages, *[(f"t{at}", body(id=f"t{at}", severity="ticket")) for at in range(9)])
+    receiver = Answering(*(each for _, each in pages), policy=Policy(severities=("page",)))
+    delivery = delivering(book, receiver, 0.001)
+    eventually(lambda: book.tally("hook") == outcome(book, waiting=7, passed_by=9))
+    delivery.stop()
+
+
+def test_a_page_goes_before_tickets_that_are_more_than_are_looked_at_together(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alerts.delivery.AT_ONCE", 3)
+    record(book, *[(f"t{at}", body(id=f"t{at}", severity="ticket")) for at in range(9)], ("a", A1))
+    receiver = Scripted()
+    delivery = delivering(book, receiver)
+    eventually(lambda: book.totals()["delivered"] == 10)
+    delivery.stop()
+    assert receiver.tried[0] == (A1,)
+
+
+@pytest.mark.parametrize("gathers", [True, False])
+def test_a_message_has_no_more_than_so_many_and_pages_first(
+    book: Book, monkeypatch: pytest.MonkeyPatch, gathers: bool
+) -> None:
+    monkeypatch.setattr("alerts.delivery.AT_ONCE", 2)
+    ticket = body(id="t", severity="ticket")
+    record(book, ("t", ticket), ("a", A1), ("a", A2))
+    receiver = Scripted(policy=Policy(gathers=gathers, max_per_minute=None if gathers else 1))
+    clock = FakeClock()
+    delivery = delivering(book, receiver, clock=clock)
+    eventually(lambda: book.totals()["delivered"] >= 2)
+    clock.advance(60 * NS_PER_S)
+    delivery.wake()
+    eventually(lambda: book.totals()["delivered"] == 3)
+    delivery.stop()
+    assert receiver.tried == [(A1, A2), (ticket,)]
+
+
+def test_a_notice_that_is_put_off_for_ever_does_not_end_what_is_told_again(book: Book) -> None:
+    clock = FakeClock()
+    book.record(b"", [("a", A1)], ["hook"], 0, stands=[Stands("hook", "b", B1, None)])
+    receiver = Answering(A1, policy=Policy(resend_s=60))
+    delivery = delivering(book, receiver, 0.001, clock)
+    eventually(lambda: (B1,) in receiver.tried)
+    clock.advance(60 * NS_PER_S)
+    eventually(lambda: receiver.tried.count((B1,)) == 2)
+    delivery.stop()
+    assert receiver.tried.count((A1,)) > 1
