@@ -142,9 +142,9 @@ class AlertEngine:
         now on of all that fires: who told them before is gone."""
         with self._lock:
             named = {event.id for event in untold if not widens(event)} | self._ours
-            told = [alert for alert in self._roll if alert.told]
-            late = [each.fired for each in told if each.told_ns >= since_ns and each.fired.id not in named]
-            self._unstood += self._stands([each.fired for each in told if each.fired.id not in self._ours])
+            told = [each.fired for each in self._roll if each.told and each.told_ns >= since_ns]
+            late = [fired for fired in told if fired.id not in named]
+            self._unstood += self._stands(ours=False)
             whole = {fired.id for fired in late}
             self._write([*late, *(each for each in untold if not (widens(each) and each.id in whole))])
 
@@ -252,6 +252,7 @@ class AlertEngine:
                 self._evaluator = Evaluator(rules)
         self._forget(self._clock.now().wall_ns)
         self._book.only_firing(self._told_ids())
+        self._unstood = self._stands(ours=True)  # for receivers that are new, or want more than before
 
     def _told_ids(self) -> set[str]:
         return {alert.fired.id for alert in self._roll if alert.told}
@@ -259,9 +260,10 @@ class AlertEngine:
     def _ends_ours(self, event: Event) -> bool:
         return not isinstance(event, Fired) and event.id in self._ours
 
-    def _stands(self, fired: Sequence[Fired]) -> list[Stands]:
-        """For each receiver that forgets: what it wants to hear of these, again and again."""
-        bodies = [(each.id, payload(each, self._clock.now().wall_ns)) for each in fired]
+    def _stands(self, ours: bool) -> list[Stands]:
+        """What each receiver that forgets wants to hear again and again of what we told, or others did."""
+        told = [each.fired for each in self._roll if each.told and (each.fired.id in self._ours) == ours]
+        bodies = [(each.id, payload(each, self._clock.now().wall_ns)) for each in told]
         return [
             Stands(receiver.name, id, body, None)
             for receiver in self._forgetful
@@ -278,10 +280,8 @@ class AlertEngine:
                 (self._ours.add if fires else self._ours.discard)(event.id)
             self._unwritten.append((event.id, payload(event, now_ns)))
             log.warning("alert %s: %s", event.id, event.summary)
-        places = self._asked(self._cause.kept, Recalled())
-        kept = written(
-            Kept(self._evaluator.snapshot(), list(self._roll), ours=sorted(self._ours), places=places)
-        )
+        places, ours = self._asked(self._cause.kept, Recalled()), sorted(self._ours)
+        kept = written(Kept(self._evaluator.snapshot(), list(self._roll), ours=ours, places=places))
         firing, stands = self._told_ids(), self._unstood
         try:
             self._book.record(kept, self._unwritten, self._receivers, now_ns, firing, stands)

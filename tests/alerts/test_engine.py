@@ -16,15 +16,18 @@ import pytest
 from alerts.book import Book
 from alerts.engine import AlertEngine
 from alerts.event import rfc3339
+from alerts.receivers.receiver import Policy
 from alerts.receivers.webhook import Webhook
 from alerts.roll.subject import Subjects
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import StoreError
+from tests.alerts.deaf import Deaf
 from tests.alerts.server import Received, eventually, receiving
 from tests.alerts.world import FIRST_NS, NAN, WINDOW_NS, FakeClock, rule, series, spec
 
 BAD, OK = 0.13, -0.001
 RULES = [rule("link-loss", hold_windows=2, clear_windows=2)]
+TICKETS = Policy(severities=("ticket",), resend_s=60.0)
 
 
 class Run:
@@ -254,4 +257,22 @@ def test_a_notice_says_when_it_was_found_out(tmp_path: Path) -> None:
     body = json.loads(book.waiting("hook", 1)[0].body)
     assert (body["fired_at"], body["created_at"]) == ("2025-11-21T12:03:20.000Z", "2025-11-21T12:03:23.000Z")
     engine.stop()
+    book.close()
+
+
+def test_a_receiver_that_forgets_hears_of_all_that_fires_when_it_is_new_or_wants_more(tmp_path: Path) -> None:
+    """It would end what it hears nothing of, or never know of it."""
+    run = Run(tmp_path)
+    run.observe([BAD, BAD])
+    run.end()
+    book = Book(tmp_path / "alerts.db")
+    receivers = [Deaf("noc", Policy(resend_s=60.0)), Deaf("mail", Policy()), Deaf("tickets", TICKETS)]
+    engine = AlertEngine(RULES, Subjects([spec()]), book, receivers, FakeClock(FIRST_NS))
+    engine.observe({"state": series([BAD] * 3)[2]})
+    assert [json.loads(each)["status"] for each in book.standing("noc", FIRST_NS)] == ["firing"]
+    assert book.standing("tickets", FIRST_NS) == []
+    assert [book.waiting(each.name, 9) for each in receivers] == [[], [], []], "nobody else is told anew"
+    for frame in series([BAD, BAD, BAD, OK, OK])[3:]:
+        engine.observe({"state": frame})
+    assert book.standing("noc", FIRST_NS) == []
     book.close()
