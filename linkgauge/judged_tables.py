@@ -54,6 +54,11 @@ SIGNALS = (
     real(
         "throughput_shortfall_ratio", _STATE, "Share of what goodput was promised that is missing; < 0: none."
     ),
+    real(
+        "throughput_low_ratio",
+        _STATE,
+        "The same of the better of the last two tests; of the last alone if it misses over half, or nothing.",
+    ),
     real("certificate_left_s", _STATE, "Until the far end's certificate expires; < 0: it has."),
     real(
         "burn_fast_ratio", _STATE, "Error budget used against its pace: the lesser of 5 minutes and 1 hour."

@@ -29,7 +29,7 @@ from quality.memory.batches import batched, wide
 from quality.memory.ring import Ring
 from quality.objectives import Objectives
 from quality.signals.book import SignalBook
-from quality.signals.columns import Known
+from quality.signals.columns import Known, low_throughput
 from quality.verdicts.delay import Delays
 from quality.verdicts.facts import DELAY_FROM, NAMES, Facts, Limits, carried, facts, ranked, told_us
 from quality.verdicts.flow_book import FlowBook
@@ -39,7 +39,7 @@ from quality.verdicts.left_out import LeftOut
 from quality.verdicts.period import conclude
 from quality.verdicts.pool import Pool
 from quality.verdicts.spread import Spread
-from quality.verdicts.throughput import last_received_bps
+from quality.verdicts.throughput import last_two_bps
 
 Counts = NDArray[np.int64]
 
@@ -129,7 +129,7 @@ class Ledger:
         """STATE rows for the window from `start_ns`, one for each spec that was last told, in their order.
 
         All columns but `maintenance` and `drill`, which are 0. throughput: THROUGHPUT
-        rows, no older than a test may be; the last of each link counts.
+        rows, no older than a test may be; the last two of each link count.
         """
         objectives, end_ns = self._objectives, start_ns + self._window_ns
         links = len(objectives)
@@ -138,7 +138,7 @@ class Ledger:
         now, marks = Facts(self._facts.at(start_ns, links)), self._marks.at(start_ns, links)
         basis, unknown = whole.basis, np.full(links, np.nan)
         delay_us = self._spread.quantile_us(start_ns, basis, whole["late"], objectives.delay_quantile)
-        received_bps = last_received_bps(throughput, objectives, end_ns)
+        received_bps, former_bps = last_two_bps(throughput, objectives, end_ns)
         delays = Delays(period["rtt"] + period["late"], delay_us, unknown, unknown)
         keeps = period.keeps(objectives.delay_quantile, basis)
         verdict = conclude(period.sums, basis, delays, keeps, received_bps, objectives)
@@ -156,7 +156,7 @@ class Ledger:
             self._signals.lost_runs(start_ns, links),
         )
         self._last_flows = flows, window.flows
-        columns = verdicts(verdict, window, objectives)
+        columns = verdicts(verdict, window, objectives) | low_throughput(received_bps, former_bps, objectives)
         well = self._signals.carried(start_ns, links)
         untold = self._signals.untold(start_ns, objectives)
         known = Known(now["fit"] > 0, verdict.told_elsewhere, window.unfit_end, well, untold)

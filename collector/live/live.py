@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.live.last_rows import LastRows, Row
+from collector.live.last_tests import LastTests
 from collector.live.link_facts import LastOfLink, link_facts, plain
 from collector.live.recent import Past, Recent
 from linkgauge.clock import NS_PER_S, seconds
@@ -51,7 +52,7 @@ class LiveState:
         self._specs: tuple[LinkSpec, ...] = ()
         self._shown = {probe: LastRows(WINDOW, 0, _SHOWN) for probe in Probe}
         self._tests = LastRows(THROUGHPUT, 0)  # the last of each link, however it ended
-        self._measured = LastRows(THROUGHPUT, 0)  # the last of each link that measured
+        self._measured = LastTests()
         self._state = LastRows(STATE, 0)
         self._health: dict[str, Row] = {}
         self._seen: dict[str, tuple[int, str]] = {}
@@ -82,7 +83,8 @@ class LiveState:
         with self._lock:
             self._anew = True
             self._recent.set_back(start_ns)
-            for rows in (*self._shown.values(), self._tests, self._measured, self._state):
+            self._measured.forget_after(now_ns)
+            for rows in (*self._shown.values(), self._tests, self._state):
                 rows.forget_after(now_ns)
             self._health = {name: row for name, row in self._health.items() if row["start_ns"] <= now_ns}
             self._seen = {name: (min(at, now_ns), boot) for name, (at, boot) in self._seen.items()}
@@ -105,14 +107,23 @@ class LiveState:
     @property
     def tests_valid_ns(self) -> int:
         """How old a throughput test may be and still count: two cycles, at least two periods."""
-        return 2 * max(self._cycle_ns(), seconds(self._inventory().period_s))
+        return 2 * self._test_cycle_ns
+
+    @property
+    def tests_kept_ns(self) -> int:
+        """How old the test before it may be: a cycle, or period, older."""
+        return 3 * self._test_cycle_ns
+
+    @property
+    def _test_cycle_ns(self) -> int:
+        return max(self._cycle_ns(), seconds(self._inventory().period_s))
 
     def throughput(self, start_ns: int) -> Frame:
-        """The last THROUGHPUT row that measured of each expected link, as it counts at `start_ns`."""
+        """The last two THROUGHPUT rows that measured of each expected link, as they count at `start_ns`."""
         with self._lock:
             self._number()
-            found = self._measured.present(max(1, start_ns - self.tests_valid_ns))
-            columns = self._measured.columns(found)
+            oldest_ns = [max(1, start_ns - each) for each in (self.tests_valid_ns, self.tests_kept_ns)]
+            found, columns = self._measured.columns(*oldest_ns)
         links = [str(self._specs[row].link) for row in found.tolist()]
         return Frame.of(THROUGHPUT, {"link": links, **columns}, len(links))
 
@@ -224,7 +235,8 @@ class LiveState:
         self._specs = tuple(inventory.links.values())
         self._numbers = {str(spec.link): at for at, spec in enumerate(self._specs)}
         place = np.array([self._numbers.get(link, -1) for link in former], np.intp)
-        for rows in (*self._shown.values(), self._tests, self._measured, self._state):
+        self._measured.move(place, len(self._specs))
+        for rows in (*self._shown.values(), self._tests, self._state):
             rows.move(place, len(self._specs))
         for known in (self._health, self._seen):
             for name in [name for name in known if name not in inventory.nodes]:

@@ -70,7 +70,7 @@ def replay(
         if remember is not None:
             remember(live.news())
 
-    longer = {THROUGHPUT.name: live.tests_valid_ns, FLOW.name: max(period_ns, LEAST_FLOWS_NS)}
+    longer = {THROUGHPUT.name: live.tests_kept_ns, FLOW.name: max(period_ns, LEAST_FLOWS_NS)}
     longer |= dict.fromkeys((EVENT.name, CERTIFICATE.name), max(period_ns, LEAST_EVENTS_NS))
     step_ns = window_ns * max(1, LINKS_AT_ONCE // max(links, 1))
     try:

@@ -27,6 +27,9 @@ Counts = NDArray[np.int64]
 Reals = NDArray[np.float64]
 Columns = dict[str, Any]
 
+ALONE = 0.5
+"""A test that misses more than this share of what it should carry needs no second one: a neighbour's transfer
+leaves half."""
 LEAST_MARKS = 10
 """Packets with told marks of which a share is a number."""
 
@@ -78,6 +81,15 @@ def unanswered_s(packets: Counts, silent_s: Reals, silent: Mask, known: Known) -
 def shortfall_ratio(received_bps: Reals, objectives: Objectives) -> Reals:
     """Share of the goodput promised that the last test did not receive (n,); NaN without either."""
     return 1 - received_bps / (GOODPUT_SHARE * objectives.promised_bps)
+
+
+def low_throughput(last_bps: Reals, former_bps: Reals, objectives: Objectives) -> Columns:
+    """The shortfall of the better of the last two tests (n,), for one alone may have met a neighbour's
+    transfer; of the last alone where it is above ALONE, or not above 0. NaN where it needs a second test."""
+    last, former = (shortfall_ratio(each, objectives) for each in (last_bps, former_bps))
+    with np.errstate(invalid="ignore"):
+        alone = (last > ALONE) | (last <= 0)
+    return {"throughput_low_ratio": np.where(alone, last, np.minimum(last, former))}
 
 
 def good_and_bad(columns: Columns, slow: Mask, known: Known, excused: Mask) -> Columns:

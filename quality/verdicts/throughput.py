@@ -21,12 +21,23 @@ def last_received_bps(tests: Frame, objectives: Objectives, end_ns: int) -> Real
 
     The caller chooses how old a test may be by the rows that it hands over.
     """
+    return last_two_bps(tests, objectives, end_ns)[0]
+
+
+def last_two_bps(tests: Frame, objectives: Objectives, end_ns: int) -> tuple[Reals, Reals]:
+    """The same, and the goodput of the test before it, each (n,)."""
     row = objectives.found(tests.text("link"))
     received_bps, start_ns = tests.real("received_bps"), tests.count("start_ns")
     use = (row >= 0) & (tests.count("outcome") == Outcome.MEASURED.value)
     use &= np.isfinite(received_bps) & (start_ns < end_ns)
     order = np.flatnonzero(use)
     order = order[np.argsort(start_ns[order], kind="stable")]
-    last = np.full(len(objectives), np.nan)
-    last[row[order]] = received_bps[order]  # of several, the last stays
-    return last
+    last, began_ns = np.full(len(objectives), np.nan), np.zeros(len(objectives), np.int64)
+    last[row[order]], began_ns[row[order]] = (
+        received_bps[order],
+        start_ns[order],
+    )  # of several, the last stays
+    order = order[start_ns[order] < began_ns[row[order]]]
+    former = np.full(len(objectives), np.nan)
+    former[row[order]] = received_bps[order]
+    return last, former

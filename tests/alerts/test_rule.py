@@ -27,7 +27,7 @@ dscp-remarked state.remarked_{direction}_ratio >0.05 3/6 ticket clears
 path-changed state.path_changes >0 1/4 ticket clears delay-step path-flapping
 path-flapping state.path_changes >3 1/4 ticket clears
 mtu-shrunk state.mtu_shrunk_bytes >0 1/4 ticket clears
-throughput-low state.throughput_shortfall_ratio >0 1/4 ticket holds link-unreachable link-loss loss-bursts
+throughput-low state.throughput_low_ratio >0 1/4 ticket holds link-unreachable link-loss loss-bursts
 certificate-expiring node.certificate_left_s <1209600 1/4 ticket holds
 burn-fast state.burn_fast_ratio >14.4 2/5 page holds link-unreachable link-loss loss-bursts
 burn-slow state.burn_slow_ratio >6 2/5 ticket holds burn-fast link-unreachable link-loss loss-bursts \

@@ -284,3 +284,25 @@ def test_signals_follow_their_links_when_the_inventory_changes() -> None:
     assert math.isnan(trace.judged()[0]["pdv_us"])
     trace.specs = [spec(THERE, tier=TIER), BOTH[1]]
     assert trace.then(row(**DEAD), back(**DEAD))[1]["unanswered_s"] == 10.0
+
+
+@pytest.mark.parametrize(
+    ("tests", "low"),
+    [
+        ([8e8], math.nan),  # one low test may have met a neighbour's transfer
+        ([8e8, 8.1e8], 0.1),
+        ([8.1e8, 4.5e8], 0.1),
+        ([8.1e8, 9.9e8], -0.1),
+        ([9.9e8, 4.5e8], -0.1),
+        ([3.6e8], 0.6),  # a neighbour leaves half
+        ([3.6e8, 9.9e8], 0.6),
+        ([9.9e8], -0.1),
+    ],
+)
+def test_throughput_is_low_in_two_tests_or_in_one_far_below(tests: list[float], low: float) -> None:
+    """Tests with the last one first."""
+    rows = [(THERE, at, 0, received_bps) for at, received_bps in enumerate(tests)]
+    trace = Trace([spec(promised_bps=10**9)], tests=throughput(rows))
+    found = trace.then(row())[0]
+    assert found["throughput_low_ratio"] == pytest.approx(low, abs=1e-9, nan_ok=True)
+    assert found["received_bps"] == tests[0]
