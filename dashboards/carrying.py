@@ -41,7 +41,7 @@ def _headroom() -> Json:
         ),
         [target(query, table=True)],
         [
-            Column("link", words.LINK, more={"links": [drill("link", link=cell("link"))]}),
+            Column("link", words.LINK, None, {"links": [drill("link", link=cell("link"))]}, 280),
             Column("promised", Text("promised", "承诺"), BITS),
             Column("received", Text("carried", "承载"), BITS),
             Column("headroom", Text("headroom", "余量"), BITS),

@@ -163,7 +163,7 @@ def _ranking() -> Section:
     links = _ranked(
         Text("Links", "链路"),
         Text("Worst first; open one for everything about it.", "最差在前；点击查看详情。"),
-        [Column("link", words.LINK, more={"links": [drill("link", link=cell("link"))]})],
+        [Column("link", words.LINK, None, {"links": [drill("link", link=cell("link"))]}, 280)],
     )
     return Section(
         Text("Ranking", "排名"),
@@ -191,7 +191,7 @@ def _budget() -> Section:
         ),
         [target(query, table=True, source=RAW)],
         [
-            Column("link", words.LINK, more={"links": [drill("link", link=cell("link"))]}),
+            Column("link", words.LINK, None, {"links": [drill("link", link=cell("link"))]}, 280),
             Column("tier", words.TIER),
             Column("fast", Text("1 hour", "1 小时"), "short", {"decimals": 1}),
             Column("slow", Text("6 hours", "6 小时"), "short", {"decimals": 1}),

@@ -33,9 +33,17 @@ def link() -> Json:
         [*link_filters(), link_choice(), _class(), _ends()],
         [
             Section(Text("Now", "当前"), (band(4, (10, _verdicts()), (14, _figures())),)),
-            Section(DELAY, (even(9, link_delay.bands(), link_delay.one_way()),
-                            even(8, link_delay.judged(), link_delay.variation()))),
-            Section(LOSS, (even(8, *link_loss.directions()), even(8, link_loss.order(), link_loss.marks()))),
+            Section(
+                Text("Delay", "时延"),
+                (
+                    even(9, link_delay.bands(), link_delay.one_way()),
+                    even(8, link_delay.judged(), link_delay.variation()),
+                ),
+            ),
+            Section(
+                Text("Loss", "丢包"),
+                (even(8, *link_loss.directions()), even(8, link_loss.order(), link_loss.marks())),
+            ),
             Section(
                 Text("Flows, ways, throughput", "流、路径与吞吐"),
                 (even(8, link_loss.flows(), link_path.throughput()), even(6, link_path.ways())),

@@ -35,8 +35,8 @@ def overview() -> Json:
             Section(
                 Text("Now", "当前"),
                 (
-                    even(4, *_counts()),
-                    band(6, (7, _coverage()), (17, firing())),
+                    even(3, *_counts()),
+                    band(7, (7, _coverage()), (17, firing())),
                     even(8, delay_matrix(), loss_matrix(), throughput_matrix()),
                     band(8, (14, worst_timeline()), (10, site_map())),
                 ),

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboards.colours import NEUTRAL, NO_DATA, UNKNOWN
+from dashboards.colours import MET, NEUTRAL, NO_DATA, UNKNOWN
 from dashboards.words import NO_DATA as NO_DATA_WORD
 from dashboards.words import Json, Text
 
@@ -44,18 +44,31 @@ def states(values: Mapping[int, tuple[Text, str]], missing: Text = NO_DATA_WORD)
 
 
 def absent(missing: Text = NO_DATA_WORD, index: int = 0, color: str = NO_DATA) -> list[Json]:
-    """A word for no value, and for the empty cell of a matrix."""
+    """A word for no value, and for the empty cell of a matrix.
+
+    Not for what is no number: to Grafana before 10 that is every text.
+    """
     nothing = {"text": missing, "color": color, "index": index}
     return [
-        {"type": "special", "options": {"match": match, "result": nothing}} for match in ("null+nan", "empty")
+        {"type": "special", "options": {"match": match, "result": nothing}} for match in ("null", "empty")
     ]
+
+
+KEPT: list[Json] = [
+    {
+        "type": "range",
+        "options": {"from": -1e18, "to": 0, "result": {"text": "✓", "color": MET, "index": 0}},
+    }
+]
+"""Of what is beyond an objective: not above 0 needs no number. (An open end is 0 to Grafana's pages.)"""
 
 
 def panel(
     kind: str, title: Text, description: Text, targets: Sequence[Json], unit: str, **parts: Any
 ) -> Json:
     """A panel of `kind`. parts: `defaults` and `overrides` of its fields, `options`, `transformations`;
-    `last`: it shows this span before now ("5m") whatever the board's range is, unless that is of the past."""
+    `last`: it shows this span before now ("5m") whatever the board's range is, unless that is of the past;
+    `span_told`: whether its heading says so, where the title leaves room (it does by default)."""
     defaults = {"unit": unit, "noValue": NO_DATA_WORD, "thresholds": thresholds((0, NEUTRAL)), "mappings": []}
     named = [{"refId": chr(ord("A") + at), **target} for at, target in enumerate(targets)]
     return {
@@ -71,6 +84,7 @@ def panel(
         "options": parts.get("options", {}),
         "transformations": parts.get("transformations", []),
         **({"timeFrom": parts["last"]} if "last" in parts else {}),
+        **({} if parts.get("span_told", True) else {"hideTimeOverride": True}),
     }
 
 
@@ -141,7 +155,7 @@ def series(
 def stat(
     title: Text, description: Text, targets: Sequence[Json], unit: str, color: Json, **parts: Any
 ) -> Json:
-    """Big numbers, one for each series, coloured by the thresholds `color`."""
+    """Big numbers, one for each series, coloured by the thresholds `color`. They may be narrow."""
     options = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "colorMode": "background",
@@ -151,7 +165,10 @@ def stat(
         "orientation": "auto",
     }
     defaults = {"thresholds": color, "color": {"mode": "thresholds"}, **parts.pop("defaults", {})}
-    return panel("stat", title, description, targets, unit, defaults=defaults, options=options, **parts)
+    return panel(
+        "stat", title, description, targets, unit,
+        defaults=defaults, options=options, span_told="last" not in parts, **parts,
+    )  # fmt: skip
 
 
 def timeline(
@@ -166,8 +183,7 @@ def timeline(
         COUNT,
         defaults={
             "mappings": mappings,
-            "color": {"mode": "thresholds"},
-            "thresholds": thresholds((0, UNKNOWN)),
+            "color": {"mode": "fixed", "fixedColor": UNKNOWN},  # by thresholds the mappings would not count
             "custom": {"lineWidth": 0, "fillOpacity": 90, "spanNulls": False},
         },
         options={

@@ -10,7 +10,7 @@ from dashboards import colours, words
 from dashboards.board import Section, board, even, variable
 from dashboards.carrying import SITES, THIS, capacity, compared
 from dashboards.links import COLUMN, ROW, drill
-from dashboards.panel import BITS, COUNT, MICROSECONDS, RATIO, excess, stat, states, thresholds
+from dashboards.panel import BITS, COUNT, KEPT, MICROSECONDS, RATIO, excess, stat, states, thresholds
 from dashboards.query import by, columns, range_and, target
 from dashboards.table import Column, coloured, matrix, table
 from dashboards.words import Json, Text
@@ -51,7 +51,7 @@ def private() -> Json:
 def _members() -> Section:
     return Section(
         Text("Members", "成员"),
-        (even(4, *_counts()), even(9, _member_table()), even(6, _gateways())),
+        (even(4, *_counts()), even(9, _member_table())),
     )
 
 
@@ -190,13 +190,12 @@ def _mesh() -> Section:
         Text("Loss over the objective, for sure", "确定超出目标的丢包"),
         Text(
             "From row to column: the worst window's lower bound (99 %) less the objective. Above 0 a "
-            "window "
-            "surely lost more.",
-            "由行至列：最差窗口的下界（99 %）减去目标。大于 0 表示确有窗口丢包超标。",
+            "window surely lost more; a tick: none did.",
+            "由行至列：最差窗口的下界（99 %）减去目标。大于 0 表示确有窗口丢包超标；对勾：没有。",
         ),
         _pairs("loss_forward_excess_ratio", "max"),
         ("src", "dst"), "each", RATIO,
-        color=excess(colours.MET, colours.MISSED), links=way, last="15m",
+        color=excess(colours.MET, colours.MISSED), links=way, mappings=KEPT, decimals=2, last="15m",
     )  # fmt: skip
     verdict = matrix(
         Text("Verdict", "判定"),
@@ -205,7 +204,9 @@ def _mesh() -> Section:
         ("src", "dst"), "each", COUNT,
         color=thresholds((0, colours.UNKNOWN)), links=way, mappings=VERDICTS[:1], last="15m",
     )  # fmt: skip
-    return Section(Text("Mesh", "网格"), (even(9, verdict, delay, loss),))
+    return Section(
+        Text("Mesh", "网格"), (even(10, verdict), even(10, delay), even(10, loss), even(6, _gateways()))
+    )
 
 
 def _pairs(field: str, function: str) -> Json:

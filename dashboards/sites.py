@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dashboards.colours import MET, MISSED, OBJECTIVE
+from dashboards.colours import LAND, MET, MISSED, NEUTRAL, OBJECTIVE
 from dashboards.filters import LINK_FILTERS
 from dashboards.links import COLUMN, ROW, cell, drill
-from dashboards.panel import COUNT, DEGREES, MICROSECONDS, RATIO, excess, override, panel, thresholds
+from dashboards.panel import COUNT, DEGREES, KEPT, MICROSECONDS, RATIO, excess, override, panel, thresholds
 from dashboards.query import by, target, where
 from dashboards.table import matrix
 from dashboards.words import SITE, Json, Text
@@ -16,10 +16,6 @@ from dashboards.words import SITE, Json, Text
 LINKS = where(*LINK_FILTERS)
 RECENT = "2m"
 PAIR = ("src_site", "dst_site")
-_KEPT: list[Json] = [
-    {"type": "range", "options": {"from": None, "to": 0, "result": {"text": "✓", "color": MET, "index": 0}}}
-]
-"""What is not above 0 needs no number."""
 
 
 def _worst(field: str) -> str:
@@ -28,7 +24,14 @@ def _worst(field: str) -> str:
     return f'SELECT max("v") AS "worst" FROM ({last}) WHERE $timeFilter {by(*PAIR)}'
 
 
-def _pairs(title: Text, description: Text, field: str, unit: str, mappings: Sequence[Json]) -> Json:
+def _pairs(
+    title: Text,
+    description: Text,
+    field: str,
+    unit: str,
+    mappings: Sequence[Json] = (),
+    decimals: int | None = None,
+) -> Json:
     way = drill("link", "network", "tier", src_site=ROW, dst_site=COLUMN)
     return matrix(
         title,
@@ -40,6 +43,7 @@ def _pairs(title: Text, description: Text, field: str, unit: str, mappings: Sequ
         color=excess(MET, MISSED),
         links=[way],
         mappings=mappings,
+        decimals=decimals,
         last=RECENT,
     )
 
@@ -60,7 +64,6 @@ def delay_matrix() -> Json:
         ),
         "delay_excess_us",
         MICROSECONDS,
-        (),
     )
 
 
@@ -78,7 +81,8 @@ def loss_matrix() -> Json:
         ),
         "loss_forward_excess_ratio",
         RATIO,
-        _KEPT,
+        KEPT,
+        decimals=2,
     )
 
 
@@ -96,7 +100,8 @@ def throughput_matrix() -> Json:
         ),
         "throughput_shortfall_ratio",
         RATIO,
-        _KEPT,
+        KEPT,
+        decimals=0,
     )
 
 
@@ -157,32 +162,50 @@ def _map_columns() -> list[Json]:
 
 
 def _map_options() -> dict[str, Any]:
-    style = {
+    mark = {
         "size": {"fixed": 9, "min": 4, "max": 16},
         "color": {"field": "share", "fixed": MET},
-        "opacity": 0.8,
-        "symbol": {"mode": "fixed", "fixed": "img/icons/marker/circle.svg"},
+        "opacity": 0.9,
+    }
+    name = {
+        "size": {"fixed": 1, "min": 1, "max": 1},
+        "color": {"fixed": NEUTRAL},
+        "opacity": 0,
         "text": {"mode": "field", "field": "site", "fixed": ""},
         "textConfig": {
-            "fontSize": 12,
+            "fontSize": 13,
             "textAlign": "center",
             "textBaseline": "top",
             "offsetX": 0,
-            "offsetY": 10,
+            "offsetY": 11,
         },
     }
     return {
-        "view": {"id": "fit", "lat": 35.0, "lon": 105.0, "zoom": 6, "allLayers": True, "padding": 20},
-        "basemap": {"type": "default", "name": "basemap", "config": {}},
-        "controls": {"showZoom": True, "mouseWheelZoom": False, "showAttribution": True, "showScale": False},
-        "layers": [
-            {
-                "type": "markers",
-                "name": "sites",
-                "config": {"style": style, "showLegend": False},
-                "location": {"mode": "coords", "latitude": "latitude", "longitude": "longitude"},
-                "tooltip": True,
-            }
-        ],
+        "view": {"id": "fit", "lat": 35.0, "lon": 105.0, "zoom": 6, "layer": "sites", "padding": 50},
+        "basemap": _land(),
+        "controls": {"showZoom": True, "mouseWheelZoom": False, "showAttribution": False, "showScale": False},
+        "layers": [_marks("sites", mark, True), _marks("names", name, False)],
         "tooltip": {"mode": "details"},
     }
+
+
+def _marks(name: str, style: dict[str, Any], tooltip: bool) -> dict[str, Any]:
+    """A layer with a mark at each site; names have one of their own, because a mark's text has its colour."""
+    return {
+        "type": "markers",
+        "name": name,
+        "config": {
+            "style": {"symbol": {"mode": "fixed", "fixed": "img/icons/marker/circle.svg"}, **style},
+            "showLegend": False,
+        },
+        "location": {"mode": "coords", "latitude": "latitude", "longitude": "longitude"},
+        "tooltip": tooltip,
+    }
+
+
+def _land() -> dict[str, Any]:
+    """Land without borders, from a file that every Grafana has: a control room may lack the internet, and
+    tiles would tell a stranger where the sites are."""
+    style = {"color": {"fixed": LAND}, "opacity": 1, "lineWidth": 1}
+    config = {"src": "public/maps/countries.geojson", "style": style, "rules": []}
+    return {"type": "geojson", "name": "land", "config": config, "tooltip": False}

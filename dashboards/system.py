@@ -60,7 +60,7 @@ def system() -> Json:
 
 
 def _agents() -> Section:
-    return Section(Text("Agents", "探针"), (even(4, *_counts()), even(11, _listed()), even(7, *_graphs())))
+    return Section(Text("Agents", "探针"), (even(4, *_counts()), even(11, _listed()), even(10, *_graphs())))
 
 
 _COUNTS = (

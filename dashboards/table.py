@@ -14,12 +14,21 @@ from dashboards.panel import COUNT, absent, override, panel
 from dashboards.words import NO_DATA, TIME, Json, Text
 
 TIMES = ("Time", "time")
+_TIME_WIDTH, _LEAST_WIDTH, _LEAST_CELL = 170, 60, 48
+"""Pixels. Without the least ones Grafana gives each column 150, and hides what then lacks room."""
+_BACKGROUND: Json = {
+    "displayMode": "color-background-solid",
+    "cellOptions": {"type": "color-background", "mode": "basic"},
+}
+"""A cell with its colour as background: as the first builds of 9.4 have it, and as later ones do."""
+_PLAIN: Json = {"displayMode": "auto", "cellOptions": {"type": "auto"}}
 _OPTIONS = {"showHeader": True, "cellHeight": "sm", "footer": {"show": False}}
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column. name: its tag or value column; unit: None of texts and words.
+    """A column. name: its tag or value column; unit: None of texts and words; width: pixels, 0 shares what
+    columns with a width leave.
 
     more: further properties of Grafana's field configuration (`mappings`, `thresholds`, `links`, ...).
     """
@@ -28,16 +37,18 @@ class Column:
     shown: Text
     unit: str | None = None
     more: dict[str, Any] = field(default_factory=dict)
+    width: int = 0
 
     def override(self) -> Json:
         """As Grafana has it."""
         unit = {"unit": self.unit} if self.unit else {}
-        return override(self.name, displayName=self.shown, **unit, **self.more)
+        width = {"custom_width": self.width} if self.width else {}
+        return override(self.name, displayName=self.shown, **unit, **width, **self.more)
 
 
 def coloured(**more: Any) -> dict[str, Any]:
     """Properties of a column whose cells have the colour of their value as background."""
-    return {"custom_cellOptions": {"type": "color-background", "mode": "basic"}, **more}
+    return {f"custom_{name}": value for name, value in _BACKGROUND.items()} | more
 
 
 def table(
@@ -56,7 +67,8 @@ def table(
     first: the column to sort by, and whether descending. time: the first column is the time of the row.
     """
     names = [*(TIMES if time else ()), *(column.name for column in columns)]
-    times = [override(name, displayName=TIME, unit="dateTimeAsLocal") for name in TIMES] if time else []
+    when = {"displayName": TIME, "unit": "dateTimeAsLocal", "custom_width": _TIME_WIDTH}
+    times = [override(name, **when) for name in TIMES] if time else []
     return panel(
         "table",
         title,
@@ -64,28 +76,27 @@ def table(
         targets,
         COUNT,
         defaults={
-            "custom": {"align": "auto", "filterable": True},
+            "custom": {"align": "auto", "filterable": True, "minWidth": _LEAST_WIDTH},
             "mappings": absent(missing),
             "noValue": missing,
         },
         overrides=[*times, *(column.override() for column in columns)],
         options=_OPTIONS,
-        transformations=_steps(names, first, time, len(targets) > 1),
+        transformations=_steps(names, first, len(targets) > 1),
         **parts,
     )
 
 
-def _steps(names: Sequence[str], first: tuple[str, bool] | None, time: bool, several: bool) -> list[Json]:
-    """What Grafana does to the answers: leave out the time, join, sort, put columns in order."""
-    steps: list[Json] = []
-    if not time:
-        steps.append({"id": "filterFieldsByName", "options": {"exclude": {"names": list(TIMES)}}})
+def _steps(names: Sequence[str], first: tuple[str, bool] | None, several: bool) -> list[Json]:
+    """What Grafana does to the answers: keep the columns that are shown, join, sort, put them in order."""
+    kept = [*names, *(first or ())[:1]]
+    steps: list[Json] = [{"id": "filterFieldsByName", "options": {"include": {"names": kept}}}]
     if several:
         steps.append({"id": "merge", "options": {}})
     if first is not None:
         sort = [{"field": first[0], "desc": first[1]}]
         steps.append({"id": "sortBy", "options": {"fields": {}, "sort": sort}})
-    hidden = {name: True for name in (*(() if time else TIMES), *(first or ())[:1]) if name not in names}
+    hidden = {name: True for name in kept if name not in names}
     order = {name: at for at, name in enumerate(names)}
     organize = {"excludeByName": hidden, "indexByName": order, "renameByName": {}}
     return [*steps, {"id": "organize", "options": organize}]
@@ -102,6 +113,7 @@ def matrix(
     color: Json,
     links: Sequence[Json] = (),
     mappings: Sequence[Json] = (),
+    decimals: int | None = None,
     **parts: Any,
 ) -> Json:
     """One row for each value of the first tag, one column for each of the second; `value` is the target's one
@@ -115,11 +127,12 @@ def matrix(
         [target],
         unit,
         defaults={
-            "custom": {"align": "center", "cellOptions": {"type": "color-background", "mode": "basic"}},
+            "custom": {"align": "center", "minWidth": _LEAST_CELL, **_BACKGROUND},
             "color": {"mode": "thresholds"},
             "thresholds": color,
             "mappings": [*mappings, *absent(Text("–", "–"), len(mappings))],
             "links": list(links),
+            **({} if decimals is None else {"decimals": decimals}),
         },
         overrides=[_corner(corner)],
         options=_OPTIONS,
@@ -136,7 +149,8 @@ def _corner(name: str) -> Json:
     return override(
         name,
         displayName=Text("from \\ to", "起 \\ 止"),
-        custom_cellOptions={"type": "auto"},
+        custom_width=110,
+        **{f"custom_{name}": value for name, value in _PLAIN.items()},
         links=[],
         unit="string",
     )

@@ -15,12 +15,16 @@ from dashboards.words import MISSED as MISSED_WORD
 from dashboards.words import UNKNOWN as UNKNOWN_WORD
 
 VERDICTS = states({1: (MET_WORD, MET), 2: (MISSED_WORD, MISSED), 0: (UNKNOWN_WORD, UNKNOWN)})
-WORST = 20
-"""Links in the timeline."""
+WORST = 12
+"""Links in the timeline: as many as can be told apart in its height."""
 FIRING = states({1: (Text("firing", "触发中"), MISSED), 0: (Text("ended", "已结束"), MET)})
 HELD = states({0: (Text("told", "已通知"), MISSED), 1: (Text("held back", "已抑制"), MAINTENANCE)})
+_ORDER = '"held" * 100000000 + "since" AS "order"'
+"""What was told before what was not, and the newest first: it is what people on duty wait for."""
 _ALERT = ("rule", "severity", "about", "direction", "site")
 _NETWORK = matches("network")
+_ABOUT = [drill("link", link=cell("about")), drill("system", node=cell("about"))]
+"""An alert is about a link, or about a node or site: Grafana offers both ways, it cannot choose."""
 
 
 def worst() -> Json:
@@ -54,13 +58,14 @@ def worst_timeline() -> Json:
     )
 
 
-def _alerts(**values: str) -> Json:
-    """The last row of each alert in the range that has not ended then, with other columns of it."""
+def _alerts(also: str = "", **values: str) -> Json:
+    """The last row of each alert in the range that has not ended then, with other columns of it, and `also`
+    what is made of these."""
     last = (
         f'SELECT last("firing") AS "firing", {columns(**values)} FROM "alert_state" '
         f"WHERE $timeFilter AND ({_NETWORK} OR \"network\" = '') {by(*_ALERT)}"
     )
-    names = ", ".join(f'"{name}"' for name in values)
+    names = ", ".join([*(f'"{name}"' for name in values), *([also] if also else [])])
     query = f'SELECT {names} FROM ({last}) WHERE $timeFilter AND "firing" = 1 {by(*_ALERT)}'
     return target(query, table=True)
 
@@ -68,29 +73,28 @@ def _alerts(**values: str) -> Json:
 def firing() -> Json:
     """Alerts that fire now."""
     shown = (
-        Column("severity", Text("severity", "级别")),
-        Column("rule", Text("rule", "规则")),
-        Column("about", Text("about", "对象"), more={"links": [drill("link", link=cell("about"))]}),
-        Column("direction", Text("direction", "方向")),
-        Column("site", SITE),
-        Column("since", Text("since", "持续"), SECONDS),
-        Column("held", Text("told", "通知"), more=coloured(mappings=HELD)),
-        Column("summary", Text("what", "说明")),
+        Column("severity", Text("severity", "级别"), width=100),
+        Column("rule", Text("rule", "规则"), width=140),
+        Column("about", Text("about", "对象"), None, {"links": _ABOUT}, 230),
+        Column("direction", Text("direction", "方向"), width=105),
+        Column("site", SITE, width=100),
+        Column("since", Text("since", "持续"), SECONDS, width=90),
+        Column("held", Text("told", "通知"), None, coloured(mappings=HELD), 90),
+        Column("summary", Text("what", "说明"), more={"custom_inspect": True}),
     )
     return table(
         Text("Firing alerts", "正在触发的告警"),
         Text(
-            "Alerts of the last minutes that have not ended, the longest first. Held back: another "
-            "alert explains "
-            "it, it is silenced, or it belongs to a drill. No data: nothing fires, or the collector is "
-            "silent; "
-            "the board Measuring system tells which.",
-            "最近几分钟内尚未结束的告警，持续最久的在前。已抑制：由另一告警解释、被静默或属于演练。"
+            "Alerts of the last minutes that have not ended: first those that were told, the newest "
+            "before the older, then those held back: another alert explains it, it is silenced, or it "
+            "belongs to a drill. No data: nothing fires, or the collector is silent; the board "
+            "Measuring system tells which.",
+            "最近几分钟内尚未结束的告警：已通知的在前，最新的在先，其后为已抑制的。已抑制：由另一告警解释、被静默或属于演练。"
             "无数据：没有告警，或采集器没有上报；“测量系统”面板可以区分。",
         ),
-        [_alerts(summary='"summary"'), _alerts(since='"since_s"', held='"held_back"')],
+        [_alerts(summary='"summary"'), _alerts(_ORDER, since='"since_s"', held='"held_back"')],
         shown,
-        first=("since", True),
+        first=("order", False),
         last="2m",
     )
 
@@ -104,9 +108,9 @@ def _events() -> Json:
     values = columns(flows='"flows"', before='"before_us"', after='"after_us"')
     query = f'SELECT {values} FROM "link_event" {where(*LINK_FILTERS)} {by("link", "kind")}'
     shown = (
-        Column("link", LINK, more={"links": [drill("link", link=cell("link"))]}),
-        Column("kind", Text("what changed", "变化")),
-        Column("flows", Text("flows", "流"), COUNT),
+        Column("link", LINK, None, {"links": [drill("link", link=cell("link"))]}, 280),
+        Column("kind", Text("what changed", "变化"), width=120),
+        Column("flows", Text("flows", "流"), COUNT, width=70),
         Column("before", Text("delay before", "之前时延"), MICROSECONDS),
         Column("after", Text("delay after", "之后时延"), MICROSECONDS),
     )
@@ -133,11 +137,11 @@ def _ended() -> Json:
         f"WHERE $timeFilter AND ({_NETWORK} OR \"network\" = '') {by(*_ALERT)}"
     )
     shown = (
-        Column("firing", Text("state", "状态"), more=coloured(mappings=FIRING)),
-        Column("rule", Text("rule", "规则")),
-        Column("about", Text("about", "对象"), more={"links": [drill("link", link=cell("about"))]}),
-        Column("direction", Text("direction", "方向")),
-        Column("since", Text("for", "时长"), SECONDS),
+        Column("firing", Text("state", "状态"), None, coloured(mappings=FIRING), 80),
+        Column("rule", Text("rule", "规则"), width=140),
+        Column("about", Text("about", "对象"), more={"links": _ABOUT}),
+        Column("direction", Text("direction", "方向"), width=105),
+        Column("since", Text("for", "时长"), SECONDS, width=90),
     )
     return table(
         Text("Changes of the last hour: alerts", "最近一小时的变化：告警"),

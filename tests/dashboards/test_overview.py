@@ -70,6 +70,12 @@ def test_only_alerts_that_have_not_ended_fire(store: Store, ref_id: str) -> None
     assert {series["tags"]["about"] for series in backbone} == {"g1"}, "what has no network always shows"
 
 
+def test_what_was_told_fires_before_what_was_held_back_and_the_newest_first(store: Store) -> None:
+    for series in store.series(_query("Firing alerts", "B"), {}):
+        row = dict(zip(series["columns"], series["values"][0], strict=True))
+        assert row["order"] == pytest.approx(row["held"] * 1e8 + row["since"])
+
+
 def test_a_matrix_has_a_value_for_each_pair_of_sites(store: Store) -> None:
     found = store.series(_query("Delay over the objective"), {"network": ["backbone"]})
     pairs = {(series["tags"]["src_site"], series["tags"]["dst_site"]) for series in found}
