@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from alerts.causes.explanation import Explanation
 from alerts.event import Fired
@@ -22,7 +23,7 @@ PAGE = "page"
 
 def teams(labels: Labels) -> frozenset[str]:
     """All that are told of an alert when it begins: `teams`, where there are several."""
-    return frozenset(labels.get("teams", labels.get("team", "")).split(","))
+    return _split(labels.get("teams") or labels.get("team", ""))
 
 
 def heard(explained: Mapping[str, Explanation], firing: Sequence[Fired]) -> dict[str, Explanation]:
@@ -92,8 +93,13 @@ class _Roots:
         return False
 
 
+@lru_cache
+def _split(names: str) -> frozenset[str]:
+    return frozenset(names.split(","))
+
+
 def _teams(fired: Fired) -> frozenset[str]:
-    return teams(fired.labels).union(fired.teams_later)
+    return teams(fired.labels).union(fired.teams_later) if fired.teams_later else teams(fired.labels)
 
 
 def _hear(of: Fired, root: Fired) -> bool:
@@ -102,7 +108,8 @@ def _hear(of: Fired, root: Fired) -> bool:
 
 def _may_hear(of: Fired, root: Fired) -> bool:
     """Also where the root would have to be told to further teams."""
-    same = all(of.labels.get(name) == root.labels.get(name) for name in ("severity", "drill"))
+    same = of.labels.get("severity") == root.labels["severity"]
+    same = same and of.labels.get("drill") == root.labels.get("drill")
     return _hear(of, root) or (same and _as_grave(of, root))
 
 
