@@ -19,7 +19,7 @@ expires whatever else is wrong. Alerts that nobody hears of explain nothing: the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from alerts.causes.explanation import Explanation, SameThing
@@ -63,9 +63,9 @@ class Inhibition:
         self._now_ns = 0
 
     @property
-    def earlier(self) -> frozenset[Key]:
-        """Places of an earlier life that fire and were not found in this one yet."""
-        return frozenset(self._earlier)
+    def known(self) -> frozenset[Key]:
+        """Places that fire, also those of an earlier life."""
+        return frozenset(self._found)
 
     def kept(self) -> Recalled:
         """What has to be known again after a restart."""
@@ -78,10 +78,20 @@ class Inhibition:
         self._found = {each.key: each for each in recalled.found.values()}
         self._earlier, self._past = dict(self._found), dict(recalled.past)
 
-    def take(self, found: Sequence[Located], dark: frozenset[str], now_ns: int) -> None:
-        """The places of the window that ends now, and all links that are dark in it."""
+    def take(
+        self,
+        found: Sequence[Located],
+        dark: frozenset[str],
+        now_ns: int,
+        unseen: Callable[[Collection[str]], bool] = lambda links: False,
+    ) -> None:
+        """The places of the window that ends now, and all links that are dark in it. unseen: whether nothing
+        is known of most of these links; a place goes on to explain them as long."""
         self._now_ns = now_ns
         again = [self._earlier.pop(each.key) for each in found if each.key in self._earlier]
+        for key in self.known - {each.key for each in found}:
+            if unseen(links := self.links(key)):
+                again.append(replace(self._found[key], links=links))
         self._lately.append([*found, *again])
         self._dark.append(dark | _dark(again))
         self._found.update({each.key: each for each in found})

@@ -3,7 +3,7 @@
 Each sort of trouble (alerts.causes.trouble) is looked at by itself, the gravest first: dark, then lossy, then
 slow. What an earlier place explains is no evidence for a later one, so a full trunk is not found a second
 time by the delay of what comes back over it. A place that was found stays while it explains as much as any
-other, also over a restart. Nothing is looked for while no link is in trouble.
+other, also over a restart or an absence. Nothing is looked for while no link is in trouble.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from alerts.causes.ground import Ground, Sweeps
 from alerts.causes.inhibition import Inhibition
 from alerts.causes.located import Key, Located, Recalled
 from alerts.causes.trouble import DARK, LOSSY, SLOW, FlowsOf, Troubles, WaysOf
+from alerts.causes.unseen import known_links, unknown
 from alerts.evaluation.evaluate import Window
 from alerts.event import Fired
 from alerts.rule import Rule
@@ -67,10 +68,11 @@ class PlaceCause:
         dark: frozenset[str] = frozenset()
         if trouble and crossings is not None:
             evidence = self._troubles.evidence(state, suspects, self._ground.rows(), crossings)
-            found = _located(crossings, evidence, self._held | self._inhibition.earlier)
+            found = _located(crossings, evidence, self._held | self._inhibition.known)
             dark = frozenset(crossings.links.name[evidence[DARK].either == BAD].tolist())
         self._held = frozenset((each.finding.kind, each.finding.place) for each in found)
-        self._inhibition.take(found, dark, window.end_ns)
+        known = known_links(state) if self._inhibition.known else {}
+        self._inhibition.take(found, dark, window.end_ns, lambda links: unknown(links, known))
         return _rows(found, window)
 
     def kept(self) -> Recalled:

@@ -5,7 +5,7 @@ So it is when the collector was away, or agents report late: a place that nobody
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from alerts.roll.roll import Alert
 from linkgauge.frame import Frame
@@ -29,19 +29,20 @@ class Unseen:
         if not places:
             self._links.clear()
             return frozenset()
-        known = _known(judged.get("state"))
+        known = known_links(judged.get("state"))
         links = {place: frozenset(troubles(place)) or self._links.get(place) for place in places}
         self._links = {place: mine for place, mine in links.items() if mine}
         everyone = frozenset(known)
-        return frozenset(each for each in places if _unknown(self._links.get(each, everyone), known))
+        return frozenset(each for each in places if unknown(self._links.get(each, everyone), known))
 
 
-def _known(state: Frame | None) -> dict[str, bool]:
+def known_links(state: Frame | None) -> dict[str, bool]:
     """Whether a fit agent measured each link."""
     if state is None:
         return {}
     return dict(zip(state.text("link").tolist(), (state.count("fit") == 1).tolist(), strict=True))
 
 
-def _unknown(links: frozenset[str], known: Mapping[str, bool]) -> bool:
+def unknown(links: Collection[str], known: Mapping[str, bool]) -> bool:
+    """Whether nothing is known of most of these links."""
     return 2 * sum(known.get(link, False) for link in links) < len(links) or not links

@@ -38,11 +38,13 @@ class Restarted:
     def __init__(self, folder: Path, **more: Any) -> None:
         self._folder, self._more, self._window = folder, more, 100
 
-    def windows(self, count: int, rows: Rows, down: tuple[str, ...] = (), anew: bool = True) -> list[str]:
-        """Ids of what is told."""
+    def windows(
+        self, count: int, rows: Rows, down: tuple[str, ...] = (), anew: bool = True, carry: bool = False
+    ) -> list[str]:
+        """Ids of what is told. anew: begun anew before each window, else once. carry: not at all."""
         told = []
         for at in range(count):
-            if anew or not at:
+            if not carry and (anew or not at):
                 self.scene = Scene(self._folder, **self._more)
                 self.scene._window = self._window
             self.outcome = self.scene.window(rows, down)
@@ -94,6 +96,22 @@ def test_links_stay_held_back_while_nothing_is_sure_enough_to_find_the_place(tmp
     assert run.windows(3, one) == []
     assert run.windows(8, rows) == []
     assert run.windows(30, {}, anew=False) == told
+
+
+def test_what_holds_over_a_restart_holds_over_an_absence(tmp_path: Path) -> None:
+    """Nothing is known for a while; then of a few links only."""
+    run, lossy = Restarted(tmp_path), all_of(into("west-1"), LOSSY)
+    told = run.windows(8, lossy, anew=False)
+    one = {**lossy, **all_of(into("west-1")[1:], SILENT)}
+    for rows in (all_of(LINKS, SILENT), one, lossy):
+        assert run.windows(8, rows, carry=True) == []
+    assert run.windows(30, {}, carry=True) == told
+    dark = all_of(between("east", "") + between("", "east"), DARK)
+    assert run.windows(2, dark, carry=True) == ["common-cause/site:east/both"]
+    rows = {**dark, **all_of([link for link in dark if "east-1" not in link], SILENT)}
+    assert run.windows(6, all_of(LINKS, SILENT), carry=True) == []
+    assert run.windows(6, rows, ("east-1",), carry=True) == []
+    assert run.windows(3, dark, ("east-1", "east-2"), carry=True) == []
 
 
 def test_nodes_and_what_comes_late_stay_explained(tmp_path: Path) -> None:
