@@ -281,7 +281,7 @@ class AlertEngine:
             self._unwritten.append((event.id, payload(event, now_ns)))
             log.warning("alert %s: %s", event.id, event.summary)
         places, ours = self._asked(self._cause.kept, Recalled()), sorted(self._ours)
-        kept = written(Kept(self._evaluator.snapshot(), list(self._roll), ours=ours, places=places))
+        kept = written(Kept(self._evaluator.snapshot(), self._roll.kept(), ours=ours, places=places))
         firing, stands = self._told_ids(), self._unstood
         try:
             self._book.record(kept, self._unwritten, self._receivers, now_ns, firing, stands)

@@ -69,6 +69,10 @@ class Roll:
     def end(self, key: Key, resolved: Resolved) -> None:
         self._ended.append((self._alerts.pop(key), resolved))
 
+    def kept(self) -> list[Alert]:
+        """What has to be known after a restart: also alerts whose end is told with the next window."""
+        return [*(alert for alert, _ in self._ended), *self._alerts.values()]
+
     def firing(self) -> list[Fired]:
         return [alert.fired for alert in self._alerts.values()]
 

@@ -276,3 +276,19 @@ def test_a_receiver_that_forgets_hears_of_all_that_fires_when_it_is_new_or_wants
         engine.observe({"state": frame})
     assert book.standing("noc", FIRST_NS) == []
     book.close()
+
+
+def test_an_end_that_is_yet_to_be_told_when_duty_begins_outlives_a_crash(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.observe([BAD, BAD])
+    run.engine.watch(Subjects([spec("other-1")]))
+    run.engine.take_over([], 0)
+    run.end()  # before the next window
+    with receiving() as received:
+        run = Run(tmp_path, received)
+        run.engine.watch(Subjects([spec("other-1")]))
+        run.observe([OK] * 4, first=2)
+        received.wait(1)
+        eventually(lambda: run.engine.counters["waiting"] == 0)
+        run.end()
+    assert told(received.bodies) == ["resolved"]
