@@ -118,11 +118,12 @@ def variable(
     tag: str = "",
     one: bool = False,
 ) -> Json:
-    """A list of the tag's values, narrowed by the variables `filters`; All stands for every value.
+    """A list of the tag's values, narrowed by the variables `filters`, "tag=variable" where they are called
+    otherwise; All stands for every value.
 
     tag: where it is not called as the variable. one: exactly one value is chosen, and there is no All.
     """
-    narrowed = "".join(f"{matches(filter)} AND " for filter in filters)
+    narrowed = "".join(f"{matches(*filter.split('='))} AND " for filter in filters)
     query = (
         f'SHOW TAG VALUES FROM "{measurement}" WITH KEY = "{tag or name}" WHERE {narrowed}time > now() - 30d'
     )

@@ -12,7 +12,7 @@ from dashboards.query import CHOSEN, STEP, by, columns, matches, range_and, targ
 from dashboards.table import Column, coloured, table
 from dashboards.words import Json, Text
 
-THIS, SITES = matches("network"), f"{matches('src_site')} AND {matches('dst_site')}"
+THIS, SITES = matches("network", "private"), f"{matches('src_site')} AND {matches('dst_site')}"
 OTHER = matches("network", "other")
 PRIVATE = Text("this network", "本网络")
 COMPARED = Text("the other network", "对比网络")

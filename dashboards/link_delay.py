@@ -61,6 +61,7 @@ def bands() -> Json:
         [target(query, source=CHOSEN)],
         MICROSECONDS,
         lines,
+        custom={"axisSoftMin": None},  # from 0 on, a long link's distribution would be a line
     )
 
 

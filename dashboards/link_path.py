@@ -5,15 +5,15 @@ from __future__ import annotations
 from dashboards.board import Section, even
 from dashboards.colours import BACKWARD, FORWARD, MET, MISSED, NEUTRAL, OBJECTIVE, P50, P95
 from dashboards.link_delay import LINK, STAMP
-from dashboards.panel import BITS, COUNT, MICROSECONDS, OCTETS, RATIO, Line, series, states, timeline
+from dashboards.panel import BITS, COUNT, MICROSECONDS, PLAIN, RATIO, Line, override, series, states, timeline
 from dashboards.query import STEP, by, columns, target
 from dashboards.table import Column, coloured, table
 from dashboards.words import BACKWARD as BACK
 from dashboards.words import FORWARD as OUT
 from dashboards.words import Json, Text, same
 
-_FLOW = Column("flow", Text("flow", "流"))
-_CLASS = Column("class", Text("class", "类别"))
+_FLOW = Column("flow", Text("flow", "流"), width=80)
+_CLASS = Column("class", Text("class", "类别"), width=80)
 _PROBES = ((1, "stamp"), (2, "icmp"), (4, "tcp"))
 """The bits of the field `divergent`."""
 
@@ -36,12 +36,12 @@ def ways() -> Json:
         (
             _CLASS,
             _FLOW,
-            Column("reached", Text("far end reached", "到达对端"), more=coloured(mappings=reached)),
-            Column("hops", Text("hops", "跳数"), COUNT),
-            Column("silent", Text("silent", "无应答跳"), COUNT),
-            Column("mtu", same("MTU"), OCTETS),
-            Column("path", Text("way", "路径")),
-            Column("delays", Text("round trips, µs", "各跳往返，微秒")),
+            Column("reached", Text("far end reached", "到达对端"), None, coloured(mappings=reached), 150),
+            Column("hops", Text("hops", "跳数"), COUNT, width=80),
+            Column("silent", Text("silent", "无应答跳"), COUNT, width=100),
+            Column("mtu", same("MTU"), PLAIN, width=90),
+            Column("path", Text("way", "路径"), more={"custom_inspect": True}),
+            Column("delays", Text("round trips, µs", "各跳往返，微秒"), more={"custom_inspect": True}),
         ),
         first=("flow", False),
     )
@@ -102,7 +102,12 @@ def _changes() -> Json:
             "发现路径与上一次不同的探测，最新的在前。无数据：路径没有变化或未做逐跳探测。",
         ),
         [target(query, table=True)],
-        (_CLASS, _FLOW, Column("before", Text("before", "之前")), Column("after", Text("after", "之后"))),
+        (
+            _CLASS,
+            _FLOW,
+            Column("before", Text("before", "之前"), more={"custom_inspect": True}),
+            Column("after", Text("after", "之后"), more={"custom_inspect": True}),
+        ),
         first=("Time", True),
         time=True,
     )
@@ -114,9 +119,9 @@ def _hops() -> Json:
     return series(
         Text("Hops and MTU", "跳数与 MTU"),
         Text(
-            "Most hops of any flow in a step, how many of them did not answer, and the smallest path "
-            "MTU in octets.",
-            "每格内各流的最大跳数、其中无应答的跳数，以及最小的路径 MTU（字节）。",
+            "Most hops of any flow in a step, how many of them did not answer, and (dashed, right) the "
+            "smallest path MTU in octets.",
+            "每格内各流的最大跳数、其中无应答的跳数，以及最小的路径 MTU（字节，虚线，右轴）。",
         ),
         [target(query)],
         COUNT,
@@ -125,7 +130,8 @@ def _hops() -> Json:
             Line("silent", Text("silent", "无应答"), P95),
             Line("mtu", same("MTU"), NEUTRAL, dashed=True),
         ),
-        custom={"spanNulls": True, "scaleDistribution": {"type": "log", "log": 10}},
+        custom={"spanNulls": True},
+        overrides=[override("mtu", unit=PLAIN, custom_axisPlacement="right")],
     )
 
 

@@ -134,7 +134,9 @@ def _now() -> list[Json]:
 
 def _count(title: Text, description: Text, query: str, none: str, some: str) -> Json:
     steps = thresholds((0, none), (1, some))
-    return stat(title, description, [target(query, "$tag_tier")], COUNT, steps, last=RECENT)
+    made = stat(title, description, [target(query, "$tag_tier")], COUNT, steps, last=RECENT)
+    made["options"]["text"] = {"titleSize": 16, "valueSize": 34}  # the tier must be read from across the room
+    return made
 
 
 def _coverage() -> Json:

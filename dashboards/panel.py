@@ -15,8 +15,9 @@ from dashboards.words import NO_DATA as NO_DATA_WORD
 from dashboards.words import Json, Text
 
 MICROSECONDS, SECONDS, RATIO, BITS, COUNT = "µs", "s", "percentunit", "bps", "short"
-OCTETS, DEGREES = "bytes", "degree"
-UNITS = {MICROSECONDS, SECONDS, RATIO, BITS, COUNT, OCTETS, DEGREES}
+PLAIN, DEGREES = "none", "degree"
+"""PLAIN: digit by digit, as the octets of an MTU."""
+UNITS = {MICROSECONDS, SECONDS, RATIO, BITS, COUNT, PLAIN, DEGREES}
 
 
 def thresholds(*steps: tuple[float, str]) -> Json:

@@ -1,6 +1,9 @@
 """The board "Private networks": one network, its members and gateways, its mesh, what it carries, and how it
 compares with another network between the same sites.
 
+The network is the variable `private`, and not `network` as elsewhere: of that the other boards hand over All,
+and here it is exactly one. It begins with the last name, what it is compared with with the first.
+
 Members are rows of `member_state`, so a network of a thousand links is counted from its nodes.
 """
 
@@ -31,10 +34,10 @@ VERDICTS = states(
 def private() -> Json:
     """The board with `Text` in it."""
     variables = [
-        variable("network", Text("Network", "网络"), "member_state", one=True),
+        {**variable("private", Text("Network", "网络"), "member_state", tag="network", one=True), "sort": 2},
         variable("other", Text("Compared with", "对比网络"), "member_state", tag="network", one=True),
-        variable("src_site", words.FROM_SITE, "link_state", ("network",)),
-        variable("dst_site", words.TO_SITE, "link_state", ("network", "src_site")),
+        variable("src_site", words.FROM_SITE, "link_state", ("network=private",)),
+        variable("dst_site", words.TO_SITE, "link_state", ("network=private", "src_site")),
     ]
     return board(
         "private",
@@ -125,7 +128,7 @@ def _member_table() -> Json:
         ),
         [target(query, table=True)],
         [
-            Column("node", words.NODE, more={"links": [drill("overview", "network")]}),
+            Column("node", words.NODE, more={"links": [drill("overview", network="${private}")]}),
             Column("site", words.SITE),
             Column("gateway", Text("role", "角色"), more={"mappings": YES_NO}),
             Column("links_met", words.MET, COUNT),
@@ -175,7 +178,7 @@ def _gateways() -> Json:
 
 
 def _mesh() -> Section:
-    way = [drill("link", "network", link=f"{ROW}%3E{COLUMN}%40${{network}}")]
+    way = [drill("link", network="${private}", link=f"{ROW}%3E{COLUMN}%40${{private}}")]
     delay = matrix(
         Text("Delay over the objective", "时延超出目标"),
         Text(
@@ -195,7 +198,7 @@ def _mesh() -> Section:
         ),
         _pairs("loss_forward_excess_ratio", "max"),
         ("src", "dst"), "each", RATIO,
-        color=excess(colours.MET, colours.MISSED), links=way, mappings=KEPT, decimals=2, last="15m",
+        color=excess(colours.MET, colours.MISSED), links=way, mappings=KEPT, decimals=1, last="15m",
     )  # fmt: skip
     verdict = matrix(
         Text("Verdict", "判定"),

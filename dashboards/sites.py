@@ -64,6 +64,7 @@ def delay_matrix() -> Json:
         ),
         "delay_excess_us",
         MICROSECONDS,
+        decimals=0,
     )
 
 
@@ -82,7 +83,7 @@ def loss_matrix() -> Json:
         "loss_forward_excess_ratio",
         RATIO,
         KEPT,
-        decimals=2,
+        decimals=1,
     )
 
 

@@ -136,6 +136,7 @@ def matrix(
         },
         overrides=[_corner(corner)],
         options=_OPTIONS,
+        span_told=False,
         transformations=[
             {"id": "groupingToMatrix", "options": cells},
             {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": corner}]}},
@@ -149,7 +150,7 @@ def _corner(name: str) -> Json:
     return override(
         name,
         displayName=Text("from \\ to", "起 \\ 止"),
-        custom_width=110,
+        custom_width=100,
         **{f"custom_{name}": value for name, value in _PLAIN.items()},
         links=[],
         unit="string",

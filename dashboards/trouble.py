@@ -9,7 +9,7 @@ from dashboards.links import cell, drill
 from dashboards.panel import COUNT, MICROSECONDS, SECONDS, states, timeline
 from dashboards.query import STEP, by, columns, matches, target, where
 from dashboards.table import Column, coloured, table
-from dashboards.words import LINK, SITE, Json, Text
+from dashboards.words import LINK, Json, Text
 from dashboards.words import MET as MET_WORD
 from dashboards.words import MISSED as MISSED_WORD
 from dashboards.words import UNKNOWN as UNKNOWN_WORD
@@ -75,9 +75,7 @@ def firing() -> Json:
     shown = (
         Column("severity", Text("severity", "级别"), width=100),
         Column("rule", Text("rule", "规则"), width=140),
-        Column("about", Text("about", "对象"), None, {"links": _ABOUT}, 230),
-        Column("direction", Text("direction", "方向"), width=105),
-        Column("site", SITE, width=100),
+        Column("about", Text("about", "对象"), None, {"links": _ABOUT}, 250),
         Column("since", Text("since", "持续"), SECONDS, width=90),
         Column("held", Text("told", "通知"), None, coloured(mappings=HELD), 90),
         Column("summary", Text("what", "说明"), more={"custom_inspect": True}),
@@ -140,7 +138,6 @@ def _ended() -> Json:
         Column("firing", Text("state", "状态"), None, coloured(mappings=FIRING), 80),
         Column("rule", Text("rule", "规则"), width=140),
         Column("about", Text("about", "对象"), more={"links": _ABOUT}),
-        Column("direction", Text("direction", "方向"), width=105),
         Column("since", Text("for", "时长"), SECONDS, width=90),
     )
     return table(

@@ -99,3 +99,18 @@ def test_no_board_asks_a_stranger(name: str) -> None:
 def test_rows_of_the_worst_links_do_not_lie_over_each_other() -> None:
     (height,) = (panel["gridPos"]["h"] for _, panel in PANELS if panel["title"] == "Worst links")
     assert height * 1.5 >= WORST
+
+
+def test_a_variable_of_one_value_is_never_handed_all_by_another_board() -> None:
+    multi: dict[bool, set[str]] = {True: set(), False: set()}
+    for board in boards().values():
+        for variable in board["templating"]["list"]:
+            if variable["type"] == "query" and variable["hide"] == 0:
+                multi[variable["includeAll"]].add(variable["name"])
+    assert multi[True] & multi[False] == set(), "All would then be the one value, and nothing be shown"
+
+
+@EVERY
+def test_no_axis_is_logarithmic(panel: Json) -> None:
+    custom = panel["fieldConfig"]["defaults"].get("custom", {})
+    assert "scaleDistribution" not in custom, "its unlabelled ticks would say 'no data'"
