@@ -18,8 +18,8 @@ from linkgauge.clock import NS_PER_S
 from linkgauge.errors import LinkgaugeError
 
 WARM_WINDOWS, DETECT_WINDOWS, SETTLE_WINDOWS, RESOLVE_WINDOWS = 4, 20, 4, 16
-DETECT_LEAST_S = 90.0
-"""Throughput is tested once a minute, whatever the windows."""
+DETECT_LEAST_S = 150.0
+"""Throughput is tested once a minute, whatever the windows, and two tests say that it is low."""
 CALM_WINDOWS = 10
 """After a fault of many links: what was held back because of it is told, or not, before the next comes."""
 _START_WITHIN_S = 90.0
