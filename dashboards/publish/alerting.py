@@ -14,6 +14,7 @@ from urllib.parse import quote
 from dashboards.publish.change import Change, covers, differences
 from dashboards.publish.grafana import Client
 from dashboards.publish.wanted import Alerting, Group, Json, is_ours
+from linkgauge.errors import LinkgaugeError
 
 API = "/api/v1/provisioning"
 
@@ -21,6 +22,7 @@ API = "/api/v1/provisioning"
 def changes(client: Client, wanted: Alerting, rewrite: bool = False) -> Iterator[Change]:
     """Every change of Grafana's alerting, in order. rewrite: contact points as well that look the same."""
     points = _list(client, "/contact-points", "contact points")
+    _refuse_files(client, points)
     timings = _list(client, "/mute-timings", "mute timings")
     yield from _contact_points(client, points, wanted, rewrite)
     yield from _mute_timings(client, timings, wanted)
@@ -34,6 +36,15 @@ def changes(client: Client, wanted: Alerting, rewrite: bool = False) -> Iterator
     for point in points:
         if is_ours(point.get("uid")) and point["uid"] not in kept:
             yield _removal(client, f"contact point {point['uid']}", "/contact-points", point["uid"])
+
+
+def _refuse_files(client: Client, points: list[Json]) -> None:
+    """What Grafana loads from files it lets nobody else change: said before anything is."""
+    if any(is_ours(point.get("uid")) and point.get("provenance") == "file" for point in points):
+        raise LinkgaugeError(
+            f"Grafana at {client.url} has our alerting from provisioned files already, which only those can "
+            "change; use one way of the two: render again, or publish with --boards-only"
+        )
 
 
 def _list(client: Client, path: str, what: str) -> list[Json]:

@@ -23,6 +23,7 @@ from console import publish
 from console.main import app
 from dashboards.boards import boards
 from dashboards.render import SECRETS
+from linkgauge.errors import LinkgaugeError
 from tests.alerts.grafana import recording
 from tests.alerts.grafana.engine import Engine, Labels
 from tests.alerts.grafana.test_two_engines import EVERY_S, asker, write
@@ -98,7 +99,10 @@ def told_by_grafana(tmp_path: Path) -> Iterator[AlertmanagerProcess]:
 
 @pytest.mark.influx
 def test_provisioned_by_files_its_alerts_are_those_of_the_reference(
-    tmp_path: Path, either_influxd: Influxd, told_by_grafana: AlertmanagerProcess
+    tmp_path: Path,
+    either_influxd: Influxd,
+    told_by_grafana: AlertmanagerProcess,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     influxd = either_influxd
     made = tmp_path / "made"
@@ -120,6 +124,7 @@ def test_provisioned_by_files_its_alerts_are_those_of_the_reference(
         assert grafana.get(f"{API}/policies")["routes"][0]["receiver"] == "linkgauge-ticket-west"
         rules = grafana.get(f"{API}/alert-rules")
         assert len(ours(rules)) == len(watches(load_rules())) + 1
+        files_are_not_published_over(grafana, monkeypatch)
         now_ns = time.time_ns()
         first_ns = now_ns - now_ns % WINDOW_NS - NOW_WINDOW * WINDOW_NS
         write(influxd, list(recording.frames(first_ns)), DATABASE)
@@ -128,6 +133,14 @@ def test_provisioned_by_files_its_alerts_are_those_of_the_reference(
         arrived_and_held_back(told_by_grafana)
     assert checked >= 100, "of some thirty rules in ten evaluations"
     assert "Failed to evaluate rule" not in (tmp_path / "grafana.log").read_text()
+
+
+def files_are_not_published_over(grafana: RealGrafana, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came by files stays theirs, but for boards there is nothing to do."""
+    monkeypatch.setenv(publish.TOKEN, grafana.token)
+    with pytest.raises(LinkgaugeError, match="from provisioned files already"):
+        told("publish", "--grafana", grafana.url)
+    assert told("publish", "--grafana", grafana.url, "--boards-only").startswith("nothing to do")
 
 
 def arrived_and_held_back(real: AlertmanagerProcess) -> None:

@@ -128,6 +128,15 @@ def test_without_alerting_it_is_left_alone(fake: FakeGrafana) -> None:
     assert [path for _, path in fake.asked if "provisioning" in path] == []
 
 
+def test_what_files_provision_is_refused_before_anything_changes(fake: FakeGrafana) -> None:
+    fake.state.points["linkgauge-page-webhook"] = {**POINT, "provenance": "file"}
+    with pytest.raises(LinkgaugeError, match=r"from provisioned files already.*--boards-only"):
+        changes(client(fake), wanted())
+    fake.state.points["linkgauge-page-webhook"] = {**POINT, "uid": "theirs", "provenance": "file"}
+    assert changes(client(fake), wanted())
+    assert fake.writes == []
+
+
 def test_a_data_source_that_is_there_stays_and_a_missing_one_is_told(fake: FakeGrafana) -> None:
     with pytest.raises(
         LinkgaugeError, match=r"has no data source of uid linkgauge-influx, which .*--influxdb"
