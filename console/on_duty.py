@@ -54,7 +54,7 @@ class DutyObserver:
         self._own_rules = frozenset(own_rules)
         self._watched = specs(), inventory()
         self._peer_told_ns = peer_told_ns
-        self._off = False
+        self._off = True  # also at the start: what an earlier life was told by nobody is told then
         self._untold: deque[_Untold] = deque(maxlen=MOST_KEPT)
 
     def __call__(self, judged: Judged) -> Judged:

@@ -83,4 +83,5 @@ def _of_streaks(former: _Streaks) -> Kept:
         )
         for (rule, direction), ones in by_watch.items()
     ]  # fmt: skip
-    return Kept(Memory({"state": (former.last_ns, former.length_ns)}, remembered), alerts)
+    memory = Memory({"state": (former.last_ns, former.length_ns)}, remembered)
+    return Kept(memory, alerts, ours=[alert.fired.id for alert in alerts])

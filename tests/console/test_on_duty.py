@@ -200,6 +200,20 @@ def test_what_fires_before_a_standby_is_started_anew_is_told_when_duty_begins(tm
     assert standby.told() == ["firing c-1", "firing a-1"], "the peer never answered: once more than needed"
 
 
+def test_a_standby_that_is_on_duty_from_its_first_window_tells_what_nobody_told(tmp_path: Path) -> None:
+    """Its windows are short, and its peer was gone before it was started anew."""
+    standby = Standby(tmp_path)
+    standby.window(0, 8.0, 0.0)
+    standby.begin()
+    standby.on = True
+    standby.window(1, 8.0, 8.0)
+    assert standby.told() == ["firing a-1", "firing c-1"]
+    assert standby.stands() == ["a-1"], "who forgets is told again; of the other once it was told"
+    standby.begin()
+    standby.window(2, 8.0, 8.0)
+    assert standby.told() == ["firing a-1", "firing c-1"], "nothing twice"
+
+
 def test_a_standby_started_anew_ends_what_it_told_and_repeats_nothing(tmp_path: Path) -> None:
     standby = Standby(tmp_path, on=True)
     standby.window(0, 8.0, 0.0)

@@ -38,6 +38,7 @@ def test_alerts_of_the_former_version_go_on_and_end() -> None:
     kept = read(msgspec.msgpack.encode(former))
     (alert,) = kept.alerts
     assert (alert.key, alert.told, alert.fired.about) == (("link-loss", "forward", LINK), True, LINK)
+    assert kept.ours == [FIRED.id], "nobody hears of them anew when duty begins"
     evaluator = Evaluator([rule("link-loss")])
     evaluator.restore(kept.memory)
     kinds = [
