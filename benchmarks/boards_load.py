@@ -7,6 +7,7 @@ everything is known. Numbers are by chance and of the size that a network has.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from collector.sinks.sink import Delivery
 from dashboards.asking import asked
 from dashboards.boards import boards
 from linkgauge.clock import NS_PER_S
+from linkgauge.errors import SinkBusy
 from linkgauge.frame import Frame
 from linkgauge.inventory import Inventory, build
 from linkgauge.inventory_file import InventoryFile
@@ -30,6 +32,7 @@ from linkgauge.table import Field, Kind, Table
 DATABASE = "linkgauge"
 DATABASES = {"ds": DATABASE, "resolution": DATABASE, "hours": f"{DATABASE}_1h"}
 DAY_S, HOUR_S, WINDOW_S, SPARSE_S = 86_400, 3_600, 10, 300
+BUSY_S, BUSY_TIMES = 2.0, 30
 FEW = 20
 """Links of which everything is known, in every window."""
 _COUNTS = {
@@ -162,7 +165,15 @@ class Load:
             if field.kind is not Kind.HISTOGRAM and (known is None or field.name in known):
                 columns[field.name] = _values(field, chance, rows)
         frame = Frame.of(table, columns)
-        self._sinks[DATABASES[source]].write([Delivery(1, "@collector", "boot", 1, {table.name: frame})])
+        delivery = Delivery(1, "@collector", "boot", 1, {table.name: frame})
+        for left in range(BUSY_TIMES, -1, -1):
+            try:
+                self._sinks[DATABASES[source]].write([delivery])
+                break
+            except SinkBusy:  # it compacts; as a pump does, once more
+                if not left:
+                    raise
+                time.sleep(BUSY_S)
         self.rows += rows
 
 
