@@ -207,9 +207,9 @@ def _budget() -> Section:
 
 
 def _months() -> Section:
-    """Thirty days against the thirty before: as numbers side by side, and as bars over a year."""
-    parts = even(9, _months_compared(), _months_of_a_year())
-    return Section(Text("Months compared", "月度对比"), (parts,), collapsed=True)
+    """Thirty days against the thirty before: as numbers side by side, and as points over a year."""
+    parts = (even(9, _months_compared()), even(8, _months_of_a_year()))
+    return Section(Text("Months compared", "月度对比"), parts, collapsed=True)
 
 
 def _months_compared() -> Json:
@@ -251,12 +251,12 @@ def _months_of_a_year() -> Json:
     return series(
         Text("Score of each 30 days", "每 30 天得分"),
         Text(
-            "A bar for each tier; 30 days are counted from 1970 on.",
-            "每个等级一根柱；以 1970 年起每 30 天为一段。",
+            "A point for each tier; 30 days are counted from 1970 on.",
+            "每个等级一个点；以 1970 年起每 30 天为一段。",
         ),
         [target(query, "$tag_tier", source=HOURS)],
         RATIO,
-        custom={"drawStyle": "bars", "fillOpacity": 60, "axisSoftMin": None},
+        custom={"showPoints": "always", "pointSize": 8, "spanNulls": True, "axisSoftMin": None},
         last="365d",
     )
 

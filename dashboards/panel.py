@@ -68,7 +68,7 @@ def panel(
     kind: str, title: Text, description: Text, targets: Sequence[Json], unit: str, **parts: Any
 ) -> Json:
     """A panel of `kind`. parts: `defaults` and `overrides` of its fields, `options`, `transformations`;
-    `last`: it shows this span before now ("5m") whatever the board's range is, unless that is of the past;
+    `last`: it shows this span before now ("5m") whatever the board's range is, unless that has fixed ends;
     `span_told`: whether its heading says so, where the title leaves room (it does by default)."""
     defaults = {"unit": unit, "noValue": NO_DATA_WORD, "thresholds": thresholds((0, NEUTRAL)), "mappings": []}
     named = [{"refId": chr(ord("A") + at), **target} for at, target in enumerate(targets)]

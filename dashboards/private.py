@@ -53,7 +53,7 @@ def private() -> Json:
 
 def _members() -> Section:
     return Section(
-        Text("Members", "成员"),
+        Text("Members now", "当前成员"),
         (even(4, *_counts()), even(9, _member_table())),
     )
 
@@ -208,7 +208,8 @@ def _mesh() -> Section:
         color=thresholds((0, colours.UNKNOWN)), links=way, mappings=VERDICTS[:1], last="15m",
     )  # fmt: skip
     return Section(
-        Text("Mesh", "网格"), (even(10, verdict), even(10, delay), even(10, loss), even(6, _gateways()))
+        Text("Mesh, last 15 minutes", "网格，最近 15 分钟"),
+        (even(10, verdict), even(10, delay), even(10, loss), even(6, _gateways())),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from dashboards.colours import LAND, MET, MISSED, NEUTRAL, OBJECTIVE
@@ -24,14 +23,7 @@ def _worst(field: str) -> str:
     return f'SELECT max("v") AS "worst" FROM ({last}) WHERE $timeFilter {by(*PAIR)}'
 
 
-def _pairs(
-    title: Text,
-    description: Text,
-    field: str,
-    unit: str,
-    mappings: Sequence[Json] = (),
-    decimals: int | None = None,
-) -> Json:
+def _pairs(title: Text, description: Text, field: str, unit: str, decimals: int) -> Json:
     way = drill("link", "network", "tier", src_site=ROW, dst_site=COLUMN)
     return matrix(
         title,
@@ -42,7 +34,7 @@ def _pairs(
         unit,
         color=excess(MET, MISSED),
         links=[way],
-        mappings=mappings,
+        mappings=KEPT,
         decimals=decimals,
         last=RECENT,
     )
@@ -54,13 +46,10 @@ def delay_matrix() -> Json:
         Text("Delay over the objective", "时延超出目标"),
         Text(
             "Rows send to columns: the last window of the worst link between two sites, delay less the "
-            "objective of "
-            "its tier. Below zero: what is left; above: by how much it is broken. A dash: no link, or "
-            "not known. "
-            "A cell leads to the links of the pair.",
-            "行为发送方，列为接收方：两站点间最差链路最近一个窗口的时延减去其等级目标。小于零为余量，大"
-            "于零为超出量。"
-            "横线：没有链路或未知。点击单元格查看该站点对的链路。",
+            "objective of its tier: by how much it is broken. A tick: it is not. A dash: no link, or not "
+            "known. A cell leads to the links of the pair.",
+            "行为发送方，列为接收方：两站点间最差链路最近一个窗口的时延减去其等级目标，即超出量。对勾：没"
+            "有超出。横线：没有链路或未知。点击单元格查看该站点对的链路。",
         ),
         "delay_excess_us",
         MICROSECONDS,
@@ -82,7 +71,6 @@ def loss_matrix() -> Json:
         ),
         "loss_forward_excess_ratio",
         RATIO,
-        KEPT,
         decimals=1,
     )
 
@@ -101,7 +89,6 @@ def throughput_matrix() -> Json:
         ),
         "throughput_shortfall_ratio",
         RATIO,
-        KEPT,
         decimals=0,
     )
 

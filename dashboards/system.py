@@ -16,7 +16,6 @@ from dashboards.panel import (
     COUNT,
     MICROSECONDS,
     SECONDS,
-    excess,
     series,
     stat,
     states,
@@ -25,6 +24,7 @@ from dashboards.panel import (
 )
 from dashboards.query import STEP, by, columns, matches, range_and, target
 from dashboards.table import Column, coloured, table
+from dashboards.trouble import FIRING, HELD
 from dashboards.words import Json, Text
 from linkgauge.judged_tables import SILENT_S
 
@@ -35,9 +35,8 @@ PLAN_OLD_S, WAITING_S = 600, 120
 OWN_RULES = "/^(agent-.*|clock-.*|plan-.*|collector-.*|sink-.*|dead-letters|certificate-.*)$/"
 FIT = states({0: (Text("fit", "合格"), colours.MET), 1: (Text("unfit", "不合格"), colours.MISSED)})
 STEERED = states({0: (Text("steered", "已同步"), colours.MET), 1: (Text("free", "未同步"), colours.MISSED)})
-FIRING = excess(colours.MET, colours.MISSED)
 WORK = states(
-    {0: (Text("in service", "在用"), colours.NEUTRAL), 1: (words.MAINTENANCE, colours.MAINTENANCE)},
+    {0: (Text("in service", "在用"), colours.MET), 1: (words.MAINTENANCE, colours.MAINTENANCE)},
 )
 
 
@@ -196,22 +195,16 @@ def _alerts() -> Section:
         Text("Alerts of the measuring system", "测量系统告警"),
         Text(
             "Alerts of agents, clocks, plans, collectors and stores in the last minutes; one that has "
-            "ended shows "
-            "a 0 for a short while.",
-            "近几分钟内探针、时钟、计划、采集器与存储的告警；已结束者短暂显示为 0。",
+            "ended says so for a short while. Held back: another alert explains it, or it is silenced.",
+            "近几分钟内探针、时钟、计划、采集器与存储的告警；已结束者短暂显示。已抑制：由另一告警解释或被静默。",
         ),
         [target(query, table=True)],
         [
             Column("rule", Text("rule", "规则")),
             Column("about", Text("about", "对象")),
             Column("severity", Text("severity", "级别")),
-            Column(
-                "firing",
-                Text("firing", "触发"),
-                COUNT,
-                coloured(thresholds=excess(colours.MET, colours.MISSED)),
-            ),
-            Column("held", Text("held back", "抑制"), COUNT),
+            Column("firing", Text("state", "状态"), more=coloured(mappings=FIRING)),
+            Column("held", Text("told", "通知"), more=coloured(mappings=HELD)),
             Column("since", Text("for", "持续"), SECONDS),
         ],
         first=("since", True),
