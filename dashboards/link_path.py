@@ -115,6 +115,14 @@ def _changes() -> Json:
 
 def _hops() -> Json:
     values = columns(hops='max("hops")', silent='max("silent")', mtu='min("mtu_bytes")')
+    right = override(
+        "mtu",
+        displayName=same("MTU"),
+        unit=PLAIN,
+        color={"mode": "fixed", "fixedColor": NEUTRAL},
+        custom_axisPlacement="right",
+        custom_lineStyle={"fill": "dash", "dash": [8, 8]},
+    )
     query = f'SELECT {values} FROM "link_path" {LINK} {STEP} fill(null)'
     return series(
         Text("Hops and MTU", "跳数与 MTU"),
@@ -128,10 +136,9 @@ def _hops() -> Json:
         (
             Line("hops", Text("hops", "跳数"), P50),
             Line("silent", Text("silent", "无应答"), P95),
-            Line("mtu", same("MTU"), NEUTRAL, dashed=True),
         ),
         custom={"spanNulls": True},
-        overrides=[override("mtu", unit=PLAIN, custom_axisPlacement="right")],
+        overrides=[right],
     )
 
 

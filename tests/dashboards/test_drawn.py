@@ -114,3 +114,11 @@ def test_a_variable_of_one_value_is_never_handed_all_by_another_board() -> None:
 def test_no_axis_is_logarithmic(panel: Json) -> None:
     custom = panel["fieldConfig"]["defaults"].get("custom", {})
     assert "scaleDistribution" not in custom, "its unlabelled ticks would say 'no data'"
+
+
+@EVERY
+def test_a_column_has_one_override(panel: Json) -> None:
+    names = [rule["matcher"]["options"] for rule in panel["fieldConfig"]["overrides"]]
+    assert len(set(names)) == len(names), (
+        "the first gives it another name, and the second finds none of its own"
+    )
