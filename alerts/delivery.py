@@ -137,6 +137,7 @@ class Delivery:
                 return self._resend()
             if self._tries and self._resending.between():
                 self._resend()
+            waiting = self._first(waiting)
             for _ in range(AT_ONCE):
                 if not waiting or self._stopping.is_set():
                     break
@@ -157,7 +158,20 @@ class Delivery:
         while batch := self._book.waiting(self._receiver.name, AT_ONCE, after):
             after = batch[-1].seq
             wanted += self._wanted([notice for notice in batch if notice.seq not in told])
+        there = {notice.seq for notice, _ in wanted} if self._tries else ()
+        self._tries = {
+            seq: tries for seq, tries in self._tries.items() if seq in there
+        }  # others were dropped
         return wanted
+
+    def _first(self, waiting: list[tuple[Notice, Told]]) -> list[tuple[Notice, Told]]:
+        """What goes next: very many would have to be looked through for each message."""
+        if len(waiting) <= AT_ONCE or (self._receiver.policy.gathers and not self._singly):
+            return waiting
+        heads: dict[str, tuple[int, bool, int]] = {}
+        for each in waiting:
+            heads.setdefault(each[0].alert, self._urgency(each))
+        return sorted(waiting, key=lambda each: (heads[each[0].alert], each[0].seq))[:AT_ONCE]
 
     def _wanted(self, notices: Sequence[Notice]) -> list[tuple[Notice, Told]]:
         """Those that the receiver wants; the others are marked."""

@@ -44,5 +44,7 @@ def known_links(state: Frame | None) -> dict[str, bool]:
 
 
 def unknown(links: Collection[str], known: Mapping[str, bool]) -> bool:
-    """Whether nothing is known of most of these links."""
-    return 2 * sum(known.get(link, False) for link in links) < len(links) or not links
+    """Whether nothing is known of most of these links; of those that are no longer expected nothing ever
+    will be. known: all that are expected."""
+    there = [known[link] for link in links if link in known]
+    return 2 * sum(there) < len(there) or not links or not known

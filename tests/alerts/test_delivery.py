@@ -484,3 +484,24 @@ def test_a_notice_that_is_put_off_for_ever_does_not_end_what_is_told_again(book:
     eventually(lambda: receiver.tried.count((B1,)) == 2)
     delivery.stop()
     assert receiver.tried.count((A1,)) > 1
+
+
+def test_what_was_dropped_while_it_was_tried_leaves_nothing_behind(tmp_path: Path) -> None:
+    book = Book(tmp_path / "small.db", max_waiting=1)
+    record(book, ("a", A1))
+    delivery = delivering(book, Answering(A1), 0.001)
+    eventually(lambda: bool(delivery._tries))
+    record(book, ("b", B1))
+    eventually(lambda: book.totals()["delivered"] == 1 and not delivery._tries)
+    delivery.stop()
+    book.close()
+
+
+def test_of_very_many_each_alert_keeps_its_order(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alerts.delivery.AT_ONCE", 2)
+    record(book, ("a", A1), ("b", B1), ("c", C1), ("a", A2))
+    receiver = Scripted(SinkBusy("later"), SinkBusy("later"))
+    delivery = delivering(book, receiver, 0.001)
+    eventually(lambda: book.totals()["delivered"] == 4)
+    delivery.stop()
+    assert [each for (each,) in receiver.tried] == [A1, B1, C1, A1, A2, B1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from alerts.causes.unseen import unknown
 from tests.alerts.causes.test_place_cause import DARK, LINKS, SILENT, Scene, all_of, between, ids
 
 
@@ -35,3 +36,11 @@ def test_a_place_that_is_never_judged_again_ends(tmp_path: Path) -> None:
     told = [scene.window(all_of(LINKS, SILENT)).events for _ in range(60)]
     assert [len(each) for each in told[:59]] == [0] * 59
     assert any("no longer judged" in event.summary for event in told[59])
+
+
+def test_a_place_all_of_whose_links_are_taken_out_of_the_inventory_ends() -> None:
+    known = {"a-1>b-1@net": True}
+    assert not unknown(["c-1>b-1@net", "c-1>a-1@net"], known)
+    assert not unknown(["c-1>b-1@net", "c-1>a-1@net", "a-1>b-1@net"], known)
+    assert unknown(["c-1>b-1@net", "a-1>b-1@net"], dict.fromkeys(known, False))
+    assert unknown(["c-1>b-1@net"], {}), "no window was judged at all"
