@@ -1,6 +1,6 @@
 """Against a real Grafana: published twice, provisioned by files, and its alerts compared with the reference.
 
-Runs where LINKGAUGE_GRAFANA_HOME names one; takes about three minutes.
+Runs where LINKGAUGE_GRAFANA_HOME names one, on InfluxDB 1 and 2; takes about five minutes.
 """
 
 from __future__ import annotations
