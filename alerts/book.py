@@ -3,8 +3,8 @@
 The memory and the notices that come from the same window are written in one transaction, so that after a
 crash either both are there or neither (linkgauge.sqlite_file says what that promises); a notice is marked
 only after its receiver took it. A notice may therefore arrive twice and never goes missing, save by the
-bound: above `max_waiting` undelivered notices of a receiver the oldest go first, counted in `dropped`; and by
-damage: the file is moved aside, and what waited in it is told to nobody.
+bound: above `max_waiting` undelivered notices of a receiver the oldest go first, of pages last, counted in
+`dropped`; and by damage: the file is moved aside, and what waited in it is told to nobody.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ WAITING, DELIVERED, GIVEN_UP, DROPPED = "waiting", "delivered", "given_up", "dro
 DIGESTED, PASSED_BY = "digested", "passed_by"
 OUTCOMES = (WAITING, DELIVERED, DIGESTED, GIVEN_UP, DROPPED, PASSED_BY)
 """Delivered together with others; of no concern to the receiver."""
+_OF_PAGE = b'"severity":"page"'
+"""In the body of each notice of a page: tickets, which a receiver may not even want, push none out."""
 KEPT_DONE = 10_000
 """Notices that are done and still kept, to look up who was told what and when."""
 
@@ -246,10 +248,13 @@ def _only_firing(db: sqlite3.Connection, firing: Collection[str]) -> None:
 
 
 def _make_room(db: sqlite3.Connection, receiver: str, max_waiting: int, now_ns: int) -> None:
+    waits = "FROM notice WHERE receiver = ? AND outcome = 'waiting'"
+    if db.execute(f"SELECT count(*) {waits}", (receiver,)).fetchone()[0] <= max_waiting:
+        return
     dropped = db.execute(
-        "UPDATE notice SET outcome = 'dropped', done_ns = ? WHERE seq IN (SELECT seq FROM notice"
-        " WHERE receiver = ? AND outcome = 'waiting' ORDER BY seq DESC LIMIT -1 OFFSET ?)",
-        (now_ns, receiver, max_waiting),
+        f"UPDATE notice SET outcome = 'dropped', done_ns = ? WHERE seq IN (SELECT seq {waits}"
+        " ORDER BY instr(body, ?) > 0 DESC, seq DESC LIMIT -1 OFFSET ?)",
+        (now_ns, receiver, _OF_PAGE, max_waiting),
     )
     _count(db, DROPPED, dropped.rowcount)
     _tally(db, receiver, DROPPED, dropped.rowcount)

@@ -11,6 +11,7 @@ import pytest
 from alerts import book as book_module
 from alerts.book import Book
 from linkgauge.errors import StoreError
+from tests.alerts.notices import body
 
 
 def test_memory_and_notices_outlive_the_process(tmp_path: Path) -> None:
@@ -53,6 +54,16 @@ def test_above_the_bound_the_oldest_go_first_and_are_counted(tmp_path: Path) -> 
     assert [head.body for head in book.waiting("hook", 10)] == [b"2", b"3", b"4"]
     assert book.totals() == {"waiting": 3, "delivered": 0, "given_up": 0, "dropped": 2}
     book.close()
+
+
+def test_tickets_push_no_page_out(tmp_path: Path) -> None:
+    book = Book(tmp_path / "alerts.db", max_waiting=3)
+    told = [("a", body(id="a")), *((f"t{at}", body(id=f"t{at}", severity="ticket")) for at in range(4))]
+    book.record(b"", told, ["hook"], 0)
+    assert [each.alert for each in book.waiting("hook", 9)] == ["a", "t2", "t3"]
+    book.record(b"", [(f"p{at}", body(id=f"p{at}")) for at in range(3)], ["hook"], 0)
+    assert [each.alert for each in book.waiting("hook", 9)] == ["p0", "p1", "p2"]
+    assert book.totals()["dropped"] == 5
 
 
 def test_what_is_done_is_kept_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
