@@ -60,7 +60,8 @@ class LedgerJudge:
         self._excuse_former(specs, start_ns)
         excused = self._excuses.links(specs, start_ns)
         self._ledger.excuse(start_ns, excused.any)
-        return excused.marked(self._ledger.judge(past.throughput, start_ns))
+        tests = self._excuses.counting(past.throughput, specs)
+        return excused.marked(self._ledger.judge(tests, start_ns))
 
     def _excuse_former(self, specs: Sequence[LinkSpec], before_ns: int) -> None:
         """Windows that the ledger remembers and that were not judged in this life: they are excused too."""

@@ -78,6 +78,24 @@ class Excuses:
             covered |= self._mask(specs, number, covers)
         return Excused(covered, drilled)
 
+    def counting(self, tests: Frame, specs: Sequence[LinkSpec]) -> Frame:
+        """THROUGHPUT rows without those of links that work touched in the window in which they began; faults
+        of drills are played on replies and touch no test."""
+        starts = tests.count("start_ns") - tests.count("start_ns") % self._window_ns
+        masks = {
+            at: np.logical_or.reduce([self._mask(specs, *work) for work in works])
+            for at in (np.unique(starts).tolist() if self._inventory().maintenance else ())
+            if (works := list(self._running(at)))
+        }
+        if not masks or not specs:
+            return tests
+        rows = {str(spec.link): row for row, spec in enumerate(specs)}
+        link = np.array([rows.get(name, 0) for name in tests.text("link").tolist()], np.intp)
+        touched = np.zeros(tests.rows, np.bool_)
+        for at, mask in masks.items():
+            touched |= (starts == at) & mask[link]
+        return tests.take(np.flatnonzero(~touched))
+
     def nodes(self, start_ns: int) -> Excused:
         """The same of the inventory's nodes, in their order."""
         nodes, playing = self._inventory().nodes, self.playing(start_ns)

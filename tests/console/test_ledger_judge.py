@@ -9,12 +9,21 @@ import numpy as np
 from collector.live.excuses import Excuses
 from collector.live.recent import Past
 from console.ledger_judge import LedgerJudge
+from linkgauge.clock import NS_PER_S
 from linkgauge.frame import Frame, concat
 from linkgauge.inventory import load
 from linkgauge.model import Verdict
 from linkgauge.schema import HEALTH, THROUGHPUT
 from quality.ledger import Ledger
-from tests.collector.world import INVENTORY, NOW_NS, WINDOW_NS, StillClock, windows, write_inventory
+from tests.collector.world import (
+    INVENTORY,
+    NOW_NS,
+    WINDOW_NS,
+    StillClock,
+    throughput,
+    windows,
+    write_inventory,
+)
 
 WORK = "maintenance:\n  - {from: 2027-01-15T08:00:00Z, until: 2027-01-15T09:00:00Z, reason: x, nodes: [g1]}\n"
 PERIOD_NS = 6 * WINDOW_NS
@@ -90,3 +99,16 @@ def test_a_drill_makes_no_link_miss_its_objectives_not_even_after_a_restart(tmp_
     again.judge.remember(Past((bad,), (), tests), again.specs)
     after = again.judged(NOW_NS + 2 * WINDOW_NS)
     assert (after.count("verdict_loss") == Verdict.MISSED).tolist() == (~drilled).tolist()
+
+
+def test_a_throughput_test_under_announced_work_counts_for_no_verdict_after_it(tmp_path: Path) -> None:
+    world, hour_ns = World(tmp_path, INVENTORY + WORK), 3_600 * NS_PER_S
+    after_ns = NOW_NS + hour_ns + WINDOW_NS
+    names = [str(spec.link) for spec in world.specs]
+    rows = windows(names, after_ns)
+    low = concat(THROUGHPUT, [throughput(name, 1e6, NOW_NS + 7 * NS_PER_S) for name in names])
+    state = world.judge.judge(Past((rows,), (), low), world.specs, after_ns)
+    touched = np.array(["g1" in (spec.link.src, spec.link.dst) for spec in world.specs])
+    assert not state.count("maintenance").any(), "the work is over"
+    assert (state.count("verdict_throughput") == Verdict.MISSED).tolist() == (~touched).tolist()
+    assert np.isnan(state.real("throughput_low_ratio")).tolist() == touched.tolist()
