@@ -31,6 +31,7 @@ from alerts.roll.roll import Roll
 from alerts.roll.shown import as_dict
 from alerts.roll.silences import hushed
 from alerts.roll.subject import Subjects
+from alerts.roll.wider import Wider
 from alerts.roll.wording import began, ended, gone
 from alerts.rule import TABLES, Rule
 from linkgauge.clock import NS_PER_S, Clock
@@ -81,10 +82,9 @@ class AlertEngine:
         self._receivers = tuple(receiver.name for receiver in receivers)
         self._deliveries = [Delivery(book, receiver, clock) for receiver in receivers]
         self._forgetful = [receiver for receiver in receivers if receiver.policy.resend_s is not None]
-        self._lock = threading.Lock()
-        self._unwritten: deque[tuple[str, bytes]] = deque()
+        self._lock, self._unwritten = threading.Lock(), deque[tuple[str, bytes]]()
         self._unstood: list[Stands] = []
-        self._ours: set[str] = set()  # ids of the alerts that our receivers were told of
+        self._ours, self._wider = set[str](), Wider()  # ids of the alerts that our receivers were told of
         self._counts = dict.fromkeys(
             ("fired", "resolved", "held_back", "windows_ignored", "unwritten_dropped", "cause_failed"), 0
         )
@@ -128,9 +128,10 @@ class AlertEngine:
             events = self._decide(judged, window)
             frames = {**places, "alert": self._roll.rows(window)}
             told = [event for event in events if tell(event) or self._ends_ours(event)]
-            self._write(told)
-        known = {id(event) for event in told}
-        return Outcome(events, frames, [event for event in events if id(event) not in known])
+            known = {id(event) for event in told}
+            untold = [event for event in events if id(event) not in known]
+            self._write([*told, *self._wider.ends(untold)])
+        return Outcome(events, frames, untold)
 
     def _is_late(self, window: Window) -> bool:
         late_ns = self._due_ns + max(LATE_WINDOWS * window.length_ns, LATE_NS)
@@ -172,12 +173,8 @@ class AlertEngine:
         waiting. Raises StoreError."""
         totals = self._book.totals()
         with self._lock:
-            return {
-                **self._counts,
-                "firing": len(self._roll),
-                "unwritten": len(self._unwritten),
-                **totals,
-            }
+            now = {"firing": len(self._roll), "unwritten": len(self._unwritten)}
+            return {**self._counts, **now, **totals}
 
     def _asked(self, ask: Callable[[], T], otherwise: T) -> T:
         """A cause that fails must not silence alerts."""
@@ -247,6 +244,7 @@ class AlertEngine:
                 self._evaluator.restore(kept.memory)
                 self._cause.resume(kept.places)
                 self._roll, self._ours = Roll(self._aftermaths, kept.alerts), set(kept.ours)
+                self._wider = Wider(kept.wider)
             except ValueError as err:
                 log.error("the book's memory cannot be used (%s); alerts that fire are told once more", err)
                 self._evaluator = Evaluator(rules)
@@ -274,6 +272,7 @@ class AlertEngine:
     def _write(self, events: Sequence[Event]) -> None:
         now_ns = self._clock.now().wall_ns
         for event in events:
+            self._wider.note(event, self._ours)
             if not widens(event):
                 fires = isinstance(event, Fired)
                 self._counts["fired" if fires else "resolved"] += 1
@@ -281,7 +280,8 @@ class AlertEngine:
             self._unwritten.append((event.id, payload(event, now_ns)))
             log.warning("alert %s: %s", event.id, event.summary)
         places, ours = self._asked(self._cause.kept, Recalled()), sorted(self._ours)
-        kept = written(Kept(self._evaluator.snapshot(), self._roll.kept(), ours=ours, places=places))
+        memory, wider = self._evaluator.snapshot(), self._wider.kept()
+        kept = written(Kept(memory, self._roll.kept(), ours=ours, places=places, wider=wider))
         firing, stands = self._told_ids(), self._unstood
         try:
             self._book.record(kept, self._unwritten, self._receivers, now_ns, firing, stands)

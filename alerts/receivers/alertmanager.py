@@ -135,4 +135,6 @@ def _several(told: Told, mine: Collection[str]) -> list[dict[str, str]]:
     labels = {name: text for name, text in {**about, **told.labels}.items() if text}
     alone = {name: text for name, text in labels.items() if name != "teams"}
     later = [{**alone, "team": team} for team in told.teams_later if not mine or team in mine]
+    if told.teams_now and not told.fires:
+        return later  # the end of the alert of the others is told by who told them of it
     return [labels, *later] if not mine or not teams(labels).isdisjoint(mine) else later

@@ -26,6 +26,8 @@ class Kept(msgspec.Struct, frozen=True):
     ours: list[str] = []
     """Ids of the alerts of which this collector's receivers were told; the others its peer told."""
     places: Recalled = Recalled()
+    wider: dict[str, list[str]] = {}
+    """Teams that this collector's receivers told of an alert which its peer told to others, by its id."""
 
 
 class _Streak(msgspec.Struct, frozen=True):

@@ -91,3 +91,24 @@ def test_a_node_that_is_down_is_told_to_the_teams_of_all_links_that_it_holds_bac
     assert told.pop("tickets") == []
     assert set(map(tuple, told.values())) == {("+" + DOWN,)}
     assert len([each for each in scenes.scene.engine.active() if each["cause"] == DOWN]) > len(into("west-1"))
+
+
+def test_who_was_told_later_by_one_of_a_pair_hears_of_the_end_though_the_other_is_on_duty_then(
+    tmp_path: Path,
+) -> None:
+    scenes = Scenes(tmp_path)
+    engine = scenes.scene.engine
+    observe, peers = engine.observe, lambda event: False
+    engine.observe = lambda judged, tell=peers: observe(judged, tell)  # type: ignore[method-assign]
+    scenes.windows(6, FEW)
+    engine.take_over([], 1 << 62)  # the peer told all of that for sure
+    engine.observe = observe  # type: ignore[method-assign]
+    scenes.windows(6, MORE)
+    assert scenes.heard("team-north") == [f"+{PLACE}"]
+    scenes.begin()
+    engine, observe = scenes.scene.engine, scenes.scene.engine.observe
+    engine.observe = lambda judged, tell=peers: observe(judged, tell)  # type: ignore[method-assign]
+    scenes.windows(12, {})
+    assert scenes.heard("team-north") == [f"+{PLACE}", f"-{PLACE}"]
+    for other in ("everybody", "team-east", "two"):
+        assert scenes.heard(other) == [], "it is for the peer to tell them"

@@ -267,10 +267,21 @@ def test_teams_that_are_told_later_have_alerts_of_their_own(
     with receiving() as received:
         noc = Alertmanager("noc", [received.url], SystemClock(), LINKS, policy=Policy(teams=mine, resend_s=1))
         labels = {"team": "a", "teams": "a,b", "place": "x"}
-        noc.deliver([body(status, labels=labels, teams_later=["c", "d"], teams_now=["d"])])
+        now = ["d"] if status == "firing" else []
+        noc.deliver([body(status, labels=labels, teams_later=["c", "d"], teams_now=now)])
         noc.close()
     alerts: Any = received.bodies[0]
     told = [each["labels"] for each in alerts]
     assert [each["team"] for each in told] == teams
     assert [each.get("teams") for each in told] == ["a,b" if each == "a" else None for each in teams]
     assert len({str(sorted({**each, "team": "", "teams": ""}.items())) for each in told}) == 1
+
+
+def test_the_end_for_teams_that_were_told_later_ends_no_alert_of_the_others() -> None:
+    with receiving() as received:
+        noc = Alertmanager("noc", [received.url], SystemClock(), LINKS, policy=Policy(resend_s=1))
+        labels = {"team": "a", "teams": "a,b", "place": "x"}
+        noc.deliver([body("resolved", labels=labels, teams_later=["c", "d"], teams_now=["d"])])
+        noc.close()
+    alerts: Any = received.bodies[0]
+    assert [each["labels"]["team"] for each in alerts] == ["c", "d"]
