@@ -40,8 +40,8 @@ class Column:
     width: int = 0
 
     def override(self) -> Json:
-        """As Grafana has it."""
-        unit = {"unit": self.unit} if self.unit else {}
+        """As Grafana has it. Only texts can be filtered by: the sign for it takes room from the heading."""
+        unit = {"unit": self.unit} if self.unit else {"custom_filterable": True}
         width = {"custom_width": self.width} if self.width else {}
         return override(self.name, displayName=self.shown, **unit, **width, **self.more)
 
@@ -76,7 +76,7 @@ def table(
         targets,
         COUNT,
         defaults={
-            "custom": {"align": "auto", "filterable": True, "minWidth": _LEAST_WIDTH},
+            "custom": {"align": "auto", "minWidth": _LEAST_WIDTH},
             "mappings": absent(missing),
             "noValue": missing,
         },
@@ -119,7 +119,6 @@ def matrix(
     """One row for each value of the first tag, one column for each of the second; `value` is the target's one
     value column. A pair without a row says "no data". In links, `dashboards.links` ROW and COLUMN."""
     corner = f"{tags[0]}\\{tags[1]}"
-    cells = {"rowField": tags[0], "columnField": tags[1], "valueField": value, "emptyValue": "null"}
     return panel(
         "table",
         title,
@@ -131,18 +130,49 @@ def matrix(
             "color": {"mode": "thresholds"},
             "thresholds": color,
             "mappings": [*mappings, *absent(Text("–", "–"), len(mappings))],
-            "links": list(links),
             **({} if decimals is None else {"decimals": decimals}),
         },
-        overrides=[_corner(corner)],
+        overrides=[_corner(corner), _cells(links)],
         options=_OPTIONS,
         span_told=False,
         transformations=[
-            {"id": "groupingToMatrix", "options": cells},
-            {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": corner}]}},
+            _sorted_by(tags[1]),
+            _nameless(value),
+            {"id": "groupingToMatrix", "options": {**_CELLS, "rowField": tags[0], "columnField": tags[1]}},
+            _sorted_by(corner),
+            _sorted_by(tags[0]),
         ],
         **parts,
     )
+
+
+_NAMELESS = "Last"
+"""What Grafana calls the column that `_nameless` adds."""
+_CELLS = {"valueField": _NAMELESS, "emptyValue": "null"}
+
+
+def _nameless(value: str) -> Json:
+    """A copy of the column `value` without the name that newer Grafana's server gives it: each column of the
+    matrix would have that name, and show the values of the last one. No `alias`: it would be such a name."""
+    reduce = {"include": [value], "reducer": "last"}
+    return {
+        "id": "calculateField",
+        "options": {"mode": "reduceRow", "reduce": reduce, "timeSeries": False, "replaceFields": False},
+    }
+
+
+def _sorted_by(name: str) -> Json:
+    """Rows in the order of a column; nothing where there is none. The column of a matrix that names its rows
+    has its own name, or in newer Grafana that of the tag."""
+    return {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": name}]}}
+
+
+def _cells(links: Sequence[Json]) -> Json:
+    """Links of the numbers of a matrix. (Newer Grafana adds those of all fields to the corner's none.)"""
+    return {
+        "matcher": {"id": "byType", "options": "number"},
+        "properties": [{"id": "links", "value": list(links)}],
+    }
 
 
 def _corner(name: str) -> Json:
@@ -152,6 +182,5 @@ def _corner(name: str) -> Json:
         displayName=Text("from \\ to", "起 \\ 止"),
         custom_width=100,
         **{f"custom_{name}": value for name, value in _PLAIN.items()},
-        links=[],
         unit="string",
     )

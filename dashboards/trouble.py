@@ -136,7 +136,7 @@ def _ended() -> Json:
     )
     shown = (
         Column("firing", Text("state", "状态"), None, coloured(mappings=FIRING), 80),
-        Column("rule", Text("rule", "规则"), width=140),
+        Column("rule", Text("rule", "规则"), width=170),
         Column("about", Text("about", "对象"), more={"links": _ABOUT}),
         Column("since", Text("for", "时长"), SECONDS, width=90),
     )

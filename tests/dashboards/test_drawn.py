@@ -82,6 +82,47 @@ def test_a_table_shows_no_other_columns(panel: Json) -> None:
         assert set(shown) == set(steps["organize"]["indexByName"])
 
 
+MATRICES = [panel for _, panel in PANELS if "groupingToMatrix" in {t["id"] for t in panel["transformations"]}]
+MATRIX = pytest.mark.parametrize("panel", MATRICES, ids=[panel["title"] for panel in MATRICES])
+
+
+@MATRIX
+def test_the_values_of_a_matrix_have_lost_the_name_that_the_server_gave(panel: Json) -> None:
+    """Grafana 12 shows the last column's values in all columns that have the same name."""
+    steps = [step["id"] for step in panel["transformations"]]
+    options = {step["id"]: step["options"] for step in panel["transformations"]}
+    assert steps.index("calculateField") < steps.index("groupingToMatrix")
+    copy = options["calculateField"]
+    assert "alias" not in copy, "the alias would be the name of every column"
+    assert (copy["mode"], copy["reduce"]["reducer"]) == ("reduceRow", "last")
+    assert options["groupingToMatrix"]["valueField"] == "Last", "what Grafana calls such a copy"
+    (value,) = copy["reduce"]["include"]
+    assert f'"{value}"' in panel["targets"][0]["query"]
+
+
+@MATRIX
+def test_a_matrix_is_in_order_whatever_the_order_of_the_answer(panel: Json) -> None:
+    steps = panel["transformations"]
+    at = [step["id"] for step in steps].index("groupingToMatrix")
+    row, column = (steps[at]["options"][field] for field in ("rowField", "columnField"))
+    names = [step["options"]["sort"][0]["field"] for step in steps if step["id"] == "sortBy"]
+    assert names == [column, f"{row}\\{column}", row], "newer Grafana calls the corner by the tag"
+    assert steps[0]["id"] == "sortBy"
+
+
+@MATRIX
+def test_only_the_cells_of_a_matrix_lead_on(panel: Json) -> None:
+    assert "links" not in panel["fieldConfig"]["defaults"], "Grafana 12 adds them to the corner's own"
+    rules = {rule["matcher"]["id"]: rule["properties"] for rule in panel["fieldConfig"]["overrides"]}
+    assert [told["id"] for told in rules["byType"]] == ["links"]
+
+
+@EVERY
+def test_the_heading_of_a_number_has_its_room(panel: Json) -> None:
+    for field in _fields(panel):
+        assert not (field.get("custom.filterable") and field.get("unit")), "its sign hides the heading"
+
+
 def test_the_map_needs_no_internet_and_shows_the_sites() -> None:
     (panel,) = (panel for _, panel in PANELS if panel["type"] == "geomap")
     options = panel["options"]
