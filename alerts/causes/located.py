@@ -9,6 +9,8 @@ import msgspec
 
 from quality.places.finding import Finding
 
+UNSURE = "; cannot tell it from "
+"""In the words of a place, before the others that explain the same."""
 Key = tuple[str, str]
 """Kind and name of a place."""
 
@@ -38,7 +40,7 @@ class Located:
         told += f" on {found.network}" if found.network and found.network != found.place else ""
         told += f", because {bad} of {judged} links over it are in trouble"
         told += f" while {self.beside} others are well" if self.beside else ""
-        return told + (f"; cannot tell it from {', '.join(found.others)}" if found.others else "")
+        return told + (UNSURE + ", ".join(found.others) if found.others else "")
 
 
 _DIRECTIONS = {"in": " (what enters it)", "out": " (what leaves it)", "both": ""}

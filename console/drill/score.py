@@ -11,12 +11,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from alerts.causes.located import UNSURE
 from console.demo.webhook import Page
 from lab.faults.fault import Link, Truth
 from linkgauge.clock import NS_PER_S
 
-RIGHT, WRONG, NONE, OPEN = "right", "wrong", "not told", "cannot be told"
-"""Of a place; OPEN: the truth has none."""
+RIGHT, AMONG, WRONG, NONE, OPEN = "right", "among those named", "wrong", "not told", "cannot be told"
+"""Of a place; AMONG: it is one of those that the message says cannot be told from the one it begins with.
+OPEN: the truth has none."""
 _ROUND_TRIP = "-"
 _PLACE_RULE = "common-cause"
 
@@ -99,10 +101,20 @@ def told_places(firing: Sequence[Page]) -> set[tuple[str, str]]:
     for page in firing:
         labels = page.body["labels"]
         if page.body["rule"] == _PLACE_RULE:
-            told.add((str(labels["kind"]), str(labels["place"])))
+            told.add(_named(page.body))
         elif page.body["rule"] == "node-down":
             told.add(("node", str(labels["node"])))
     return told
+
+
+def _named(body: Mapping[str, Any]) -> tuple[str, str]:
+    return str(body["labels"]["kind"]), str(body["labels"]["place"])
+
+
+def _alike(body: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """(kind, name) of the places that the message says cannot be told from the one it names."""
+    words = str(body.get("place") or "").partition(UNSURE)[2]
+    return {(kind, name) for kind, _, name in (each.partition(" ") for each in words.split(", ")) if name}
 
 
 def _earlier(body: Mapping[str, Any], than_ns: int) -> bool:
@@ -117,7 +129,7 @@ def _explained(truth: Truth, body: Mapping[str, Any]) -> bool:
     if body.get("link"):
         return _link(labels) in truth.links | truth.also
     if rule == _PLACE_RULE:
-        return (labels["kind"], labels["place"]) in truth.places or not truth.places
+        return not truth.places or not truth.places.isdisjoint({_named(body), *_alike(body)})
     if "node" in labels:
         return any(labels["node"] in link[:2] for link in truth.links)
     return True
@@ -141,7 +153,13 @@ def _place(truth: Truth, firing: Sequence[Page]) -> str:
         return WRONG if told else OPEN
     if not told:
         return NONE
-    return RIGHT if told & truth.places and not told - truth.places else WRONG
+    if told <= truth.places:
+        return RIGHT
+    alike = [{_named(page.body), *_alike(page.body)} for page in firing if page.body["rule"] == _PLACE_RULE]
+    meant = told - truth.places
+    return (
+        AMONG if all(any(one in some and some & truth.places for some in alike) for one in meant) else WRONG
+    )
 
 
 def _over_ns(pages: Sequence[Page], fired: Page) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from console.demo.webhook import Page
-from console.drill.score import NONE, OPEN, RIGHT, WRONG, Score, score
+from console.drill.score import AMONG, NONE, OPEN, RIGHT, WRONG, Score, score
 from lab.faults import truths
 from lab.faults.fault import Fault
 from lab.places import drill_topology
@@ -69,6 +69,18 @@ def test_a_fault_that_is_not_told_or_not_over() -> None:
     assert lasting.resolve_s is None
     assert lasting.direction is None
     assert lasting.link
+
+
+def test_a_place_that_is_named_as_one_of_several_is_no_wrong_one() -> None:
+    receiver = Fault("bad-receiver", _LINK, "guiyang-1")
+    right = next(iter(truths.truth(drill_topology(), receiver).places))
+    page = _page(9, "common-cause", kind="hop", place="10.0.0.1", direction="in")
+    page.body["place"] = f"hop 10.0.0.1 (what enters it); cannot tell it from hop 10.0.0.2, {' '.join(right)}"
+    among = _score(receiver, page)
+    assert (among.place, among.others) == (AMONG, ())
+    page.body["place"] = "hop 10.0.0.1 (what enters it); cannot tell it from hop 10.0.0.2"
+    wrong = _score(receiver, page)
+    assert (wrong.place, len(wrong.others)) == (WRONG, 1)
 
 
 def test_what_was_held_back_since_an_earlier_fault_is_not_of_this_one() -> None:
