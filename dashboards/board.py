@@ -156,18 +156,33 @@ def hidden_variable(name: str, query: str) -> Json:
 
 
 def annotation(name: Text, query: str, colour: str, *, text: str, tags: str = "") -> Json:
-    """Marks on all graphs. text, tags: columns of the query; `$timeFilter` may stand in it once."""
+    """Marks on all graphs. text, tags: columns of the query; `$timeFilter` may stand in it once.
+
+    Grafana asks what `target` says; without one only 9 asks, and later ones show no mark.
+    """
+    asked = {
+        "refId": "Anno",
+        "query": query,
+        "queryType": "tags",
+        "fromAnnotations": True,
+        "rawQuery": True,
+        "name": name,
+        "textColumn": text,
+        "tagsColumn": tags,
+        "titleColumn": "",
+        "timeEndColumn": "",
+    }
     return {
         "name": name,
         "datasource": RAW,
         "enable": True,
         "hide": False,
         "iconColor": colour,
-        "query": query,
-        "textColumn": text,
-        "tagsColumn": tags,
-        "fromAnnotations": True,
-        "rawQuery": True,
+        "target": asked,
+        **{
+            known: asked[known]
+            for known in ("query", "textColumn", "tagsColumn", "fromAnnotations", "rawQuery")
+        },
         "type": "tags",
     }
 

@@ -163,3 +163,13 @@ def test_a_column_has_one_override(panel: Json) -> None:
     assert len(set(names)) == len(names), (
         "the first gives it another name, and the second finds none of its own"
     )
+
+
+def test_marks_are_asked_for_by_their_target() -> None:
+    marks = [mark for board in boards().values() for mark in board["annotations"]["list"]]
+    assert marks
+    for mark in marks:
+        asked = mark["target"]
+        assert asked["fromAnnotations"] and asked["queryType"] == "tags"
+        for known in ("query", "textColumn", "tagsColumn"):
+            assert asked[known] == mark[known], "after Grafana 9 only the target counts"
