@@ -170,6 +170,7 @@ def test_marks_are_asked_for_by_their_target() -> None:
     assert marks
     for mark in marks:
         asked = mark["target"]
-        assert asked["fromAnnotations"] and asked["queryType"] == "tags"
+        assert asked["fromAnnotations"]
+        assert asked["queryType"] == "tags"
         for known in ("query", "textColumn", "tagsColumn"):
             assert asked[known] == mark[known], "after Grafana 9 only the target counts"
