@@ -54,13 +54,13 @@ def test_more_representatives_are_more_links(tmp_path: Path) -> None:
     [
         (
             "mesh: full", 2, 1_001,
-            "networks[0].mesh: a full mesh of 1001 nodes is 1001000 links, and the file has 1001000 links, "
-            "at most 1000000 may be; use thinned",
+            "line 6: networks[0].mesh: a full mesh of 1001 nodes is 1001000 links, and the file has 1001000 "
+            "links, at most 1000000 may be; use thinned",
         ),
         (
             "mesh: thinned, representatives: 8", 150, 1_200,
-            "networks[0].representatives: 8 are too many: the file has 1438800 links, at most 1000000 may "
-            "be; take fewer",
+            "line 154: networks[0].representatives: 8 are too many: the file has 1438800 links, at most "
+            "1000000 may be; take fewer",
         ),
     ],
 )  # fmt: skip
