@@ -20,9 +20,12 @@ TOGETHER = ("console", "faults", "real")
 APART = ("real/test_causes.py",)
 """Files of the first group's folders that are the third."""
 LAST = (
-    "lab", "probes/engine", "probes/icmp", "probes/network", "probes/test_engine_follow.py",
+    "lab",
+    "probes/engine",
+    "probes/network",
+    "probes/test_engine_follow.py",
     "probes/test_engine_life.py",
-)  # fmt: skip
+)
 """Folders and files that are run when the others are over: a late tick fails them."""
 
 
