@@ -126,7 +126,7 @@ def _same_sites() -> Json:
             Column("loss_there", words.LOSS + Text(", ", "，") + COMPARED, RATIO),
         ],
         first=("delay_here", True),
-        last="15m",
+        last="5m",
     )
 
 
