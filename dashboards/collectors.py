@@ -5,12 +5,11 @@ from __future__ import annotations
 from dashboards import colours
 from dashboards.board import Section, even
 from dashboards.panel import COUNT, SECONDS, Line, series, states, thresholds
-from dashboards.query import STEP, by, columns, matches, range_and, target
+from dashboards.query import LATELY, STEP, by, columns, matches, range_and, target
 from dashboards.table import Column, coloured, table
 from dashboards.words import Json, Text
 
 MINE = range_and(matches("collector"))
-LATELY = "2m"
 TAKES = states({0: (Text("takes", "接收中"), colours.MET), 1: (Text("held", "受阻"), colours.MISSED)})
 SOME = coloured(thresholds=thresholds((0, colours.MET), (1, colours.MISSED)))
 LOST = {

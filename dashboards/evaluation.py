@@ -14,7 +14,7 @@ from dashboards import colours, words
 from dashboards.board import Section, board, even, variable
 from dashboards.links import cell, drill
 from dashboards.panel import COUNT, RATIO, Line, excess, series, stat, thresholds
-from dashboards.query import HOURS, RAW, by, columns, matches, target
+from dashboards.query import HOURS, LATELY, RAW, by, columns, matches, target
 from dashboards.table import Column, coloured, table
 from dashboards.words import Json, Text
 
@@ -201,7 +201,7 @@ def _budget() -> Section:
             ),
         ],
         first=("slow", True),
-        last="2m",
+        last=LATELY,
     )  # fmt: skip
     return Section(Text("Error budget", "误差预算"), (even(9, burning),))
 

@@ -1,7 +1,7 @@
 """The board "Network overview", for the wall: how many links keep their objectives, where they do not, what
 fires, what changed. It obeys the variables network, tier, src_site and dst_site.
 
-What stands now is that of the last minutes (RECENT) whatever range the board has; timelines have the range.
+What stands now is that of the last minutes (LATELY) whatever range the board has; timelines have the range.
 The first section fills a screen of 1080 lines.
 """
 
@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from dashboards.board import Section, band, board, even
 from dashboards.colours import DOWN, MAINTENANCE, MET, MISSED, UNKNOWN
-from dashboards.filters import LINK_FILTERS, link_filters
+from dashboards.filters import link_filters
 from dashboards.panel import COUNT, RATIO, stat, thresholds
-from dashboards.query import by, target, where
-from dashboards.sites import delay_matrix, loss_matrix, site_map, throughput_matrix
+from dashboards.query import LATELY, by, target
+from dashboards.sites import LINKS, delay_matrix, loss_matrix, site_map, throughput_matrix
 from dashboards.trouble import changes, firing, worst, worst_timeline
 from dashboards.words import Json, Text
 from linkgauge.judged_tables import DOWN_S
 from linkgauge.model import DEFAULT_TIERS
-
-RECENT = "2m"
-LINKS = where(*LINK_FILTERS)
 
 
 def overview() -> Json:
@@ -134,7 +131,7 @@ def _now() -> list[Json]:
 
 def _count(title: Text, description: Text, query: str, none: str, some: str) -> Json:
     steps = thresholds((0, none), (1, some))
-    made = stat(title, description, [target(query, "$tag_tier")], COUNT, steps, last=RECENT)
+    made = stat(title, description, [target(query, "$tag_tier")], COUNT, steps, last=LATELY)
     made["options"]["text"] = {"titleSize": 16, "valueSize": 34}  # the tier must be read from across the room
     return made
 
@@ -153,7 +150,7 @@ def _coverage() -> Json:
         [target(_within(delay_us), f"≤ {delay_us / 1000:g} ms") for delay_us in circles],
         RATIO,
         thresholds((0, MET)),
-        last=RECENT,
+        last=LATELY,
     )
 
 

@@ -14,12 +14,10 @@ from dashboards.board import Section, board, even, variable
 from dashboards.carrying import SITES, THIS, capacity, compared
 from dashboards.links import COLUMN, ROW, drill
 from dashboards.panel import BITS, COUNT, KEPT, MICROSECONDS, RATIO, excess, stat, states, thresholds
-from dashboards.query import by, columns, range_and, target
+from dashboards.query import LATELY, by, columns, range_and, target
 from dashboards.table import Column, coloured, matrix, table
 from dashboards.words import Json, Text
 
-LATELY = "2m"
-"""What shows how it is now looks this far back."""
 KINDS = '"kind" =~ /^(gateway|hop|site|node)$/'
 YES_NO = states({1: (Text("gateway", "网关"), colours.FORWARD), 0: (Text("member", "成员"), colours.NEUTRAL)})
 VERDICTS = states(

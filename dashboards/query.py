@@ -15,6 +15,8 @@ CHOSEN: Json = {"type": "influxdb", "uid": "${resolution}"}
 """Raw, or a roll-up, as the variable `resolution` says: only `link_delay` and `link_loss`."""
 HOURS: Json = {"type": "influxdb", "uid": "${hours}"}
 """The database of hours, which is kept for years; `link_score` is only there."""
+LATELY = "2m"
+"""The span in which what stands now is looked for, whatever range the board has."""
 STEP = "GROUP BY time($__interval)"
 
 

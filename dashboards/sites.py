@@ -8,12 +8,11 @@ from dashboards.colours import LAND, MET, MISSED, NEUTRAL, OBJECTIVE
 from dashboards.filters import LINK_FILTERS
 from dashboards.links import COLUMN, ROW, cell, drill
 from dashboards.panel import COUNT, DEGREES, KEPT, MICROSECONDS, RATIO, excess, override, panel, thresholds
-from dashboards.query import by, target, where
+from dashboards.query import LATELY, by, target, where
 from dashboards.table import matrix
 from dashboards.words import SITE, Json, Text
 
 LINKS = where(*LINK_FILTERS)
-RECENT = "2m"
 PAIR = ("src_site", "dst_site")
 
 
@@ -36,7 +35,7 @@ def _pairs(title: Text, description: Text, field: str, unit: str, decimals: int)
         links=[way],
         mappings=KEPT,
         decimals=decimals,
-        last=RECENT,
+        last=LATELY,
     )
 
 
@@ -128,7 +127,7 @@ def site_map() -> Json:
         },
         overrides=_map_columns(),
         options=_map_options(),
-        last=RECENT,
+        last=LATELY,
     )
 
 

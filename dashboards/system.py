@@ -22,14 +22,13 @@ from dashboards.panel import (
     thresholds,
     timeline,
 )
-from dashboards.query import STEP, by, columns, matches, range_and, target
+from dashboards.query import LATELY, STEP, by, columns, matches, range_and, target
 from dashboards.table import Column, coloured, table
 from dashboards.trouble import FIRING, HELD
 from dashboards.words import Json, Text
 from linkgauge.judged_tables import SILENT_S
 
 SITES, NODES = matches("site"), matches("node")
-LATELY = "2m"
 PLAN_OLD_S, WAITING_S = 600, 120
 """Bounds of the rules plan-stale and agent-backlog; a test holds them to the rules."""
 OWN_RULES = "/^(agent-.*|clock-.*|plan-.*|collector-.*|sink-.*|dead-letters|certificate-.*)$/"

@@ -7,7 +7,7 @@ from dashboards.colours import MAINTENANCE, MET, MISSED, UNKNOWN
 from dashboards.filters import LINK_FILTERS
 from dashboards.links import cell, drill
 from dashboards.panel import COUNT, MICROSECONDS, SECONDS, states, timeline
-from dashboards.query import STEP, by, columns, matches, target, where
+from dashboards.query import LATELY, STEP, by, columns, matches, target, where
 from dashboards.table import Column, coloured, table
 from dashboards.words import LINK, Json, Text
 from dashboards.words import MET as MET_WORD
@@ -93,7 +93,7 @@ def firing() -> Json:
         [_alerts(summary='"summary"'), _alerts(_ORDER, since='"since_s"', held='"held_back"')],
         shown,
         first=("order", False),
-        last="2m",
+        last=LATELY,
     )
 
 
