@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.errors import LinkgaugeError
 from probes.engine.drill_order import LONGEST_S, DrillOrder, read_order
-from probes.sockets.raw_name import raw_name
+from probes.sockets.raw_name import HOST, raw_name
 from probes.stamp.played_fault import PlayedFault
 
 LOOK_NS = NS_PER_S
 """How often the file is looked at."""
 _log = logging.getLogger(__name__)
-_ADDRESS = slice(4, 24)
 
 
 class Playing:
@@ -88,7 +87,7 @@ class Playing:
             _log.warning("no drill: it would last longer than %.0f s: %s", LONGEST_S, order.sentence())
             return
         self._order, self._end_mono_ns = order, now.mono_ns + left_ns
-        peer = raw_name(order.peer, 0)[_ADDRESS].tobytes()
+        peer = raw_name(order.peer, 0)[HOST].tobytes()
         self._announced = PlayedFault(order.fault, order.size, peer, self._chance)
         _log.warning("DRILL begins with the next window: this reflector plays %s", order.sentence())
 

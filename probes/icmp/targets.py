@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkgauge.plan import PlanLink
-from probes.sockets.raw_name import NAME_SIZE, raw_name
+from probes.sockets.raw_name import HOST, NAME_SIZE, raw_name
 
-_ADDRESS = slice(4, 24)
 """Where the address stands in a raw name of either family; the octets before it hold family and port."""
 
 
@@ -49,5 +48,5 @@ class Targets:
 
     def are(self, row: NDArray[np.intp], name: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Whether each raw address is that of the target in that row; ports do not count."""
-        same: NDArray[np.bool_] = (self.name[row, _ADDRESS] == name[:, _ADDRESS]).all(axis=1)
+        same: NDArray[np.bool_] = (self.name[row, HOST] == name[:, HOST]).all(axis=1)
         return same

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from probes.sockets.arrival import Received
+from probes.sockets.raw_name import HOST
 
 HELD_MOST = 4_096
 """Datagrams that wait at a time; one more is lost, and counted."""
@@ -21,7 +22,6 @@ REORDER_NS = 150_000_000
 """By how much those that are reordered come later: more than between two packets of a link at 10 a second."""
 _DUPLICATE_NS = 100_000
 _CE = 3
-_ADDRESS = slice(4, 24)
 _PORT = slice(2, 4)
 
 
@@ -83,7 +83,7 @@ class PlayedFault:
 
     def passes(self, got: Received, door: int, mono_ns: int) -> Received:
         """What reaches the reflector now, of what came through a door: a copy."""
-        ours = (got.name[:, _ADDRESS] == self._peer).all(axis=1)
+        ours = (got.name[:, HOST] == self._peer).all(axis=1)
         match self._fault:
             case "loss" | "blackhole":
                 gone = ours & (self._chance(len(ours)) < self._magnitude)
