@@ -9,13 +9,14 @@ import math
 from dataclasses import dataclass
 
 from linkgauge.errors import LabError
+from linkgauge.magnitude import Magnitude
 
 Link = tuple[str, str, str]
 """(src, dst, network)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind(Magnitude):
     """What faults of one kind are.
 
     on: what a fault names: link, node, site, hub (a router on one of several equal ways) or trunk.
@@ -36,16 +37,6 @@ class Kind:
     seen_in: tuple[str, ...] = ()
     direction: str = "forward"
     place: str = ""
-
-    def text(self, size: float) -> str:
-        """A magnitude as people read it."""
-        return f"a ratio of {size:g}" if self.unit == "ratio" else f"{size:.10g} {self.unit}"
-
-    @property
-    def between(self) -> str:
-        """What a magnitude may be, for people."""
-        span = f"{self.least:.10g} to {self.most:.10g}"
-        return f"a ratio of {span}" if self.unit == "ratio" else f"{span} {self.unit}"
 
 
 _US = 10_000_000.0
@@ -69,8 +60,8 @@ def _kind(
 ) -> Kind:
     wanted = frozenset(must.split())
     return Kind(
-        name,
-        what,
+        name=name,
+        what=what,
         must=wanted,
         may=(may | _BURN) - wanted,
         seen_in=tuple(seen_in.split()),

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from linkgauge.magnitude import Magnitude
 from probes.sockets.arrival import Received
 from probes.sockets.raw_name import HOST
 
@@ -25,39 +26,20 @@ _CE = 3
 _PORT = slice(2, 4)
 
 
-@dataclass(frozen=True, slots=True)
-class Playable:
-    """A fault that can be played: what is used when no magnitude is given, and what it may be, in `unit`."""
-
-    magnitude: float
-    unit: str
-    least: float
-    most: float
-
-    def text(self, size: float) -> str:
-        """A magnitude as people read it."""
-        return f"a ratio of {size:g}" if self.unit == "ratio" else f"{size:.10g} {self.unit}"
-
-    @property
-    def between(self) -> str:
-        """What a magnitude may be, for people."""
-        span = f"{self.least:.10g} to {self.most:.10g}"
-        return f"a ratio of {span}" if self.unit == "ratio" else f"{span} {self.unit}"
-
-
 _SHARE = ("ratio", 0.0, 1.0)
 _TIME = ("us", 0.0, 5_000_000.0)
 PLAYABLE = {
-    "loss": Playable(0.05, *_SHARE),
-    "blackhole": Playable(1.0, "ratio", 1.0, 1.0),
-    "flow-blackhole": Playable(1.0, "ratio", 1.0, 1.0),
-    "duplicate": Playable(0.1, *_SHARE),
-    "remark": Playable(10.0, "dscp", 0.0, 63.0),
-    "mark-ce": Playable(0.2, *_SHARE),
-    "delay": Playable(60_000.0, *_TIME),
-    "jitter": Playable(60_000.0, *_TIME),
-    "reorder": Playable(0.1, *_SHARE),
+    "loss": Magnitude(0.05, *_SHARE),
+    "blackhole": Magnitude(1.0, "ratio", 1.0, 1.0),
+    "flow-blackhole": Magnitude(1.0, "ratio", 1.0, 1.0),
+    "duplicate": Magnitude(0.1, *_SHARE),
+    "remark": Magnitude(10.0, "dscp", 0.0, 63.0),
+    "mark-ce": Magnitude(0.2, *_SHARE),
+    "delay": Magnitude(60_000.0, *_TIME),
+    "jitter": Magnitude(60_000.0, *_TIME),
+    "reorder": Magnitude(0.1, *_SHARE),
 }
+"""Faults that can be played."""
 
 
 class PlayedFault:
