@@ -1,4 +1,4 @@
-"""A real influxd for tests: its own configuration and data, free loopback ports, ended by its process id.
+"""A real influxd for tests: its own configuration and data, loopback ports of its own, ended by its process id.
 
 Use by ``from tests.influxd import influxd`` (and `influxd_with_password`) in a test file or conftest.
 """
@@ -6,7 +6,6 @@ Use by ``from tests.influxd import influxd`` (and `influxd_with_password`) in a 
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from pydantic import SecretStr
 from collector.sinks.influx_address import InfluxAddress
 from collector.sinks.influx_setup import set_up
 from console.demo.influxd import configuration
+from tests.ports import own_ports
 
 USER, PASSWORD = "linkgauge", "right-one"
 
@@ -86,7 +86,7 @@ class Server:
         if program is None:
             pytest.skip("needs influxd; install it (deploy/prepare.sh does, as root)")
         self._program = program
-        http, rpc = free_ports(2)
+        http, rpc = own_ports(2)
         self.url = f"http://127.0.0.1:{http}"
         self._config = folder / "influxd.conf"
         self._config.write_text(configuration(folder, http, rpc, auth))
@@ -133,7 +133,7 @@ def running(folder: Path, auth: bool = False) -> Iterator[Influxd]:
         server.wait()
         if auth:
             query = f"CREATE USER {USER} WITH PASSWORD '{PASSWORD}' WITH ALL PRIVILEGES"
-            httpx.post(f"{server.url}/query", data={"q": query}).raise_for_status()
+            httpx.post(f"{server.url}/query", data={"q": query}, timeout=30).raise_for_status()
         yield Influxd(server.url, USER, PASSWORD) if auth else Influxd(server.url)
     finally:
         server.end()
@@ -153,18 +153,9 @@ def influxd_with_password(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield server
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody has."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(made.getsockname()[1]) for made in sockets]
-    for made in sockets:
-        made.close()
-    return ports
-
-
 def wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Until a server answers to /ping; fails the test when it does not."""
-    deadline_s = time.monotonic() + 30
+    deadline_s = time.monotonic() + 60
     while time.monotonic() < deadline_s:
         if process.poll() is not None:
             break

@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.influxd import Influxd, free_ports, wait
+from tests.influxd import Influxd, wait
+from tests.ports import own_port
 
 PROGRAM = "LINKGAUGE_INFLUXD2"
 ORG, TOKEN = "noc", "token-of-the-test"
@@ -26,7 +27,7 @@ def running2(folder: Path) -> Iterator[Influxd]:
     program = os.environ.get(PROGRAM)
     if not program:
         pytest.skip(f"needs an InfluxDB 2: set {PROGRAM} to its program influxd")
-    (port,) = free_ports(1)
+    port = own_port()
     url, log = f"http://127.0.0.1:{port}", folder / "influxd.log"
     argv = [
         program, f"--http-bind-address=127.0.0.1:{port}", f"--bolt-path={folder}/influxd.bolt",
