@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Answer = int | Callable[[], int]
+PATIENCE_S = 60.0
+"""Far more than anything here takes: a busy machine is no fault."""
 
 
 class Received:
@@ -22,13 +24,13 @@ class Received:
         self.authorization: list[str | None] = []
         self.url = ""
 
-    def wait(self, requests: int, limit_s: float = 20) -> list[dict[str, Any]]:
+    def wait(self, requests: int, limit_s: float = PATIENCE_S) -> list[dict[str, Any]]:
         """The bodies, once there are so many; fails after the limit."""
         eventually(lambda: len(self.bodies) >= requests, limit_s)
         return self.bodies
 
 
-def eventually(holds: Callable[[], bool], limit_s: float = 20) -> None:
+def eventually(holds: Callable[[], bool], limit_s: float = PATIENCE_S) -> None:
     """Poll until it holds; fails after the limit."""
     deadline = time.monotonic() + limit_s
     while not holds():

@@ -57,7 +57,7 @@ class Running:
         self.socket = listen(self.settings)
         self.server = make_server(self.collector)
         self.thread = threading.Thread(target=self.server.run, args=([self.socket],))
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.socket.getsockname()[1]}", timeout=20)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.socket.getsockname()[1]}", timeout=60)
 
     def _judge(self, past: Past, specs: Sequence[LinkSpec], start_ns: int) -> Frame:
         self.pasts.append(past)
@@ -72,7 +72,7 @@ class Running:
     def __exit__(self, *_: object) -> None:
         self.client.close()
         self.server.should_exit = True
-        self.thread.join(20)
+        self.thread.join(60)
         self.collector.stop()
         self.socket.close()
 
