@@ -144,7 +144,7 @@ class Sender:
         lag_ns = max(0, now.mono_ns - times.next_ns())
         rows, late = times.due(now.mono_ns, self._latest_ns)
         rows, late = rows[self._kept[rows]], late[self._kept[late]]
-        self.sessions.missed[late] += 1
+        np.add.at(self.sessions.missed, late, 1)
         for port in self.ports:
             mine = np.flatnonzero(np.isin(port.session, rows)) if len(rows) else rows
             if not len(mine):

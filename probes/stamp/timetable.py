@@ -106,14 +106,15 @@ class PoissonTimes:
         return self.next_ns() + min(_GATHER_NS, self._interval_ns // 20)
 
     def due(self, mono_ns: int, latest_ns: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Sessions that send now, and sessions that came more than `latest_ns` late; both get a new time.
-
-        A session that is late by several gaps sends once; what it skipped is not made up for.
-        """
+        """Sessions that send now, and those that were due more than `latest_ns` ago, as often as they were:
+        these packets are missed and not made up for. A session sends once at a time."""
+        missed: list[NDArray[np.intp]] = [np.empty(0, np.intp)]
+        while len(late := np.flatnonzero(self.due_ns < mono_ns - latest_ns)):
+            self.due_ns[late] += self._gaps(len(late))
+            missed.append(late)
         rows = np.flatnonzero(self.due_ns <= mono_ns)
-        late = mono_ns - self.due_ns[rows] > latest_ns
-        self.due_ns[rows] = np.maximum(self.due_ns[rows], mono_ns - latest_ns) + self._gaps(len(rows))
-        return rows[~late], rows[late]
+        self.due_ns[rows] += self._gaps(len(rows))
+        return rows, np.concatenate(missed)
 
     def _gaps(self, count: int) -> Ints:
         return (-np.log1p(-self._uniform(count)) * self._interval_ns).astype(np.int64) + 1

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from linkgauge.clock import SystemClock, read_clock_quality
-from linkgauge.frame import Frame, concat
+from linkgauge.frame import Frame
 from linkgauge.plan import Plan
-from linkgauge.schema import WINDOW
 from probes.engine.engine import Engine
 from probes.engine.flight import Caught
 from probes.engine.noted import Fitness
@@ -35,12 +32,6 @@ class Sink:
 
     def wait_for(self, windows: int) -> None:
         until(lambda: len(self.fitness) >= windows, "no window came")
-
-    def rows(self) -> Frame:
-        """All windows but the last, which is not whole; as first told."""
-        rows = concat(WINDOW, self.frames)
-        whole = [fitness.start_ns for fitness in self.fitness[:-1]]
-        return rows.take(np.isin(rows.count("start_ns"), whole) & (rows.count("revision") == 0))
 
 
 def engine(made: Plan, sink: Sink, **more: Any) -> Engine:

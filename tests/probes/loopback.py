@@ -24,7 +24,7 @@ MS = 1_000_000
 HOME4, HOME6 = "127.64.210.1", "::1"
 FAR4, FAR6 = "127.64.210.2", "::1"
 SYNCED = error_estimate(10_000, synchronised=True)
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 def free_port(address: str) -> int:

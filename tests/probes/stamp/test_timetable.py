@@ -161,8 +161,16 @@ def test_a_poisson_session_that_is_too_late_is_missed_and_not_made_up_for() -> N
     gap = times.next_ns() - START_NS
     times.due_ns[:] = [START_NS, START_NS + 30 * MS, START_NS + 40 * MS]
     now, late = times.due(START_NS + 35 * MS, 20 * MS)
-    assert (now.tolist(), late.tolist()) == ([1], [0])
-    assert times.due_ns.tolist() == [START_NS + 15 * MS + gap, START_NS + 30 * MS + gap, START_NS + 40 * MS]
+    assert (now.tolist(), late.tolist()) == ([0, 1], [0, 0, 0]), "7 ms between its packets: 3 in 15 ms"
+    assert times.due_ns.tolist() == [START_NS + 4 * gap, START_NS + 30 * MS + gap, START_NS + 40 * MS]
+
+
+def test_what_poisson_sessions_missed_while_they_were_held_up_is_counted_packet_by_packet() -> None:
+    times = PoissonTimes(20, 10 * MS, START_NS, np.random.default_rng(4).random)
+    now, late = times.due(START_NS + 1_020 * MS, 20 * MS)
+    assert np.bincount(late, minlength=20).mean() == pytest.approx(100, abs=6 * math.sqrt(100 / 20))
+    assert len(now) <= 20
+    assert (times.due_ns > START_NS + 1_000 * MS).all()
 
 
 def test_poisson_keeps_its_rate_when_looked_at_now_and_then() -> None:
