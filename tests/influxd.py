@@ -1,4 +1,4 @@
-"""A real influxd for tests: its own configuration and data, loopback ports of its own, ended by its process id.
+"""A real influxd for tests: configuration, data and loopback ports of its own, ended by its process id.
 
 Use by ``from tests.influxd import influxd`` (and `influxd_with_password`) in a test file or conftest.
 """

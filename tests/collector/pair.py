@@ -29,6 +29,7 @@ from probes.upload.outbox import Outbox, Row
 from probes.upload.upload import Uploader
 from tests.collector.running import judge
 from tests.collector.world import INVENTORY, WINDOW_NS, body, flows, health, throughput, until, windows
+from tests.ports import own_port
 
 NODES = ("j1", "j2", "g1")
 Key = tuple[str, int]
@@ -42,9 +43,7 @@ class Station:
         folder.mkdir()
         (folder / "inventory.yaml").write_text(INVENTORY.replace("window_s: 10", "window_s: 1"))
         self.folder, self._more = folder, more
-        self._config("127.0.0.1:0")
-        with closing(listen(Settings.load(folder / "collector.yaml"))) as socket:
-            self.address = f"127.0.0.1:{socket.getsockname()[1]}"
+        self.address = f"127.0.0.1:{own_port()}"
         self._config(self.address)
         self.running: tuple[Collector, threading.Thread] | None = None
 
@@ -85,17 +84,19 @@ class Station:
         self.running = collector, thread
 
     def end(self) -> None:
-        """At once: requests under way are cut, what is not delivered stays in the journal."""
+        """Requests under way are cut. The sinks end before this returns: those of a process that is gone hold
+        no archive either."""
         if self.running is None:
             return
         collector, thread = self.running
         self.server.force_exit = self.server.should_exit = True
-        thread.join(20)
-        collector.stop(drain_s=1)
+        thread.join(60)
+        collector.stop(drain_s=60)
+        assert not any(pump.alive for pump in collector.pumps)
         self.running = None
 
     def on_duty(self) -> bool:
-        told: bool = httpx.get(f"{self.url}/v1/status", timeout=10).json()["on_duty"]
+        told: bool = httpx.get(f"{self.url}/v1/status", timeout=60).json()["on_duty"]
         return told
 
     def archived(self, table: str) -> Counter[Key]:
@@ -153,7 +154,7 @@ class Agent:
         self.uploader.wake()
 
     def end(self) -> None:
-        assert self.uploader.stop(20)
+        assert self.uploader.stop(60)
         self.outbox.close()
 
 
@@ -187,7 +188,7 @@ class Pair:
 
     def __exit__(self, *_: object) -> None:
         for agent in self.agents:
-            agent.uploader.stop(0.1)
+            agent.uploader.stop(30)
             agent.outbox.close()
         self.a.end()
         self.b.end()

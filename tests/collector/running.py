@@ -73,7 +73,7 @@ class Running:
         self.client.close()
         self.server.should_exit = True
         self.thread.join(60)
-        self.collector.stop()
+        self.collector.stop(drain_s=60)
         self.socket.close()
 
     def post(self, data: bytes, token: str | None = None, **headers: str) -> httpx.Response:

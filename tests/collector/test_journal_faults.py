@@ -98,7 +98,7 @@ def test_a_failure_is_told_to_all_whose_rows_were_in_it(tmp_path: Path) -> None:
     journal._file.keep_free_bytes = 1 << 62
 
     def add(number: int) -> str:
-        barrier.wait(10)
+        barrier.wait(60)
         try:
             return str(append(journal, number))
         except StoreError as err:
@@ -209,10 +209,6 @@ CHILD = """
 import sys, threading
 from pathlib import Path
 from collector.journal.journal import Journal
-from collector.health.metrics import Metrics
-from collector.sinks.dead_letters import DeadLetters
-from collector.sinks.pump import Pump
-from collector.sinks.sink import Delivery
 journal = Journal(Path(sys.argv[1]), 10**9, 10**9)
 journal.register(["archive"])
 def work(agent):

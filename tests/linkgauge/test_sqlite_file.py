@@ -53,7 +53,7 @@ def test_a_read_does_not_wait_for_a_write(file: SqliteFile) -> None:
         db.execute("INSERT INTO word(text) VALUES('more')")
         reader = threading.Thread(target=lambda: seen.append(len(words(file))))
         reader.start()
-        reader.join(10)
+        reader.join(60)
 
     file.transact(slow)
     assert seen == [1]

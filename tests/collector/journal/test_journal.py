@@ -86,13 +86,13 @@ def test_callers_at_once_share_a_commit(tmp_path: Path) -> None:
     def slow(work: Any) -> Any:
         commits.append(1)
         entered.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return plain(work)
 
     journal._file.transact = slow  # type: ignore[method-assign]  # to hold the first one in its commit
     with ThreadPoolExecutor(30) as pool:
         first = pool.submit(append, journal, 1)
-        assert entered.wait(10)
+        assert entered.wait(60)
         others = [pool.submit(append, journal, number // 2 + 2) for number in range(20)]
         until(lambda: len(journal._joint._line) == 20)
         go_on.set()

@@ -27,7 +27,7 @@ def test_late_windows_become_rows_of_both_tables(tmp_path: Path, monkeypatch: py
             sent = windows(LINKS, hour_ns + number * 30 * WINDOW_NS)
             reply = running.post(body("j1", number, sent, created_ns=now_ns()))
             assert reply.status_code == 200
-        until(lambda: sum(reader.read(WINDOW_1H, 0, 2**61).count("windows")) == 2 * len(LINKS), 40)
+        until(lambda: sum(reader.read(WINDOW_1H, 0, 2**61).count("windows")) == 2 * len(LINKS))
         until(lambda: running.collector.rollups.due.slots == 0)
         short = reader.read(WINDOW_5M, 0, 2**61)
         assert running.collector.rollups.trouble is None

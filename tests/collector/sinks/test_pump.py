@@ -244,7 +244,7 @@ def test_stop_delivers_what_is_there(tmp_path: Path) -> None:
     world.put(*range(1, 151))
     world.pump.wake()
     until(lambda: len(world.pump._gathered) > 0)
-    world.pump.stop(20)
+    world.pump.stop(60)
     assert world.sink.taken == list(range(1, 151))
     assert world.sink.closed
     assert not world.pump.alive
@@ -256,7 +256,7 @@ def test_stop_does_not_wait_for_a_store_that_is_down(tmp_path: Path) -> None:
     world.put(1)
     world.pump.start()
     until(lambda: world.pump.trouble is not None)
-    world.pump.stop(20)
+    world.pump.stop(60)
     assert not world.pump.alive
     assert world.journal.backlog("scripted")[0] == 1
     world.journal.close()

@@ -141,9 +141,9 @@ def test_batches_of_one_agent_go_one_after_the_other(peer: Peer) -> None:
 
     def answer(body: bytes) -> Said:
         if body == pack(b"batch 1"):  # of the other agent
-            both.wait(10)
+            both.wait(60)
         if body == pack(b"batch 2"):
-            both.wait(10)  # both agents' batches are on the way at once
+            both.wait(60)  # both agents' batches are on the way at once
             time.sleep(0.05)  # time enough for one that would not wait
         arrived.append(body)
         return TAKES
