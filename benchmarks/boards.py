@@ -30,6 +30,8 @@ from console.demo.influxd import start_influxd
 from console.demo.processes import end
 from dashboards.asking import Asked, asked, sent
 from dashboards.boards import boards
+from dashboards.ranking import WORST as LOWEST
+from dashboards.trouble import WORST
 from linkgauge.model import Link
 
 NODES = 32 if quick() else 101
@@ -76,10 +78,12 @@ def _influxd(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def _chosen(board: str, load: Load) -> Chosen:
-    """What stands in the variables: All, but where exactly one is chosen, and where a query finds some."""
+    """What stands in the variables: All, but where exactly one is chosen, and where a query finds some. The
+    private network is the one with the many links."""
     link = Link.parse(load.few[0])
-    network = {"network": ["vpn"], "other": ["backbone"]} if board == "private" else {}
-    return {"link": [str(link)], "class": ["0"], "ends": [link.src, link.dst], "worst": load.few, **network}
+    one = {"private": ["backbone"], "other": ["vpn"]} if board == "private" else {}
+    found = {"worst": load.few[:WORST], "lowest": load.links[:LOWEST]}
+    return {"link": [str(link)], "class": ["0"], "ends": [link.src, link.dst], **found, **one}
 
 
 def _board(url: str, pid: int, queries: Sequence[Asked], chosen: Chosen, end_s: int) -> dict[str, Any]:

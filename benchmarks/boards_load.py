@@ -26,7 +26,7 @@ from linkgauge.errors import SinkBusy
 from linkgauge.frame import Frame
 from linkgauge.inventory import Inventory, build
 from linkgauge.inventory_file import InventoryFile
-from linkgauge.schema import ALERT, PLACE, RAW_TABLES, STATE, TABLES
+from linkgauge.schema import ALERT, NODE_SCORE, PLACE, RAW_TABLES, SCORE, STATE
 from linkgauge.table import Field, Kind, Table
 
 DATABASE = "linkgauge"
@@ -80,8 +80,8 @@ class Load:
 
     def __init__(self, url: str, inventory: Inventory) -> None:
         self._inventory = inventory
-        self._links = [str(link) for link in inventory.links]
-        self.few = self._links[:FEW]
+        self.links = [str(link) for link in inventory.links]
+        self.few = self.links[:FEW]
         maker = LineMaker(link_tags(lambda: inventory), lambda: inventory)
         addresses = {name: InfluxAddress(url, name, keep_days=1_095) for name in DATABASES.values()}
         self._sinks = {
@@ -95,10 +95,10 @@ class Load:
         """Everything of the day before `end_s`; says after each part what it was."""
         start_s = end_s - DAY_S
         for at_s in range(start_s, end_s - HOUR_S, SPARSE_S):
-            self._write(STATE, self._keyed(STATE, self._links), [at_s], self._shared)
-        yield f"link_state of {len(self._links)} links: {DAY_S // HOUR_S - 1} h, a window in {SPARSE_S} s"
+            self._write(STATE, self._keyed(STATE, self.links), [at_s], self._shared)
+        yield f"link_state of {len(self.links)} links: {DAY_S // HOUR_S - 1} h, a window in {SPARSE_S} s"
         for at_s in range(end_s - HOUR_S, end_s, WINDOW_S):
-            self._write(STATE, self._keyed(STATE, self._links), [at_s], self._shared)
+            self._write(STATE, self._keyed(STATE, self.links), [at_s], self._shared)
         yield f"the last hour: every window of {WINDOW_S} s"
         for table in RAW_TABLES.values():
             step_s = {"path": SPARSE_S, "throughput": HOUR_S, "event": HOUR_S, "certificate": HOUR_S}
@@ -106,8 +106,9 @@ class Load:
                 self._table(table, range(start_s, end_s, step_s.get(table.name, WINDOW_S)))
         yield f"the other measurements, of {FEW} links, all nodes and {FEW} alerts: every window of the day"
         for at_s in range(start_s, end_s, HOUR_S):
-            self._write(TABLES["score"], self._keyed(TABLES["score"], self._links), [at_s], None, "hours")
-        yield "link_score: every hour"
+            for table in (SCORE, NODE_SCORE):
+                self._write(table, self._keyed(table, self.links), [at_s], None, "hours")
+        yield "link_score and node_score: every hour"
 
     def close(self) -> None:
         for sink in self._sinks.values():
@@ -133,6 +134,8 @@ class Load:
                 "team": "t",
             }
             return [{"rule": "link-loss", "about": link, **told} for link in self.few]
+        if table is NODE_SCORE:
+            return self._from_nodes()
         if table is PLACE:
             return [{"place": "s0", "kind": "site", "network": "backbone", "direction": "in", "site": "s0"}]
         if "link" in table.keys:
@@ -145,6 +148,12 @@ class Load:
                 for node in nodes for network in networks if network in node.addresses
             ]  # fmt: skip
         return [{"collector": "c0", "sink": sink} for sink in ("archive", "influxdb")]
+
+    def _from_nodes(self) -> list[dict[str, str]]:
+        """What links from a node have in common."""
+        names = ("src", "src_site", "src_region", "network", "tier")
+        found = {tuple(spec.tags[name] for name in names) for spec in self._inventory.links.values()}
+        return [{**_KEYS, **dict(zip(names, each, strict=True))} for each in sorted(found)]
 
     def _write(
         self,

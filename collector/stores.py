@@ -30,7 +30,7 @@ from collector.sinks.relay import THREADS, Relay
 from collector.sinks.series_watch import SeriesWatch
 from linkgauge.clock import Clock, seconds
 from linkgauge.errors import StoreError
-from linkgauge.schema import RAW_TABLES, SCORE, THROUGHPUT, WINDOW_1H, WINDOW_5M
+from linkgauge.schema import NODE_SCORE, RAW_TABLES, SCORE, THROUGHPUT, WINDOW_1H, WINDOW_5M
 from linkgauge.table import Table
 
 log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ def databases(settings: InfluxSettings) -> list[tuple[InfluxAddress, str, frozen
 _KINDS = (
     ("", tuple(RAW_TABLES.values())),
     ("-5m", (WINDOW_5M,)),
-    ("-1h", (WINDOW_1H, THROUGHPUT, SCORE)),
+    ("-1h", (WINDOW_1H, THROUGHPUT, SCORE, NODE_SCORE)),
 )
 """Raw, 5-minute and 1-hour database: ending of the sink's name, tables."""
 

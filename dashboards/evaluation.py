@@ -1,39 +1,22 @@
 """The board "Evaluation": scores, ranking, error budget, months compared, and how much data is behind them.
 
-A score is the share of windows that kept to the tier, of those of which it can be told; its coverage is the
-share of which it can. Both are of `link_score`, an hour of verdicts of each link, which lies in the database
-of the hours and is kept for years. What a whole network, region or operator scores is made of sums, never of
-means of shares. Windows of announced work and of drills are in neither.
+What a score is, and of which rows it is made, stands in dashboards.scores. Windows of announced work and of
+drills are in neither score nor coverage.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from dashboards import colours, words
 from dashboards.board import Section, board, even, variable
 from dashboards.links import cell, drill
-from dashboards.panel import COUNT, RATIO, Line, excess, series, stat, thresholds
+from dashboards.panel import RATIO, Line, excess, series, stat, thresholds
 from dashboards.query import HOURS, LATELY, RAW, by, columns, matches, target
+from dashboards.ranking import ranking, worst_scores
+from dashboards.scores import COVERAGE, DOWN, EXCUSED, FILTERS, HOW, LEAST_COVERAGE, SCORE, SUMS
 from dashboards.table import Column, coloured, table
 from dashboards.words import Json, Text
 
-FILTERS = ("network", "tier", "src_region", "src_operator")
-CHOSEN = " AND ".join(matches(name) for name in FILTERS)
-WINDOWS = 'sum("windows_good") + sum("windows_bad")'
-SCORE = f'sum("windows_good") / ({WINDOWS})'
-COVERAGE = f'({WINDOWS}) / (sum("windows") - sum("windows_excused"))'
-USED = f'(1 - {SCORE}) / (1 - mean("good_objective_ratio"))'
-"""Of the error budget; 1 = all of it."""
-LEAST_COVERAGE = 0.9
-"""Below it a score stands on little."""
 MONTH_D = 30
-HOW = Text(
-    " Score: share of windows that kept to loss and delay of their tier, of those of which it can be told. "
-    "Coverage: share of which it can. Budget used: above 100 % the objective is broken.",
-    " 得分：可判定窗口中符合等级丢包与时延目标的比例。覆盖率：可判定窗口的比例。预算消耗超过 100 % "
-    "即未达目标。",
-)
 
 
 def evaluation() -> Json:
@@ -46,7 +29,7 @@ def evaluation() -> Json:
             "链路对目标的符合程度：按等级、区域、运营商与站点，并给出可信程度。",
         ),
         _variables(),
-        [_overall(), _ranking(), _budget(), _months(), _over_time()],
+        [_overall(), ranking(), _budget(), _months(), _over_time()],
         span="24h",
         hours=True,
     )
@@ -55,14 +38,10 @@ def evaluation() -> Json:
 def _variables() -> list[Json]:
     labels = (words.NETWORK, words.TIER, words.REGION, words.OPERATOR)
     made = [
-        variable(name, label, "link_score", FILTERS[:at])
+        variable(name, label, SUMS.measurement, FILTERS[:at])
         for at, (name, label) in enumerate(zip(FILTERS, labels, strict=True))
     ]
-    return [{**each, "datasource": HOURS} for each in made]
-
-
-def _where(span: str = "$timeFilter") -> str:
-    return f"WHERE {span} AND {CHOSEN}"
+    return [*({**each, "datasource": HOURS} for each in made), worst_scores()]
 
 
 _NUMBERS = (
@@ -74,7 +53,7 @@ _NUMBERS = (
     ),
     (
         Text("Error budget used", "误差预算消耗"),
-        USED,
+        SUMS.used,
         thresholds((0, colours.MET), (1, colours.MISSED)),
         Text("Bad windows against those that the tiers allow.", "不良窗口数与等级允许数之比。"),
     ),
@@ -86,7 +65,7 @@ _NUMBERS = (
     ),
     (
         Text("Windows down", "中断窗口"),
-        f'sum("windows_down") / ({WINDOWS})',
+        DOWN,
         thresholds((0, colours.MET), (1e-9, colours.DOWN)),
         Text("Share of windows at whose end nothing was answered.", "窗口结束时无任何应答的比例。"),
     ),
@@ -98,77 +77,13 @@ def _overall() -> Section:
         stat(
             title,
             description + HOW,
-            [target(f'SELECT {value} AS "all" FROM "link_score" {_where()}', source=HOURS)],
+            [target(SUMS.asked(f'{value} AS "all"'), source=HOURS)],
             RATIO,
             color,
         )
         for title, value, color, description in _NUMBERS
     ]
     return Section(Text("All chosen links", "全部所选链路"), (even(4, *stats),))
-
-
-_COLUMNS = (
-    Column(
-        "score", Text("score", "得分"), RATIO, {"decimals": 3},
-    ),
-    Column("objective", words.OBJECTIVE, RATIO, {"decimals": 2}),
-    Column(
-        "used", Text("budget used", "预算消耗"), RATIO,
-        coloured(thresholds=thresholds((0, colours.MET), (1, colours.MISSED))),
-    ),
-    Column(
-        "coverage", Text("coverage", "覆盖率"), RATIO,
-        coloured(thresholds=thresholds((0, colours.UNKNOWN), (LEAST_COVERAGE, colours.MET))),
-    ),
-    Column("windows", Text("windows", "窗口数"), COUNT),
-    Column("down", Text("of these down", "其中中断"), COUNT),
-)  # fmt: skip
-_FIELDS = {
-    "score": SCORE,
-    "objective": 'mean("good_objective_ratio")',
-    "used": USED,
-    "coverage": COVERAGE,
-    "windows": 'sum("windows")',
-    "down": 'sum("windows_down")',
-}
-
-
-def _ranked(title: Text, description: Text, heads: Sequence[Column]) -> Json:
-    """Scores by the tags of `heads`, worst first."""
-    tags = by(*(head.name for head in heads))
-    query = f'SELECT {columns(**_FIELDS)} FROM "link_score" {_where()} {tags}'
-    return table(
-        title,
-        description + HOW,
-        [target(query, table=True, source=HOURS)],
-        [*heads, *_COLUMNS],
-        first=("score", False),
-    )
-
-
-def _ranking() -> Section:
-    by_tier, by_region, by_operator, by_site = (
-        _ranked(
-            Text("By ", "按") + heading.shown,
-            Text("Worst first.", "最差在前。"),
-            [heading],
-        )
-        for heading in (
-            Column("tier", words.TIER),
-            Column("src_region", words.REGION),
-            Column("src_operator", words.OPERATOR),
-            Column("src_site", words.FROM_SITE),
-        )
-    )
-    links = _ranked(
-        Text("Links", "链路"),
-        Text("Worst first; open one for everything about it.", "最差在前；点击查看详情。"),
-        [Column("link", words.LINK, None, {"links": [drill("link", link=cell("link"))]}, 280)],
-    )
-    return Section(
-        Text("Ranking", "排名"),
-        (even(7, by_tier, by_region), even(7, by_operator, by_site), even(10, links)),
-    )
 
 
 def _budget() -> Section:
@@ -219,8 +134,11 @@ def _months_compared() -> Json:
     }
     targets = [
         target(
-            f"SELECT {columns(**{f'score_{name}': SCORE, f'coverage_{name}': COVERAGE})} "
-            f'FROM "link_score" {_where(span)} {by("tier", "src_region", "src_operator")}',
+            SUMS.asked(
+                columns(**{f"score_{name}": SCORE, f"coverage_{name}": COVERAGE}),
+                by("tier", "src_region", "src_operator"),
+                span,
+            ),
             table=True,
             source=HOURS,
         )
@@ -245,9 +163,7 @@ def _months_compared() -> Json:
 
 
 def _months_of_a_year() -> Json:
-    query = (
-        f'SELECT {SCORE} AS "score" FROM "link_score" {_where()} GROUP BY time({MONTH_D}d),"tier" fill(none)'
-    )
+    query = SUMS.asked(f'{SCORE} AS "score"', f'GROUP BY time({MONTH_D}d),"tier" fill(none)')
     return series(
         Text("Score of each 30 days", "每 30 天得分"),
         Text(
@@ -266,11 +182,11 @@ def _over_time() -> Section:
     score = series(
         Text("Score of each hour", "每小时得分"),
         Text("A line for each tier.", "每个等级一条线。") + HOW,
-        [target(f'SELECT {SCORE} AS "score" FROM "link_score" {_where()} {step}', "$tag_tier", source=HOURS)],
+        [target(SUMS.asked(f'{SCORE} AS "score"', step), "$tag_tier", source=HOURS)],
         RATIO,
         custom={"axisSoftMin": None},
     )
-    share = columns(coverage=COVERAGE, excused='sum("windows_excused") / sum("windows")')
+    share = columns(coverage=COVERAGE, excused=EXCUSED)
     coverage = series(
         Text("Coverage of each hour", "每小时覆盖率"),
         Text(
@@ -278,7 +194,7 @@ def _over_time() -> Section:
             "excuse.",
             "可判定窗口的比例，以及因公告维护或演练而豁免的比例。",
         ),
-        [target(f'SELECT {share} FROM "link_score" {_where()} GROUP BY time(1h) fill(none)', source=HOURS)],
+        [target(SUMS.asked(share, "GROUP BY time(1h) fill(none)"), source=HOURS)],
         RATIO,
         [
             Line("coverage", Text("coverage", "覆盖率"), colours.MET, width=2),

@@ -193,3 +193,27 @@ SCORE = Table(
     ),
 )
 """An hour of verdicts of each link, kept as long as the roll-ups of an hour."""
+
+_NODE_SCORE = "node_score"
+
+NODE_SCORE = Table(
+    "node_score",
+    ("src", "src_site", "src_region", "src_operator", "network", "tier"),
+    (
+        count("links", _NODE_SCORE, "Links that are added up and have an objective."),
+        count("windows", _NODE_SCORE, "Sum of their `windows`."),
+        count("windows_good", _NODE_SCORE, "Sum of their `windows_good`."),
+        count("windows_bad", _NODE_SCORE, "Sum of their `windows_bad`."),
+        count("windows_down", _NODE_SCORE, "Sum of their `windows_down`."),
+        count("windows_excused", _NODE_SCORE, "Sum of their `windows_excused`."),
+        real("good_ratio", _NODE_SCORE, "windows_good / (windows_good + windows_bad)."),
+        real("good_objective_sum_ratio", _NODE_SCORE, "Sum of their `good_objective_ratio`."),
+        real(
+            "coverage_ratio",
+            _NODE_SCORE,
+            "Share of the windows that are not excused of which it can be told.",
+        ),
+    ),
+)
+"""The scores of an hour added up over the links from each node, by network and tier: all that sums over many
+links need, in few rows. Of a node, because an hour may be made again for one agent alone."""

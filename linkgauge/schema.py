@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from linkgauge.judged_tables import ALERT, MEMBER, NODE, PLACE, SCORE, SIGNALS, SINK
+from linkgauge.judged_tables import ALERT, MEMBER, NODE, NODE_SCORE, PLACE, SCORE, SIGNALS, SINK
 from linkgauge.own_tables import COLLECTOR, HEALTH
 from linkgauge.rollup_tables import WINDOW_1H, WINDOW_5M
 from linkgauge.table import Table, count, real, text
@@ -19,8 +19,8 @@ from linkgauge.window_table import WINDOW
 
 __all__ = [
     "AGENT_TABLES", "ALERT", "CERTIFICATE", "COLLECTOR", "EVENT", "FLOW", "HEALTH", "LINK_TAGS", "MEMBER",
-    "NODE", "PATH", "PLACE", "RAW_TABLES", "ROLLUPS", "SCORE", "SINK", "STATE", "TABLES", "THROUGHPUT",
-    "WINDOW", "WINDOW_1H", "WINDOW_5M",
+    "NODE", "NODE_SCORE", "PATH", "PLACE", "RAW_TABLES", "ROLLUPS", "SCORE", "SINK", "STATE", "TABLES",
+    "THROUGHPUT", "WINDOW", "WINDOW_1H", "WINDOW_5M",
 ]  # fmt: skip
 
 LINK_TAGS = (
@@ -180,7 +180,7 @@ RAW_TABLES: Mapping[str, Table] = MappingProxyType(
 ROLLUPS: Mapping[str, Table] = MappingProxyType({"5m": WINDOW_5M, "1h": WINDOW_1H})
 """Roll-ups by the ending of their database."""
 TABLES: Mapping[str, Table] = MappingProxyType(
-    {**RAW_TABLES, **{table.name: table for table in (*ROLLUPS.values(), SCORE)}}
+    {**RAW_TABLES, **{table.name: table for table in (*ROLLUPS.values(), SCORE, NODE_SCORE)}}
 )
 AGENT_TABLES = ("window", "flow", "path", "event", "certificate", "throughput", "health")
 """The tables that an agent may report; the others are the collector's own."""

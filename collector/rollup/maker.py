@@ -20,6 +20,7 @@ from collector.admission import Refusal
 from collector.event_line import event_line
 from collector.health.metrics import Metrics
 from collector.rollup.merge import roll_up
+from collector.rollup.node_score import NodeScores
 from collector.rollup.notes import Due, Grace, Notes
 from collector.rollup.score import Specs, scores
 from collector.rollup.slot import HOUR_NS, Slot, agent_of
@@ -169,11 +170,14 @@ class Maker:
         return held if slot.length_ns != HOUR_NS or self._score(slot, agents) else None
 
     def _score(self, slot: Slot, agents: Collection[str]) -> bool:
-        """Journal the scores of an hour; False when told to stop before the end."""
+        """Journal the scores of an hour and their sums; False when told to stop before the end."""
+        sums = NodeScores(slot, self._specs)
         for tallies in self._source.tallies(slot, agents):
             if self._stopping.is_set():
                 return False
             self._put(scores(slot, tallies, self._specs))
+            sums.add(tallies)
+        self._put(sums.frame())
         return True
 
     def _look(self, now_ns: int) -> None:

@@ -27,8 +27,8 @@ def scores(slot: Slot, tallies: Sequence[Tally], specs: Specs) -> Frame:
         SCORE,
         {
             "link": [tally.link for tally in tallies],
-            "src_operator": [_operator(spec, "src_site") for spec in found],
-            "dst_operator": [_operator(spec, "dst_site") for spec in found],
+            "src_operator": [operator_of(spec, "src_site") for spec in found],
+            "dst_operator": [operator_of(spec, "dst_site") for spec in found],
             "start_ns": [slot.start_ns] * len(tallies),
             "length_ns": [slot.length_ns] * len(tallies),
             "windows": [tally.windows for tally in tallies],
@@ -36,20 +36,22 @@ def scores(slot: Slot, tallies: Sequence[Tally], specs: Specs) -> Frame:
             "windows_bad": [tally.bad for tally in tallies],
             "windows_down": [tally.down for tally in tallies],
             "windows_excused": [tally.excused for tally in tallies],
-            "good_ratio": [_ratio(tally.good, tally.good + tally.bad) for tally in tallies],
+            "good_ratio": [ratio(tally.good, tally.good + tally.bad) for tally in tallies],
             "good_objective_ratio": [spec.tier.good_ratio if spec else math.nan for spec in found],
             "coverage_ratio": [
-                _ratio(tally.good + tally.bad, tally.windows - tally.excused) for tally in tallies
+                ratio(tally.good + tally.bad, tally.windows - tally.excused) for tally in tallies
             ],
         },
         len(tallies),
     )
 
 
-def _operator(spec: LinkSpec | None, end: str) -> str:
+def operator_of(spec: LinkSpec | None, end: str) -> str:
+    """The operator of a link's `src_site` or `dst_site`; "" when it is not known."""
     tags = spec.tags if spec else None
     return str(getattr(tags, end).operator) if isinstance(tags, LinkTags) else ""
 
 
-def _ratio(part: int, whole: int) -> float:
+def ratio(part: int, whole: int) -> float:
+    """part / whole; NaN of nothing."""
     return part / whole if whole else math.nan

@@ -72,9 +72,10 @@ class ArchiveSource:
     ) -> Iterator[Sequence[Touch]]:
         """Every slot with rows in [from_ns, to_ns), by agent, as if its rows had just come; a day at once.
 
-        Five minutes by WINDOW, hours by WINDOW_5M: what has no such rows any more is left as it was made.
+        Five minutes by WINDOW, hours by WINDOW_5M and, for their scores, by STATE: what has no such rows any
+        more is left as it was made.
         """
-        for table, length_ns in ((WINDOW, SHORT_NS), (WINDOW_5M, HOUR_NS)):
+        for table, length_ns in ((WINDOW, SHORT_NS), (WINDOW_5M, HOUR_NS), (STATE, HOUR_NS)):
             for day_ns in self._days(table):
                 first_ns, end_ns = max(day_ns, from_ns), min(day_ns + DAY_NS, to_ns)
                 if first_ns < end_ns:

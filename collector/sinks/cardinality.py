@@ -21,6 +21,7 @@ from linkgauge.schema import (
     HEALTH,
     MEMBER,
     NODE,
+    NODE_SCORE,
     PATH,
     PLACE,
     RAW_TABLES,
@@ -43,7 +44,7 @@ _ALERTS_OF_LINK, _PLACES_OF_MEMBER = 4, 3
 DATABASES: Mapping[str, tuple[str, ...]] = {
     "": tuple(RAW_TABLES),
     "_5m": (WINDOW_5M.name,),
-    "_1h": (WINDOW_1H.name, THROUGHPUT.name, SCORE.name),
+    "_1h": (WINDOW_1H.name, THROUGHPUT.name, SCORE.name, NODE_SCORE.name),
 }
 """Tables of each database, by the ending of its name."""
 
@@ -75,6 +76,9 @@ def tag_sets(inventory: Inventory) -> dict[str, int]:
         THROUGHPUT.name: links if probing.throughput else 0,
         STATE.name: links,
         SCORE.name: links,
+        NODE_SCORE.name: len(
+            {(link.src, link.network, spec.tier.name) for link, spec in inventory.links.items()}
+        ),
         HEALTH.name: len(inventory.nodes),
         NODE.name: len(inventory.nodes),
         MEMBER.name: members,

@@ -21,7 +21,11 @@ from tests.influxd import Influxd
 
 _RAW, _FIVE, _HOURS = "boards", "boards_5m", "boards_1h"
 _LONG_AGO_NS = 45 * 86_400 * NS_PER_S
-_TABLES = {_RAW: tuple(RAW_TABLES), _FIVE: ("window_5m",), _HOURS: ("window_1h", "score", "throughput")}
+_TABLES = {
+    _RAW: tuple(RAW_TABLES),
+    _FIVE: ("window_5m",),
+    _HOURS: ("window_1h", "score", "node_score", "throughput"),
+}
 DATABASES = {"ds": (_RAW,), "resolution": (_RAW, _FIVE, _HOURS), "hours": (_HOURS,)}
 """Where a data source's variable may point to."""
 

@@ -29,7 +29,7 @@ EVERY_QUERY = pytest.mark.parametrize(
 )
 PALETTE = {value for name, value in vars(colours).items() if name.isupper() and isinstance(value, str)}
 KINDS = {"table", "stat", "timeseries", "state-timeline", "geomap", "bargauge", "barchart", "heatmap"}
-IN_HOURS = ("score", "throughput", "window_1h")
+IN_HOURS = ("score", "node_score", "throughput", "window_1h")
 
 
 def test_the_boards_are_those_that_the_links_name() -> None:

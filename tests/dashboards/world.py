@@ -11,7 +11,7 @@ from linkgauge.frame import Frame
 from linkgauge.inventory import Inventory, build
 from linkgauge.inventory_file import InventoryFile
 from linkgauge.model import Link
-from linkgauge.schema import ALERT, HEALTH, PATH, PLACE, STATE, TABLES
+from linkgauge.schema import ALERT, HEALTH, NODE_SCORE, PATH, PLACE, STATE, TABLES
 from linkgauge.table import Kind, Table
 
 WINDOW_NS = 10 * NS_PER_S
@@ -61,6 +61,8 @@ def _keys(table: Table) -> list[dict[str, str]]:
     """The keys of the table's rows in one window."""
     if table is ALERT:
         return _alerts()
+    if table is NODE_SCORE:
+        return _from_nodes()
     if "link" in table.keys:
         return [{"link": str(link), **_SAME, **_OPERATORS} for link in inventory().links]
     if table is PLACE:
@@ -73,6 +75,13 @@ def _keys(table: Table) -> list[dict[str, str]]:
             for network in (node.addresses if "network" in table.keys else ("backbone",))
         ]
     return [{"collector": "collector", "sink": sink} for sink in ("archive", "influxdb")]
+
+
+def _from_nodes() -> list[dict[str, str]]:
+    """What links from a node have in common."""
+    names = ("src", "src_site", "src_region", "network", "tier")
+    found = {tuple(spec.tags[name] for name in names) for spec in inventory().links.values()}
+    return [{**dict(zip(names, each, strict=True)), **_OPERATORS} for each in sorted(found)]
 
 
 _PLACED = {"region": "shandong", "operator": "op"}

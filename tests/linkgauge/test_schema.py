@@ -13,6 +13,7 @@ from linkgauge.schema import (
     ALERT,
     LINK_TAGS,
     NODE,
+    NODE_SCORE,
     PLACE,
     RAW_TABLES,
     ROLLUPS,
@@ -43,6 +44,7 @@ TAGS = {
     *PLACE.keys,
     *ALERT.keys,
     *SCORE.keys,
+    *NODE_SCORE.keys,
 }
 
 EVERY_TABLE = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
@@ -106,7 +108,7 @@ def test_tables_by_name() -> None:
     own = {"state", "collector", "node", "member", "sink", "place", "alert"}
     assert set(RAW_TABLES) - set(AGENT_TABLES) == own
     assert len(set(AGENT_TABLES)) == len(AGENT_TABLES) == len(RAW_TABLES) - len(own)
-    assert set(TABLES) - set(RAW_TABLES) == {"window_5m", "window_1h", "score"}
+    assert set(TABLES) - set(RAW_TABLES) == {"window_5m", "window_1h", "score", "node_score"}
 
 
 @pytest.mark.parametrize("table", ROLLUPS.values(), ids=ROLLUPS)

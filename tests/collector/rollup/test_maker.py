@@ -17,7 +17,7 @@ from collector.rollup.source import Tally
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame
-from linkgauge.schema import SCORE
+from linkgauge.schema import NODE_SCORE, SCORE
 from tests.collector.rollup.windows import T0_NS, Sampled, frame_of
 from tests.collector.world import StillClock, until
 
@@ -56,6 +56,7 @@ class FakeJournal:
     def __init__(self) -> None:
         self.rows: list[tuple[str, int]] = []
         self.scored: list[str] = []
+        self.summed: list[tuple[str, int]] = []
         self.full = False
 
     def put(self, frame: Frame) -> None:
@@ -63,6 +64,9 @@ class FakeJournal:
             raise Refusal("store", "the disk is full", 507)
         if frame.table is SCORE:
             self.scored += frame.text("link").tolist()
+            return
+        if frame.table is NODE_SCORE:
+            self.summed += zip(frame.text("src").tolist(), frame.count("windows").tolist(), strict=True)
             return
         self.rows += zip(frame.text("link").tolist(), frame.count("start_ns").tolist(), strict=True)
 
@@ -215,7 +219,9 @@ def test_an_hour_has_its_scores_and_five_minutes_none(bench: Bench) -> None:
     bench.note(SLOTS[0])
     assert bench.maker.step()
     assert bench.journal.scored == []
+    assert bench.journal.summed == []
     bench.note(Slot(T0_NS, HOUR_NS))
     bench.clock.wall_ns = T0_NS + HOUR_NS + 121 * NS_PER_S
     assert bench.maker.step()
     assert bench.journal.scored == ["a>x@n"]
+    assert bench.journal.summed == [("a", 360)]

@@ -81,7 +81,9 @@ def test_it_is_the_number_of_series_that_are_written(tmp_path: Path) -> None:
     counted = series(made)
     assert counted[""] == len(set(_written(made, RAW_TABLES)))
     assert counted["_5m"] == len(set(_written(made, {"window_5m": WINDOW_5M})))
-    assert counted["_1h"] == counted["_5m"] + 2 * len(made.links)  # tests and scores
+    from_nodes = {(spec.tags["src"], spec.tags["network"], spec.tags["tier"]) for spec in made.links.values()}
+    tests_and_scores = 2 * len(made.links) + len(from_nodes)
+    assert counted["_1h"] == counted["_5m"] + tests_and_scores
 
 
 def test_what_is_switched_off_has_no_series(tmp_path: Path) -> None:

@@ -131,7 +131,10 @@ def test_roll_ups_can_be_left_out_and_each_database_has_its_tables() -> None:
     assert made[0][0].ca_file == Path("/ca")
     assert "window" in made[0][2]
     assert "flow" not in made[0][2]
-    assert [tables for *_, tables in made[1:]] == [{"window_5m"}, {"window_1h", "throughput", "score"}]
+    assert [tables for *_, tables in made[1:]] == [
+        {"window_5m"},
+        {"window_1h", "throughput", "score", "node_score"},
+    ]
     assert len(databases(settings.model_copy(update={"rollups": False}))) == 1
 
 
