@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,7 +73,7 @@ def test_what_should_not_lie_in_an_outbox_is_said(outbox: Outbox) -> None:
     code, text = _run("outbox", outbox.path)
     assert code == 1
     assert "b1/2, 7 rows: window 3 starts in the future" in text
-    assert "! the oldest batch has waited for 16.7 min" in text
+    assert re.search(r"! the oldest batch has waited for 1[67]\.\d min", text)
     assert "! dead letters: 1;" in text
     assert "outbox.sqlite.damaged-17: was damaged" in text
     code, told = _told("outbox", outbox.path)

@@ -28,7 +28,7 @@ def said(*options: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=180,
     )
     assert done.returncode == 2
     return done.stderr
@@ -47,14 +47,14 @@ def test_it_answers_and_tells_its_counters_as_json(tmp_path: Path) -> None:
             line = process.stderr.readline()
             assert line.startswith("answering at ::1 port ")
             with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-                sock.settimeout(5)
+                sock.settimeout(60)
                 home = ("::1", int(line.split()[-1]))
                 sock.sendto(REQUEST, home)
                 sock.sendto(signed(KEY), home)
                 assert len(sock.recv(2000)) == 160
         finally:
             process.send_signal(signal.SIGTERM)
-            out, _ = process.communicate(timeout=20)
+            out, _ = process.communicate(timeout=180)
     assert process.returncode == 0
     counters = json.loads(out)
     assert counters["reflected"] == 1

@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -23,7 +22,9 @@ import yaml
 from collector.http.tokens import issue
 from console.token import write_secret
 from tests.collector.world import until
+from tests.ports import own_port
 
+PATIENCE_S = 120.0
 INVENTORY = """
 version: 1
 window_s: 1
@@ -70,19 +71,13 @@ def refusing() -> Iterator[str]:
         thread.join()
 
 
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 class World:
     """Settings of a collector and two agents in `folder`, a secret in every place that can hold one."""
 
     def __init__(self, folder: Path, stranger: str) -> None:
-        self.folder, self.url = folder, f"http://127.0.0.1:{free_port(socket.SOCK_STREAM)}"
+        self.folder, self.url = folder, f"http://127.0.0.1:{own_port()}"
         self.secrets: dict[str, str] = {}
-        ports = {"stamp": free_port(socket.SOCK_DGRAM), "tcp": free_port(socket.SOCK_STREAM)}
+        ports = {"stamp": own_port(), "tcp": own_port()}
         (folder / "inventory.yaml").write_text(INVENTORY.format(**ports))
         tokens = folder / "tokens.yaml"
         self.secrets["reader"] = issue(tokens, "wall", "reader")
@@ -140,7 +135,7 @@ class World:
             for child in found.values():
                 child.send_signal(signal.SIGTERM)
             for child in found.values():
-                child.wait(60)
+                child.wait(PATIENCE_S)
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
@@ -150,7 +145,7 @@ def answers(world: World) -> Iterator[str]:
     """What the interface says to everybody who can ask."""
     paths = ("/v1/links", "/v1/agents", "/v1/alerts", "/v1/status", "/v1/plan", "/metrics", "/docs")
     shown = [*world.secrets.values(), "wrong"]
-    with httpx.Client(base_url=world.url, timeout=20) as client:
+    with httpx.Client(base_url=world.url, timeout=PATIENCE_S) as client:
         for token in shown:
             headers = {"Authorization": f"Bearer {token}"}
             for path in (*paths, "/openapi.json", "/healthz", f"/{token}x"):
@@ -167,7 +162,9 @@ def open_to_others(folder: Path) -> list[str]:
 def everything_happened(world: World) -> Callable[[], bool]:
     def check() -> bool:
         reply = httpx.get(
-            f"{world.url}/v1/status", headers={"Authorization": f"Bearer {world.secrets['reader']}"}
+            f"{world.url}/v1/status",
+            headers={"Authorization": f"Bearer {world.secrets['reader']}"},
+            timeout=PATIENCE_S,
         )
         status = reply.json()
         troubled = all(status["sinks"][name]["trouble"] for name in ("influxdb", "peer"))
@@ -182,8 +179,8 @@ def test_secrets_stay_where_they_are(tmp_path: Path) -> None:
     with refusing() as stranger:
         world = World(tmp_path, stranger)
         with world.running() as children:
-            until(lambda: "collector_started" in world.log("collector"), 60)
-            until(everything_happened(world), 60)
+            until(lambda: "collector_started" in world.log("collector"), PATIENCE_S)
+            until(everything_happened(world), PATIENCE_S)
             told = list(answers(world))
             for child in children.values():
                 assert child.poll() is None
