@@ -12,8 +12,9 @@ from __future__ import annotations
 from dashboards import colours, words
 from dashboards.board import Section, board, even, variable
 from dashboards.carrying import SITES, THIS, capacity, compared
+from dashboards.counted import counted
 from dashboards.links import COLUMN, ROW, drill
-from dashboards.panel import BITS, COUNT, KEPT, MICROSECONDS, RATIO, excess, stat, states, thresholds
+from dashboards.panel import BITS, COUNT, KEPT, MICROSECONDS, RATIO, excess, states, thresholds
 from dashboards.query import LATELY, by, columns, range_and, target
 from dashboards.table import Column, coloured, matrix, table
 from dashboards.words import Json, Text
@@ -50,9 +51,13 @@ def private() -> Json:
 
 
 def _members() -> Section:
+    counts = (
+        counted(title, description, color, f'last("{field}")', "member_state", THIS)
+        for field, title, color, description in _COUNTS
+    )
     return Section(
         Text("Members now", "当前成员"),
-        (even(4, *_counts()), even(9, _member_table())),
+        (even(4, *counts), even(9, _member_table())),
     )
 
 
@@ -94,15 +99,6 @@ _COUNTS = (
         ),
     ),
 )
-
-
-def _counts() -> list[Json]:
-    made = []
-    for field, title, color, description in _COUNTS:
-        each = f'SELECT last("{field}") AS "each" FROM "member_state" {range_and(THIS)} {by("node")}'
-        query = f'SELECT sum("each") AS "links" FROM ({each}) WHERE $timeFilter'
-        made.append(stat(title, description, [target(query)], COUNT, color, last=LATELY))
-    return made
 
 
 def _member_table() -> Json:

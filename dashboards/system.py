@@ -11,13 +11,13 @@ from dashboards import colours, words
 from dashboards.agents import details
 from dashboards.board import Section, board, even, variable
 from dashboards.collectors import collectors
+from dashboards.counted import counted
 from dashboards.links import cell, drill
 from dashboards.panel import (
     COUNT,
     MICROSECONDS,
     SECONDS,
     series,
-    stat,
     states,
     thresholds,
     timeline,
@@ -65,14 +65,14 @@ _COUNTS = (
     (
         Text("Nodes", "节点"),
         'last("links_in")',
-        'count("each")',
+        "count",
         thresholds((0, colours.NEUTRAL)),
         Text("Nodes of the inventory, each with an agent.", "清单中的节点数，每个节点一个探针。"),
     ),
     (
         Text("Agents fit", "合格探针"),
         '1 - last("unfit_ratio")',
-        'sum("each")',
+        "sum",
         thresholds((0, colours.UNKNOWN), (1, colours.MET)),
         Text(
             "Agents that are heard and were fit to measure in their last window; fewer than nodes: "
@@ -83,7 +83,7 @@ _COUNTS = (
     (
         Text("Agents unfit", "不合格探针"),
         'last("unfit_ratio")',
-        'sum("each")',
+        "sum",
         thresholds((0, colours.MET), (1, colours.MISSED)),
         Text(
             "Agents that say themselves that they could not measure: what they found judges nothing.",
@@ -93,7 +93,7 @@ _COUNTS = (
     (
         Text("Clocks not steered", "时钟未同步"),
         'last("clock_unsynchronised_ratio")',
-        'sum("each")',
+        "sum",
         thresholds((0, colours.MET), (1, colours.OBJECTIVE)),
         Text(
             "Agents whose clock nothing steers: their links are judged on half the round trip.",
@@ -103,7 +103,7 @@ _COUNTS = (
     (
         Text("Nodes down", "节点中断"),
         'last("down_ratio")',
-        'sum("each")',
+        "sum",
         thresholds((0, colours.MET), (1, colours.DOWN)),
         Text("Nodes that answer on none of their links.", "所有链路均无应答的节点数。"),
     ),
@@ -111,13 +111,10 @@ _COUNTS = (
 
 
 def _counts() -> list[Json]:
-    """Counts of nodes by sums of indicators, because a count of nothing would be no row instead of 0."""
-    made = []
-    for title, each, total, color, description in _COUNTS:
-        inner = f'SELECT {each} AS "each" FROM "node_state" {range_and(SITES, NODES)} {by("node")}'
-        query = f'SELECT {total} AS "nodes" FROM ({inner}) WHERE $timeFilter'
-        made.append(stat(title, description, [target(query)], COUNT, color, last=LATELY))
-    return made
+    return [
+        counted(title, description, color, each, "node_state", SITES, NODES, total=total)
+        for title, each, total, color, description in _COUNTS
+    ]
 
 
 def _listed() -> Json:
