@@ -45,7 +45,12 @@ class End:
 
 
 def both_ends(here: Sink, there: Sink, cut: int = 1) -> tuple[End, End]:
-    """cut: how many of the last windows are not whole: 1 when the engines have ended, 0 before."""
-    whole = [{told.start_ns for told in sink.fitness[: len(sink.fitness) - cut]} for sink in (here, there)]
-    starts = sorted(whole[0] & whole[1])
-    return End(here, starts), End(there, starts)
+    """cut: how many of the last windows are not whole: 1 when the engines have ended, 0 before.
+
+    An end that began a window later than the other counts in its first what came before it.
+    """
+    whole = [[told.start_ns for told in sink.fitness[: len(sink.fitness) - cut]] for sink in (here, there)]
+    starts = {*whole[0]} & {*whole[1]}
+    if all(whole) and whole[0][0] != whole[1][0]:
+        starts.discard(max(whole[0][0], whole[1][0]))
+    return End(here, sorted(starts)), End(there, sorted(starts))

@@ -99,12 +99,29 @@ class Listener:
         self.socket = BatchSocket(address, 0)
         self.port = self.socket.port
 
-    def take(self) -> list[tuple[int, int, int]]:
-        """SSID, number and source port of each packet that waits."""
+    def take(self, packets: int = 0) -> list[tuple[int, int, int]]:
+        """SSID, number and source port of each packet that waits; waits for so many at least."""
         came: list[tuple[int, int, int]] = []
-        while (got := self.socket.receive()) is not None:
-            came += _read(got)
+
+        def enough() -> bool:
+            while (got := self.socket.receive()) is not None:
+                came.extend(_read(got))
+            return len(came) >= packets
+
+        until(enough, f"fewer than {packets} packets came")
         return came
+
+    def one(self) -> Received:
+        """The first batch that comes."""
+        came: list[Received] = []
+
+        def found() -> bool:
+            got = self.socket.receive()
+            came.extend([] if got is None else [got])
+            return bool(came)
+
+        until(found, "no packet came")
+        return came[0]
 
     def close(self) -> None:
         self.socket.close()

@@ -74,6 +74,11 @@ def run(sender: Sender, until_ns: int, step_ns: int = MS, start_ns: int = 0) -> 
         sender.send_due(at(mono_ns), clock)
 
 
+def sent(sender: Sender) -> int:
+    """Packets of all sessions so far."""
+    return int(sender.sessions.next_seq.sum())
+
+
 def numbers(came: list[tuple[int, int, int]]) -> dict[int, list[int]]:
     """Numbers of the packets of each SSID, as they came."""
     by_ssid: dict[int, list[int]] = {}
@@ -99,21 +104,21 @@ def test_every_session_sends_its_numbers_one_after_another(
     plan = stamp_plan(listener.port, **changed)
     sender = make(plan)
     run(sender, 2 * NS_PER_S)
-    came = numbers(listener.take())
+    came = numbers(listener.take(sent(sender)))
     assert set(came) == set(sender.sessions.ends.ssid.tolist())
     each = 2 * NS_PER_S / (plan.stamp_interval_ns * plan.flows)
     spread = 6 * each**0.5 if plan.poisson else sender.wheel.train
     for session, ssid in enumerate(sender.sessions.ends.ssid.tolist()):
-        sent = int(sender.sessions.next_seq[session])
-        assert sorted(came[ssid]) == list(range(sent))
-        assert sent == pytest.approx(each, abs=spread)
+        count = int(sender.sessions.next_seq[session])
+        assert sorted(came[ssid]) == list(range(count))
+        assert count == pytest.approx(each, abs=spread)
     assert sender.sessions.missed.sum() == 0
 
 
 def test_flows_leave_from_ports_of_their_own_and_classes_share_them(make: Make, listener: Listener) -> None:
     sender = make(stamp_plan(listener.port, flows=3, classes=[0, 46]))
     run(sender, 200 * MS)
-    port_of = {ssid: port for ssid, _, port in listener.take()}
+    port_of = {ssid: port for ssid, _, port in listener.take(sent(sender))}
     assert len(port_of) == 6
     assert Counter(port_of.values()) == Counter({port.socket.port: 2 for port in sender.ports})
 
@@ -124,28 +129,29 @@ def test_missed_slots_are_counted_and_never_sent_as_a_burst(
 ) -> None:
     sender = make(stamp_plan(listener.port, stamp_interval_ns=interval_ns))
     run(sender, NS_PER_S)
-    before = len(listener.take())
+    before = len(listener.take(sent(sender)))
     lag_ns = sender.send_due(at(9 * NS_PER_S), FakeClock())
-    burst = len(listener.take())
+    burst = len(listener.take(sent(sender) - before))
     latest_ns = min(max(interval_ns // 4, 20 * MS), 250 * MS)
     assert burst <= latest_ns // interval_ns + sender.wheel.train
     assert 7 * NS_PER_S < lag_ns <= 8 * NS_PER_S + interval_ns
     run(sender, 10 * NS_PER_S, start_ns=9 * NS_PER_S)
-    after = len(listener.take())
+    after = len(listener.take(sent(sender) - before - burst))
     missed = int(sender.sessions.missed.sum())
     assert before + burst + after + missed == pytest.approx(
         10 * NS_PER_S / interval_ns, abs=sender.wheel.train
     )
     assert missed >= 7 * NS_PER_S // interval_ns
-    assert before + burst + after == int(sender.sessions.next_seq.sum())
+    assert before + burst + after == sent(sender)
 
 
 def test_a_poisson_session_that_was_held_up_sends_no_burst(make: Make, listener: Listener) -> None:
     sender = make(stamp_plan(listener.port, poisson=True))
     run(sender, NS_PER_S)
-    listener.take()
+    before = sent(sender)
     sender.send_due(at(9 * NS_PER_S), FakeClock())
-    assert len(listener.take()) <= 1
+    assert sent(sender) - before <= 1
+    assert len(listener.take(sent(sender))) == sent(sender)
     missed = int(sender.sessions.missed.sum())
     assert missed == pytest.approx(800, abs=6 * 800**0.5), "8 s, 10 ms between packets"
 
@@ -158,7 +164,7 @@ def test_the_next_due_time_is_that_of_the_next_packet(make: Make, listener: List
         sender.send_due(at(due[-1] - 1), FakeClock())
         assert not listener.take()
         assert sender.send_due(at(due[-1]), FakeClock()) == 0
-        assert len(listener.take()) == sender.wheel.train
+        assert len(listener.take(sender.wheel.train)) == sender.wheel.train
     assert set(np.diff(due).tolist()) == {sender.wheel.cycle_ns}
 
 
@@ -175,15 +181,15 @@ def exchange(sender: Sender, far: FarEnd, ticks: int = 1) -> int:
     clock = SystemClock()
     for _ in range(ticks):
         sender.send_due(Instant(sender.next_due_ns(), 0), clock)
-    sent = int(sender.sessions.next_seq.sum())
-    far.answer(sent)
+    count = sent(sender)
+    far.answer(count)
 
     def all_back() -> bool:
         sender.read(0, force=True)
-        return int((sender.sessions.reply["seq"] >= 0).sum()) >= sent
+        return int((sender.sessions.reply["seq"] >= 0).sum()) >= count
 
     until(all_back, "replies are missing")
-    return sent
+    return count
 
 
 @pytest.mark.parametrize("stamps", ["on", "off"])
@@ -195,7 +201,7 @@ def test_replies_are_taken_in_with_delays_that_can_be(make: Make, far: FarEnd, s
     reply = sessions.reply[row, seq]
     t1, kernel = sessions.t1_ns(row, seq.astype(np.int64))
     assert (reply["t4_ns"] >= t1).all()
-    assert (reply["t4_ns"] - t1 < 5 * NS_PER_S).all()
+    assert (reply["t4_ns"] - t1 < 60 * NS_PER_S).all()
     assert kernel.all() if stamps == "on" else not kernel.any()
     assert set(reply["tos_out"].tolist()) == {2, 46 << 2 | 2}
     assert (reply["tos_out"] == reply["tos_back"]).all()
@@ -220,8 +226,7 @@ def test_authentic_replies_are_taken(make: Make) -> None:
 def test_a_reply_that_was_tampered_with_is_counted_and_not_taken(make: Make, listener: Listener) -> None:
     sender = make(stamp_plan(listener.port, authenticated=True), keys={FAR4: KEY})
     sender.send_due(Instant(sender.next_due_ns(), 0), SystemClock())
-    got = listener.socket.receive()
-    assert got is not None
+    got = listener.one()
     got.data[:, 30] ^= 1
     count = len(got.length)
     listener.socket.reply(np.arange(count), got.length.copy(), np.zeros(count, np.uint8))
@@ -251,20 +256,20 @@ def test_one_far_end_without_a_route_fails_and_the_others_are_measured(make: Mak
     for _ in range(6):
         sender.send_due(Instant(sender.next_due_ns(), 0), SystemClock())
     dead = int(np.flatnonzero(sessions.ends.names[:, 4] == 240)[0])
-    sent = int(sessions.next_seq[1 - dead])
-    assert sent > 0
-    far.answer(sent)
+    count = int(sessions.next_seq[1 - dead])
+    assert count > 0
+    far.answer(count)
 
     def all_back() -> bool:
         sender.read(0, force=True)
-        return int((sessions.reply["seq"][1 - dead] >= 0).sum()) == sent
+        return int((sessions.reply["seq"][1 - dead] >= 0).sum()) == count
 
     until(all_back)
     failed = sessions.mishap[dead] == FAILED
     assert int(failed.sum()) == int(sessions.next_seq[dead])
     assert not (sessions.mishap[1 - dead] == FAILED).any()
     assert sender.ports[0].socket.send_failed == int(failed.sum())
-    stamped = sessions.t1_ns(np.full(sent, 1 - dead), np.arange(sent))[1]
+    stamped = sessions.t1_ns(np.full(count, 1 - dead), np.arange(count))[1]
     assert stamped.all(), "one far end costs the others their transmit stamps"
 
 
@@ -272,7 +277,7 @@ def test_the_kernel_is_read_now_and_then_and_when_it_must_be(make: Make, far: Fa
     sender = make(stamp_plan(far.port))
     sender.read(NS_PER_S, force=True)
     sender.send_due(Instant(sender.next_due_ns(), 0), SystemClock())
-    far.answer(int(sender.sessions.next_seq.sum()))
+    far.answer(sent(sender))
     sender.read(NS_PER_S + LONGEST_UNREAD_NS - 1)
     assert sender.ports[0].unread > 0
     sender.read(NS_PER_S + LONGEST_UNREAD_NS)
@@ -290,7 +295,7 @@ def test_the_kernel_is_read_now_and_then_and_when_it_must_be(make: Make, far: Fa
 def test_while_somebody_reads_the_table_nothing_is_written_into_it(make: Make, far: FarEnd) -> None:
     sender = make(stamp_plan(far.port))
     sender.send_due(Instant(sender.next_due_ns(), 0), SystemClock())
-    far.answer(int(sender.sessions.next_seq.sum()))
+    far.answer(sent(sender))
     waited: list[bool] = []
     sender.held = lambda: waited.append(True)
     for _ in range(20):

@@ -44,11 +44,11 @@ def waited_ns(waiting: Waiting, for_ns: int) -> int:
 
 
 def test_it_waits_until_the_moment_and_not_less(waiting: Waiting) -> None:
-    assert 20 * MS <= waited_ns(waiting, 20 * MS) < 5 * S
+    assert 20 * MS <= waited_ns(waiting, 20 * MS) < 10 * S
 
 
 def test_a_moment_that_has_passed_is_not_waited_for(waiting: Waiting) -> None:
-    assert waited_ns(waiting, -S) < S
+    assert waited_ns(waiting, -S) < 10 * S
 
 
 def test_a_packet_ends_the_wait(waiting: Waiting, sock: BatchSocket) -> None:
