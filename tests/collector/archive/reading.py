@@ -30,7 +30,7 @@ def main() -> None:
                 break
             except duckdb.IOException:
                 again += 1
-                assert again < 20
+                assert again < 100
         sys.stdout.write(json.dumps({"least": least, "rows": rows, "keys": keys, "again": again}) + "\n")
         sys.stdout.flush()
 

@@ -7,8 +7,10 @@ import json
 import random
 import subprocess
 import sys
+import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -30,35 +32,51 @@ def _python(module: str, *words: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@contextmanager
+def _read_meanwhile(root: Path, acknowledged: Path) -> Iterator[list[str]]:
+    """Another process that reads the archive, and the lines that it has told so far; it ends well."""
+    with _python("reading", root, acknowledged) as reader:
+        lines, out = list[str](), reader.stdout
+        assert out is not None
+        assert reader.stderr is not None
+
+        def listen() -> None:
+            for line in out:
+                lines.append(line)  # each is seen as it comes
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        try:
+            until(lambda: bool(lines))
+            yield lines
+            (root / "stop").touch()
+            assert reader.wait(120) == 0, reader.stderr.read()
+        finally:
+            reader.kill()
+            listener.join(60)
+
+
 def test_a_reader_in_another_process_sees_each_row_once_at_all_times(tmp_path: Path) -> None:
     root, acknowledged = tmp_path / "archive", tmp_path / "rows"
-    acknowledged.write_text("0")
     rules = Rules(compact_after_s=0, step_files=4)
     archive = Archive(root, "abc", 0, tags, rules, clock())
     archive.write([delivery(1)])
     acknowledged.write_text("2")
-    reader = _python("reading", root, acknowledged)
-    assert reader.stdout is not None
-    reader.stdout.readline()
-    merged, deadline_s = 0, time.monotonic() + 8
-    seq = 1
-    while merged < 12 and time.monotonic() < deadline_s:
-        seq += 1
-        archive.write([delivery(seq)])
-        beside = acknowledged.with_suffix(".new")
-        beside.write_text(str(2 * seq))
-        beside.replace(acknowledged)
-        merged += compaction.step(archive.opened(), rules, clock())
-    archive.close()
-    (root / "stop").touch()
-    out, err = reader.communicate(timeout=30)
-    assert reader.returncode == 0, err
-    seen = [json.loads(line) for line in out.splitlines()]
-    assert merged > 3
-    assert len(seen) > 3
-    for each in seen:
+    merged, seq, deadline_s = 0, 1, time.monotonic() + 120
+    with _read_meanwhile(root, acknowledged) as lines:
+        while merged < 12 or len(lines) < 5:
+            assert time.monotonic() < deadline_s
+            seq += 1
+            archive.write([delivery(seq)])
+            beside = acknowledged.with_suffix(".new")
+            beside.write_text(str(2 * seq))
+            beside.replace(acknowledged)
+            merged += compaction.step(archive.opened(), rules, clock())
+        archive.close()
+    for line in lines:
+        each = json.loads(line)
         assert each["rows"] == each["keys"] >= each["least"], each
-    assert seen[-1]["rows"] == 2 * seq
+    assert json.loads(lines[-1])["rows"] == 2 * seq
 
 
 def test_a_writer_killed_at_any_instant_loses_and_doubles_nothing(tmp_path: Path) -> None:
@@ -71,7 +89,7 @@ def test_a_writer_killed_at_any_instant_loses_and_doubles_nothing(tmp_path: Path
         assert writer.stdout.readline() == "up\n"
         time.sleep(chance.uniform(0.05, 0.6))
         writer.kill()
-        writer.communicate(timeout=30)
+        writer.communicate(timeout=120)
         cursor = int(acknowledged.read_text())
         with closing(ArchiveReader(root)) as reader:
             found = reader.windows(None, 0, 2**62)
@@ -79,7 +97,7 @@ def test_a_writer_killed_at_any_instant_loses_and_doubles_nothing(tmp_path: Path
             assert len(reader.keys("window")) == found.rows
     cursor = int(acknowledged.read_text())
     writer = _python("writing", root, acknowledged, cursor + 5)
-    _, err = writer.communicate(timeout=60)
+    _, err = writer.communicate(timeout=120)
     assert writer.returncode == 0, err
     with closing(ArchiveReader(root)) as reader:
         assert reader.windows(None, 0, 2**62).count("start_ns").tolist() == starts(range(1, cursor + 6))
@@ -104,7 +122,7 @@ def test_verify_finds_nothing_wrong_while_a_writer_is_at_work(tmp_path: Path) ->
 
     until(seen)
     writer.kill()
-    writer.communicate(timeout=30)
+    writer.communicate(timeout=120)
 
 
 def test_files_are_put_together_by_a_thread_while_deliveries_come(

@@ -107,7 +107,9 @@ def test_their_octets_are_bounded_and_one_always_finds_room(monkeypatch: pytest.
     asyncio.run(crowd())
 
 
-def test_who_waits_counts_as_the_holders_and_nobody_fills_the_line() -> None:
+def test_who_waits_counts_as_the_holders_and_nobody_fills_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collector.http.allowance.WAIT_S", 600.0)
+
     async def crowd() -> None:
         work = Workload(8000)
         async with AsyncExitStack() as held:
@@ -133,7 +135,9 @@ async def _bring(work: Workload, name: str) -> None:
         pass
 
 
-def test_who_waits_has_room_in_turn_and_who_goes_away_holds_none() -> None:
+def test_who_waits_has_room_in_turn_and_who_goes_away_holds_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collector.http.allowance.WAIT_S", 600.0)
+
     async def crowd() -> list[str]:
         work, order = Workload(AT_ONCE), list[str]()
 

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import socket
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from starlette.requests import Request
 
-from collector.http.body import expected_octets
 from collector.http.tokens import issue
 from collector.sinks.archive_reader import ArchiveReader
 from linkgauge.clock import NS_PER_S
@@ -111,22 +106,6 @@ def test_too_much_at_once_is_asked_to_come_again(running: Running, monkeypatch: 
     assert running.post(report(1)).status_code == 200
 
 
-def test_a_body_without_a_length_is_bounded_too(running: Running) -> None:
-    def parts() -> Iterator[bytes]:
-        for _ in range(30):
-            yield bytes(10_000)
-
-    headers = {"Authorization": f"Bearer {running.token}"}
-    assert running.client.post("/v1/batches", content=parts(), headers=headers).status_code == 413
-
-
-def test_a_length_beside_chunks_tells_nothing() -> None:
-    told = (b"content-length", b"5")
-    plain = Request({"type": "http", "headers": [told]})
-    chunked = Request({"type": "http", "headers": [told, (b"transfer-encoding", b"chunked")]})
-    assert [expected_octets(each, 1000) for each in (plain, chunked)] == [5, 1000]
-
-
 def test_the_plan_has_a_tag_and_follows_the_inventory(running: Running) -> None:
     headers = {"Authorization": f"Bearer {running.token}"}
     first = running.client.get("/v1/plan", headers=headers)
@@ -151,19 +130,19 @@ def test_nobody_waits_while_a_batch_waits_for_a_changed_inventory(
 
     def slow(path: Path) -> Inventory:
         began.set()
-        assert go_on.wait(30)
+        assert go_on.wait(120)
         return load(path)
 
-    with Running(tmp_path, patience_s=30) as running, ThreadPoolExecutor(1) as pool:
+    with Running(tmp_path, patience_s=120) as running, ThreadPoolExecutor(1) as pool:
         monkeypatch.setattr("collector.plans.plan_book.load", slow)
         write_inventory(tmp_path, INVENTORY + "\n")
         posted = pool.submit(running.post, report(1))
-        assert began.wait(20)
+        assert began.wait(60)
         try:
             assert running.client.get("/healthz").text == "ok"
         finally:
             go_on.set()
-        assert posted.result(20).json() == {"duplicate": False}
+        assert posted.result(60).json() == {"duplicate": False}
 
 
 def test_a_full_journal_answers_507_and_recovers(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,47 +222,6 @@ def test_who_was_refused_is_told_in_the_status(running: Running) -> None:
         ("agent:g1", "wrong_agent", 2),
     ]
     assert "its token is that of g1" in told[1]["sentence"]
-
-
-def test_a_token_is_checked_before_the_body_and_a_slow_body_ends(tmp_path: Path) -> None:
-    with Running(tmp_path, "limits: {body_timeout_s: 0.3, requests_per_s: 0.01, burst: 3}\n") as running:
-        head = "POST /v1/batches HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
-        with socket.create_connection(running.socket.getsockname(), 10) as stranger:
-            stranger.sendall(f"{head}\r\n".encode())  # and never a body
-            assert stranger.recv(4096).startswith(b"HTTP/1.1 401")
-        with socket.create_connection(running.socket.getsockname(), 10) as slow:
-            slow.sendall(f"{head}Authorization: Bearer {running.token}\r\n\r\nabc".encode())
-            reply = b"".join(iter(lambda: slow.recv(4096), b""))
-        assert reply.startswith(b"HTTP/1.1 408")
-        assert b"3 octets came" in reply
-        with socket.create_connection(running.socket.getsockname(), 10) as gone:
-            gone.sendall(f"{head}Authorization: Bearer {running.token}\r\n\r\nabc".encode())
-        counters = running.collector.metrics.values
-        until(lambda: counters()["batches_refused_total:truncated"] == 1)
-        assert counters()["batches_refused_total:slow"] == 1
-        assert running.post(report(1)).status_code == 200
-        reply_429 = running.post(report(2))
-        assert (reply_429.status_code, reply_429.json()["reason"]) == (429, "rate")
-        assert int(reply_429.headers["Retry-After"]) >= 100
-        until(lambda: counters()["request_seconds_count:batches"] == 5)  # counted after the answer
-        assert counters()["requests_total:batches:408"] == counters()["requests_total:batches:429"] == 1
-
-
-def test_who_sends_nothing_of_a_body_holds_no_room_for_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("collector.http.body.QUIET_S", 0.2)
-    with Running(tmp_path) as running, ExitStack() as opened:
-        head = f"POST /v1/batches HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {running.token}\r\n"
-        for _ in range(4):
-            silent = opened.enter_context(socket.create_connection(running.socket.getsockname(), 10))
-            silent.sendall(f"{head}Content-Length: 200000\r\n\r\n".encode())
-        refused = running.collector.metrics.values
-        until(lambda: refused()["batches_refused_total:slow"] == 1)
-        assert refused()["batches_refused_total:rate"] == 3  # one body of this size is its share
-        other = issue(running.settings.tokens, "g1")
-        mine = body("g1", 1, windows(["g1>j1@backbone"], now_ns() - 20 * NS_PER_S), created_ns=now_ns())
-        assert running.post(mine, token=other).status_code == 200
 
 
 def test_a_fault_of_ours_is_an_answer_and_counted(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:

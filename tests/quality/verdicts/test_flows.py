@@ -104,9 +104,9 @@ def test_one_bad_path_of_n_is_found(paths: int, flow_count: int, bad_loss: float
 def test_ten_thousand_links_of_32_flows_are_compared_in_time() -> None:
     """The bound is far above what it takes (a tenth of a second): machines are busy."""
     lost = np.random.default_rng(3).binomial(94, 0.05, (LINKS, 32))
-    began = time.perf_counter()
+    began = time.process_time()
     unequal(_counts(np.array(94), lost))
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def _gathered(rows: list[dict[str, Any]], told_elsewhere: bool = False) -> list[tuple[int, int, int]]:

@@ -370,9 +370,9 @@ def test_many_links_are_judged_in_time() -> None:
         {**one, "link": str(link), "start_ns": START_NS - at * WINDOW_NS} for at in range(5) for link in links
     ]
     period = windows(rows)
-    began = time.perf_counter()
+    began = time.process_time()
     state = judge(period, throughput([]), flows([]), specs, START_NS, WINDOW_NS)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     assert state.rows == 2_000
 
 
