@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+TIMES = 2
+"""A ratio from here on is no share of something: "14.4 times" and not "1440 %"."""
 MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
 
 
 def told(template: str, numbers: Mapping[str, float], words: Mapping[str, str]) -> str:
-    """A template with its numbers as text: ratios in percent, times, rates and octets with their unit."""
+    """A template with its numbers as text: ratios in percent or times, rates and octets with their unit."""
     return template.format(**{name: quantity(name, value) for name, value in numbers.items()}, **words)
 
 
@@ -18,7 +20,7 @@ def quantity(name: str, value: float) -> str:
     if math.isnan(value):
         return "an unknown share" if name.endswith("_ratio") else "unknown"
     if name.endswith("_ratio"):
-        return f"{value * 100:.3g} %"
+        return f"{value * 100:.3g} %" if abs(value) < TIMES else f"{value:.3g} times"
     if name.endswith("_us"):
         if abs(value) >= 1e6:
             return _duration(value / 1e6)

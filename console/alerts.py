@@ -7,6 +7,7 @@ backtest: 0 evaluated, 1 some files of the archive are damaged and were left out
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -138,6 +139,8 @@ def _versions(rule: Rule, above: float | None, below: float | None) -> list[Rule
     other = above if above is not None else below
     if other is None:
         return [rule]
+    if not math.isfinite(other):
+        raise ConfigError(f"a bound of {other} is never passed; give a number")
     side = "above" if rule.above is not None else "below"
     if (above is not None) != (side == "above"):
         raise ConfigError(f"rule {rule.name} fires {bound_text(rule)}; give --{side}")
@@ -216,6 +219,8 @@ def _console() -> Console:
 
 
 def _write(path: Path, text: str) -> None:
+    if path.suffix.lower() != ".svg":
+        raise ConfigError(f"{path}: the picture is an SVG; give --plot a name that ends in .svg")
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as err:

@@ -104,7 +104,7 @@ def _cells(trial: Trial) -> tuple[str, ...]:
     lengths = trial.lengths_s
     middle = lengths[len(lengths) // 2] if lengths else 0.0
     return (
-        str(len(trial.firings)), f"{trial.per_day:.3g}", f"{trial.things} things", span(middle),
+        str(len(trial.firings)), f"{trial.per_day:.3g}", counted(trial.things, "thing"), span(middle),
         span(lengths[-1] if lengths else 0.0), span(sum(lengths)),
     )  # fmt: skip
 
@@ -144,7 +144,12 @@ def _most(console: Console, trials: Sequence[Trial]) -> None:
 
 def _sum(trial: Trial, lane: Lane) -> str:
     lengths = [each.lasted_s(trial.to_ns) for each in trial.firings if each.lane == lane]
-    return f"{len(lengths)} times, {span(sum(lengths))}" if lengths else "-"
+    return f"{counted(len(lengths), 'time')}, {span(sum(lengths))}" if lengths else "-"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 time`, `2 times`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def span(seconds: float) -> str:

@@ -59,7 +59,13 @@ def lab_setting(kind: str, lab: str, window_s: int) -> Setting:
 
 
 def lab_fault(kind: str, link: str | None, place: str | None, magnitude: float | None) -> Fault:
-    """The fault, on the usual link and place of the drill's lab unless others are named."""
+    """The fault, on the usual link and place of the drill's lab unless others are named.
+
+    Raises LinkgaugeError when what is named is not what such a fault is on.
+    """
+    of_links = KINDS[kind].on == "link"
+    if place is not None and of_links:
+        raise LinkgaugeError(f"--place {place}: fault {kind} is on a link; give --link instead")
     if link is None:
         on = _LINK
     else:

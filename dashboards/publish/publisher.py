@@ -58,7 +58,8 @@ def _data_sources(client: Client, wanted: Wanted) -> Iterator[Change]:
         if body is None:
             raise LinkgaugeError(
                 f"Grafana at {client.url} has no data source of uid {uid}, which boards and rules read: "
-                "give --influxdb to make it here, or provision datasources.yaml of `linkgauge render`"
+                "give --influxdb to make it here, or provision the file that `linkgauge render DIR` writes: "
+                "DIR/provisioning/datasources/linkgauge.yaml"
             )
         yield Change("+", what, partial(client.post, "/api/datasources", body, what))
 

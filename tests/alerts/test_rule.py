@@ -175,6 +175,7 @@ def test_a_folder_without_rules_is_a_fault(tmp_path: Path) -> None:
     [
         ("loss_ratio", 0.204, "20.4 %"),
         ("loss_ratio", 0.00001, "0.001 %"),
+        ("burn_fast_ratio", 14.4, "14.4 times"),
         ("loss_ratio", NAN, "an unknown share"),
         ("delay_us", 830.4, "830 us"),
         ("delay_us", 15_230.0, "15.2 ms"),

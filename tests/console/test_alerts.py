@@ -91,7 +91,7 @@ def test_backtest_is_a_table_and_a_timeline(archive: Path) -> None:
     assert "above 0 % 6 576 3 things 90 s 90 s 9 min" in lines
     assert "above 5 % 3 288 3 things 90 s 90 s 4.5 min" in lines
     assert any("│" in line and "█" in line for line in lines)
-    assert f"{LINKS[0].link} forward 2 times, 3 min 1 times, 90 s" in lines
+    assert f"{LINKS[0].link} forward 2 times, 3 min 1 time, 90 s" in lines
 
 
 def test_backtest_without_anything_to_tell(archive: Path) -> None:
@@ -108,6 +108,12 @@ def test_backtest_without_anything_to_tell(archive: Path) -> None:
         (["collector-silent"], ConfigError, "collector-silent is Grafana's alone"),
         (["link-loss", "--below", "1"], ConfigError, "rule link-loss fires above 0 %; give --above"),
         (["link-loss", "--below", "1", "--above", "1"], ConfigError, "give --above or --below, not both"),
+        (["link-loss", "--above", "nan"], ConfigError, "a bound of nan is never passed; give a number"),
+        (
+            ["link-loss", "--plot", "loss.png"],
+            ConfigError,
+            r"loss.png: the picture is an SVG; give --plot .*",
+        ),
         (["certificate-expiring", "--above", "1"], ConfigError, "fires below .*; give --below"),
         (["node-down"], StoreError, "has no rows of node from .*; see `linkgauge archive list`"),
     ],

@@ -46,3 +46,8 @@ def test_every_fault_has_a_lab_and_a_place(kind: str) -> None:
     setting = lab_setting(kind, "auto", 10)
     assert setting.topology is not None
     assert lab_fault(kind, None, None, None).kind == kind
+
+
+def test_a_place_is_for_faults_that_are_on_places() -> None:
+    with pytest.raises(LinkgaugeError, match="--place foo: fault loss is on a link; give --link instead"):
+        lab_fault("loss", None, "foo", None)
