@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-from alerts.book import Book, Stands
+from alerts.book import Book
 from alerts.causes.explanation import Cause, Explanation, NoSilences, SameThing, Silences
 from alerts.causes.located import Recalled
 from alerts.causes.unseen import Unseen
@@ -22,8 +21,9 @@ from alerts.delivery import Delivery
 from alerts.evaluation.evaluate import Change, Evaluator, Window
 from alerts.evaluation.thing import Key, once
 from alerts.event import Event, Fired, payload, widens
+from alerts.guard import Guard
+from alerts.ours import Ours
 from alerts.receivers.receiver import Receiver
-from alerts.receivers.told import Told
 from alerts.roll.audience import heard, unreached
 from alerts.roll.drills import after_drills, marked, of_drill
 from alerts.roll.kept import Kept, read, written
@@ -34,16 +34,13 @@ from alerts.roll.subject import Subjects
 from alerts.roll.wider import Wider
 from alerts.roll.wording import began, ended, gone
 from alerts.rule import TABLES, Rule
+from alerts.unwritten import Unwritten
 from linkgauge.clock import NS_PER_S, Clock
-from linkgauge.errors import StoreError
 from linkgauge.frame import Frame, concat
 from linkgauge.schema import PLACE
 from quality.ledger import LEAST_EVENTS_NS
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
-
-MOST_UNWRITTEN = 10_000
 LATE_WINDOWS, LATE_NS = 3, 30 * NS_PER_S
 """A window that was due longer ago, by both, is judged late: the collector was away, and agents have yet to
 hand over what they measured meanwhile."""
@@ -79,16 +76,12 @@ class AlertEngine:
         self._book, self._clock, self._subjects = book, clock, subjects
         self._cause: Cause = cause or SameThing(rules)
         self._silences: Silences = silences or NoSilences()
-        self._receivers = tuple(receiver.name for receiver in receivers)
         self._deliveries = [Delivery(book, receiver, clock) for receiver in receivers]
-        self._forgetful = [receiver for receiver in receivers if receiver.policy.resend_s is not None]
-        self._lock, self._unwritten = threading.Lock(), deque[tuple[str, bytes]]()
-        self._unstood: list[Stands] = []
-        self._ours, self._wider = set[str](), Wider()  # ids of the alerts that our receivers were told of
-        self._counts = dict.fromkeys(
-            ("fired", "resolved", "held_back", "windows_ignored", "unwritten_dropped", "cause_failed"), 0
-        )
-        self._store_trouble, self._due_ns = False, due_ns
+        self._receivers = tuple(receivers)
+        self._lock, self._unwritten = threading.Lock(), Unwritten(book, receivers)
+        self._ours, self._guard = Ours(receivers), Guard()
+        self._counts = dict.fromkeys(("fired", "resolved", "held_back", "windows_ignored"), 0)
+        self._due_ns, self._peer_told_ns = due_ns, 0
         self._tables = {rule.name: rule.table for rule in rules}
         self._aftermaths = {rule.name: rule.aftermath_ns(events_ns) for rule in rules}
         self._evaluator, self._roll, self._unseen = Evaluator(rules), Roll(self._aftermaths), Unseen()
@@ -119,18 +112,14 @@ class AlertEngine:
         with self._lock:
             ignored = self._evaluator.ignored
             self._take(self._evaluator.step(judged, window, self._is_late(window)), judged)
-            found = self._asked(
-                lambda: once(self._cause.places(judged, self._evaluator, window)), concat(PLACE, [])
-            )
-            places, unseen = {PLACE.name: found}, self._unseen(self._roll, judged, self._troubles)
+            places = {PLACE.name: self._places(judged, window)}
+            unseen = self._unseen(self._roll, judged, self._troubles)
             self._take(self._evaluator.step(places, window, unseen=unseen), places)
             self._counts["windows_ignored"] += self._evaluator.ignored > ignored
             events = self._decide(judged, window)
             frames = {**places, "alert": self._roll.rows(window)}
-            told = [event for event in events if tell(event) or self._ends_ours(event)]
-            known = {id(event) for event in told}
-            untold = [event for event in events if id(event) not in known]
-            self._write([*told, *self._wider.ends(untold)])
+            told, untold = self._ours.split(events, [tell(event) for event in events], window.end_ns)
+            self._write(told)
         return Outcome(events, frames, untold)
 
     def _is_late(self, window: Window) -> bool:
@@ -139,15 +128,17 @@ class AlertEngine:
 
     def take_over(self, untold: Sequence[Event], since_ns: int) -> None:
         """Duty begins: tell of these, which nobody told, and of what fires, was to be told at since_ns or
-        later (end of its window, Unix ns) and our receivers do not know. Receivers that forget are told from
-        now on of all that fires: who told them before is gone."""
+        later (end of its window, Unix ns) and our receivers do not know. since_ns 0: of what the peer is not
+        known to have told by `peer_told`. Receivers that forget are told from now on of all that fires: who
+        told them before is gone."""
         with self._lock:
-            named = {event.id for event in untold if not widens(event)} | self._ours
-            told = [each.fired for each in self._roll if each.told and each.told_ns >= since_ns]
-            late = [fired for fired in told if fired.id not in named]
-            self._unstood += self._stands(ours=False)
-            whole = {fired.id for fired in late}
-            self._write([*late, *(each for each in untold if not (widens(each) and each.id in whole))])
+            self._unwritten.stand(self._ours.stands(self._roll, False, self._clock.now().wall_ns))
+            self._write(self._ours.missing(self._roll, untold, since_ns or self._peer_told_ns))
+
+    def peer_told(self, until_ns: int) -> None:
+        """The peer, who is on duty, told windows that ended before, Unix ns, for sure; 0: it is not known."""
+        with self._lock:
+            self._peer_told_ns = until_ns or self._peer_told_ns
 
     def watch(self, subjects: Subjects) -> None:
         """From now on these links and nodes; alerts of those that are gone end with the next window."""
@@ -173,20 +164,16 @@ class AlertEngine:
         waiting. Raises StoreError."""
         totals = self._book.totals()
         with self._lock:
+            lost = {"unwritten_dropped": self._unwritten.dropped, "cause_failed": self._guard.failed}
             now = {"firing": len(self._roll), "unwritten": len(self._unwritten)}
-            return {**self._counts, **now, **totals}
+            return {**self._counts, **lost, **now, **totals}
 
-    def _asked(self, ask: Callable[[], T], otherwise: T) -> T:
-        """A cause that fails must not silence alerts."""
-        try:
-            return ask()
-        except Exception:
-            self._counts["cause_failed"] += 1
-            log.exception("looking for the cause of alerts failed; alerts are told without it")
-            return otherwise
+    def _places(self, judged: Mapping[str, Frame], window: Window) -> Frame:
+        find, none = self._cause.places, concat(PLACE, [])
+        return self._guard("looking for places", lambda: once(find(judged, self._evaluator, window)), none)
 
     def _troubles(self, about: str) -> Mapping[str, str]:
-        return self._asked(lambda: self._cause.troubles(about), {})
+        return self._guard("looking up what a place explains", lambda: self._cause.troubles(about), {})
 
     def _take(self, changes: Sequence[Change], frames: Mapping[str, Frame]) -> None:
         """Enter what began and ended; an alert of a link that is no longer expected is none."""
@@ -218,10 +205,15 @@ class AlertEngine:
         silent = hushed(self._roll, silenced, self._troubles, self._subjects.of_link)
         why = {each.id: silent.get(each.id) or silenced(each.labels) for each in self._roll.firing()}
         firing = [each for each in self._roll.firing() if each.id not in silent]
-        raw: Mapping[str, Explanation] = self._asked(lambda: self._cause.explained(firing), {})
+        none: Mapping[str, Explanation] = {}
+        raw = self._guard("looking what explains alerts", lambda: self._cause.explained(firing), none)
         waiting = [alert.fired.id for alert in self._roll if not alert.told]
-        wider = self._roll.widen(unreached(raw, [each for each in firing if not why[each.id]], waiting))
-        explained = heard(raw, [each for each in self._roll.firing() if each.id not in silent])
+        wanted = [each for each in firing if not why[each.id]]
+        wider: list[Fired] = self._guard(
+            "looking for further teams", lambda: self._roll.widen(unreached(raw, wanted, waiting)), []
+        )
+        hearing = [each for each in self._roll.firing() if each.id not in silent]
+        explained = self._guard("looking who hears of a cause", lambda: heard(raw, hearing), none)
         events = self._roll.decide(explained, lambda fired: why[fired.id], breaching, window)
         self._counts["held_back"] += max(0, self._roll.held() - held)
         return [*events, *wider]
@@ -243,58 +235,37 @@ class AlertEngine:
                 kept = read(snapshot)
                 self._evaluator.restore(kept.memory)
                 self._cause.resume(kept.places)
-                self._roll, self._ours = Roll(self._aftermaths, kept.alerts), set(kept.ours)
-                self._wider = Wider(kept.wider)
+                self._roll = Roll(self._aftermaths, kept.alerts)
+                self._ours = Ours(self._receivers, kept.ours, Wider(kept.wider, kept.passed))
+                if kept.peer_told_ns < self._clock.now().wall_ns:  # else the clock was set back since
+                    self._peer_told_ns = kept.peer_told_ns
             except ValueError as err:
                 log.error("the book's memory cannot be used (%s); alerts that fire are told once more", err)
                 self._evaluator = Evaluator(rules)
         self._forget(self._clock.now().wall_ns)
         self._book.only_firing(self._told_ids())
-        self._unstood = self._stands(ours=True)  # for receivers that are new, or want more than before
+        # for receivers that are new, or want more than before
+        self._unwritten.stand(self._ours.stands(self._roll, True, self._clock.now().wall_ns))
 
     def _told_ids(self) -> set[str]:
         return {alert.fired.id for alert in self._roll if alert.told}
 
-    def _ends_ours(self, event: Event) -> bool:
-        return not isinstance(event, Fired) and event.id in self._ours
-
-    def _stands(self, ours: bool) -> list[Stands]:
-        """What each receiver that forgets wants to hear again and again of what we told, or others did."""
-        told = [each.fired for each in self._roll if each.told and (each.fired.id in self._ours) == ours]
-        bodies = [(each.id, payload(each, self._clock.now().wall_ns)) for each in told]
-        return [
-            Stands(receiver.name, id, body, None)
-            for receiver in self._forgetful
-            for id, body in bodies
-            if receiver.policy.wants(Told.read(body))
-        ]
-
     def _write(self, events: Sequence[Event]) -> None:
         now_ns = self._clock.now().wall_ns
         for event in events:
-            self._wider.note(event, self._ours)
+            self._ours.note(event)
             if not widens(event):
-                fires = isinstance(event, Fired)
-                self._counts["fired" if fires else "resolved"] += 1
-                (self._ours.add if fires else self._ours.discard)(event.id)
-            self._unwritten.append((event.id, payload(event, now_ns)))
+                self._counts["fired" if isinstance(event, Fired) else "resolved"] += 1
+            self._unwritten.add(event.id, payload(event, now_ns))
             log.warning("alert %s: %s", event.id, event.summary)
-        places, ours = self._asked(self._cause.kept, Recalled()), sorted(self._ours)
-        memory, wider = self._evaluator.snapshot(), self._wider.kept()
-        kept = written(Kept(memory, self._roll.kept(), ours=ours, places=places, wider=wider))
-        firing, stands = self._told_ids(), self._unstood
-        try:
-            self._book.record(kept, self._unwritten, self._receivers, now_ns, firing, stands)
-        except StoreError as err:
-            if not self._store_trouble:
-                log.error("%s; until then nobody is told of alerts", err)
-            self._store_trouble = True
-            while len(self._unwritten) > MOST_UNWRITTEN:
-                self._unwritten.popleft()
-                self._counts["unwritten_dropped"] += 1
-            return
-        self._store_trouble, self._unstood = False, []
-        if self._unwritten:
-            self._unwritten.clear()
+        if self._unwritten.write(written(self._kept()), self._told_ids(), now_ns):
             for delivery in self._deliveries:
                 delivery.wake()
+
+    def _kept(self) -> Kept:
+        wider = self._ours.wider
+        return Kept(
+            self._evaluator.snapshot(), self._roll.kept(), ours=self._ours.ids,
+            places=self._guard("keeping places", self._cause.kept, Recalled()), wider=wider.kept(),
+            passed=wider.kept_passed(), peer_told_ns=self._peer_told_ns,
+        )  # fmt: skip

@@ -79,6 +79,7 @@ class DutyObserver:
     def _follow(self, judged: Judged) -> Judged:
         """Off duty: what is not told is kept for a while, in case that duty begins."""
         self._off = True
+        self._engine.peer_told(self._peer_told_ns())
         outcome = self._engine.observe(judged, self._is_own)
         alerts = outcome.frames.get(ALERT.name)
         own = np.array([rule in self._own_rules for rule in alerts.text("rule")] if alerts else [], np.bool_)

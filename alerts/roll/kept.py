@@ -28,6 +28,10 @@ class Kept(msgspec.Struct, frozen=True):
     places: Recalled = Recalled()
     wider: dict[str, list[str]] = {}
     """Teams that this collector's receivers told of an alert which its peer told to others, by its id."""
+    passed: dict[str, list[tuple[int, str]]] = {}
+    """Teams that had to be told later while the peer was on duty: by id, with the window's end, Unix ns."""
+    peer_told_ns: int = 0
+    """Windows that ended before, Unix ns, were told by the peer for sure."""
 
 
 class _Streak(msgspec.Struct, frozen=True):

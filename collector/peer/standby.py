@@ -86,8 +86,9 @@ class Duty:
 
     def peer_told_ns(self) -> int:
         """Windows that ended before this time, Unix ns, were told by the peer for sure: a judge that stands
-        still is a fault only after a while, up to which its collector answers well. 0: it never answered."""
-        return self._told_ns
+        still is a fault only after a while, up to which its collector answers well. 0: it is not known, as
+        it never answered, or the clock was set back since."""
+        return self._told_ns if self._told_ns <= self._clock.now().wall_ns else 0
 
     def start(self) -> None:
         if self._asker is not None:

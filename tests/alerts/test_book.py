@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts import book as book_module
+from alerts import book_rows
 from alerts.book import Book
 from linkgauge.errors import StoreError
 from tests.alerts.notices import body
@@ -67,7 +67,7 @@ def test_tickets_push_no_page_out(tmp_path: Path) -> None:
 
 
 def test_what_is_done_is_kept_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(book_module, "KEPT_DONE", 3)
+    monkeypatch.setattr(book_rows, "KEPT_DONE", 3)
     book = Book(tmp_path / "alerts.db")
     for at in range(6):
         book.record(b"", [("a", b"%d" % at)], ["hook"], at)

@@ -16,6 +16,7 @@ from alerts.causes.located import Recalled
 from alerts.engine import AlertEngine, Outcome
 from alerts.evaluation.evaluate import Window
 from alerts.event import Event, Fired
+from alerts.receivers.receiver import Policy, Receiver
 from alerts.roll.silences import Listed
 from alerts.roll.subject import Subjects
 from alerts.rule import load_rules
@@ -23,6 +24,7 @@ from linkgauge.clock import NS_PER_S
 from linkgauge.frame import Frame
 from linkgauge.inventory import Inventory, load
 from linkgauge.schema import NODE, PLACE
+from tests.alerts.deaf import Deaf
 from tests.alerts.roll.test_subject import TEXT
 from tests.alerts.world import FIRST_NS, WINDOW_NS, FakeClock, lossy, slow, spec, specs, state, table_rows
 
@@ -65,10 +67,14 @@ class OneNode:
 class Run:
     """An engine on the book of a folder."""
 
-    def __init__(self, folder: Path, links: int = 3, **parts: Any) -> None:
+    def __init__(
+        self, folder: Path, links: int = 3, receivers: Sequence[Receiver] = (), **parts: Any
+    ) -> None:
         self.book = Book(folder / "alerts.db")
         self.specs = specs(links) if links > 1 else [spec()]
-        self.engine = AlertEngine(load_rules(), Subjects(self.specs), self.book, [], FakeClock(), **parts)
+        self.engine = AlertEngine(
+            load_rules(), Subjects(self.specs), self.book, receivers, FakeClock(), **parts
+        )
 
     def observe(self, rows: Sequence[Mapping[str, Any]], window: int) -> Outcome:
         return self.engine.observe({"state": state(rows, window, self.specs)})
@@ -192,8 +198,7 @@ def test_nothing_judged_is_nothing_said(tmp_path: Path) -> None:
 
 
 def test_the_body_of_a_notice(tmp_path: Path) -> None:
-    run = Run(tmp_path, links=1)
-    run.engine._receivers = ("hook",)
+    run = Run(tmp_path, links=1, receivers=[Deaf("hook", Policy(drills=True))])
     run.observe([{**DEAD, "drill": 1}], 0)
     body = json.loads(run.book.waiting("hook", 1)[0].body)
     assert body["labels"]["drill"] == "true"

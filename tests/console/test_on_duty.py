@@ -57,9 +57,9 @@ class Scripted(AlertEngine):
         self.watched.append(len(subjects.links))
 
     def observe(self, judged: Mapping[str, Frame], tell: Callable[[Event], bool] = lambda _: True) -> Outcome:
-        told = [event for event in self.finds if tell(event) or self._ends_ours(event)]
+        told, untold = self._ours.split(self.finds, [tell(event) for event in self.finds], 0)
         self._write(told)
-        return Outcome(self.finds, self.frames, [event for event in self.finds if event not in told])
+        return Outcome(self.finds, self.frames, untold)
 
     def _write(self, events: Sequence[Event]) -> None:
         super()._write(events)
@@ -140,8 +140,8 @@ class Deaf:
 
     kind, trouble = "alertmanager", None
 
-    def __init__(self, name: str, resend_s: float | None = None) -> None:
-        self.name, self.policy = name, Policy(resend_s=resend_s)
+    def __init__(self, name: str, resend_s: float | None = None, teams: tuple[str, ...] = ()) -> None:
+        self.name, self.policy = name, Policy(teams=teams, resend_s=resend_s)
 
     def deliver(self, bodies: Sequence[bytes]) -> str:
         raise AssertionError("nothing is delivered here")
@@ -153,15 +153,15 @@ class Deaf:
 class Standby:
     """A collector that follows a peer, with what it needs to go on after a restart."""
 
-    def __init__(self, folder: Path, on: bool = False) -> None:
-        self.clock, self.on, self.peer_told_ns = FakeClock(), on, 0
+    def __init__(self, folder: Path, on: bool = False, teams: tuple[str, ...] = ()) -> None:
+        self.clock, self.on, self.peer_told_ns, self.teams = FakeClock(), on, 0, teams
         self.book = Book(folder / "alerts.sqlite")
         self.links = [spec("a-1", "b-1"), spec("c-1", "b-1")]
         self.begin()
 
     def begin(self) -> None:
         """It starts, or starts anew."""
-        receivers = [Deaf("mail"), Deaf("noc", 60.0)]
+        receivers = [Deaf("mail", teams=self.teams), Deaf("noc", 60.0)]
         self.engine = AlertEngine(
             [rule("link-unreachable")], Subjects(self.links), self.book, receivers, self.clock
         )
@@ -170,6 +170,7 @@ class Standby:
         )
 
     def window(self, number: int, *unanswered_s: float) -> None:
+        self.clock.advance(max(0, FIRST_NS + (number + 1) * WINDOW_NS - self.clock.now().wall_ns))
         rows = [{"unanswered_s": each} for each in unanswered_s]
         self.observer({"state": state(rows, number, self.links)})
 
@@ -179,6 +180,13 @@ class Standby:
 
     def stands(self) -> list[str]:
         return [json.loads(each)["link"][:3] for each in self.book.standing("noc", 0)]
+
+
+class Healthy:
+    """A peer that works."""
+
+    def ask(self) -> PeerAnswer:
+        return PeerAnswer()
 
 
 def test_what_fires_before_a_standby_is_started_anew_is_told_when_duty_begins(tmp_path: Path) -> None:
@@ -197,7 +205,22 @@ def test_what_fires_before_a_standby_is_started_anew_is_told_when_duty_begins(tm
     standby.window(6, 8.0, 8.0)
     standby.on = True
     standby.window(7, 8.0, 8.0)
-    assert standby.told() == ["firing c-1", "firing a-1"], "the peer never answered: once more than needed"
+    assert standby.told() == ["firing c-1"], "the peer never answered in this life; what it told is known"
+
+
+def test_what_the_peer_told_is_not_known_when_the_clock_was_set_back_since(tmp_path: Path) -> None:
+    standby = Standby(tmp_path)
+    standby.peer_told_ns = standby.clock.now().wall_ns + 3_600 * NS_PER_S
+    standby.window(0, 8.0, 0.0)
+    standby.begin()
+    standby.on, standby.peer_told_ns = True, 0
+    standby.window(1, 8.0, 0.0)
+    assert standby.told() == ["firing a-1"], "rather once more than never"
+    duty = Duty(standby.clock, 10 * NS_PER_S, Healthy())
+    duty.step()
+    assert duty.peer_told_ns() > 0
+    standby.clock.advance(-3_600 * NS_PER_S)
+    assert duty.peer_told_ns() == 0
 
 
 def test_a_standby_that_is_on_duty_from_its_first_window_tells_what_nobody_told(tmp_path: Path) -> None:
@@ -268,7 +291,7 @@ def test_a_place_that_grew_off_duty_is_told_to_the_new_teams_or_to_everybody_but
 ) -> None:
     """To everybody where nobody was told of its beginning either, which was forgotten over a restart."""
     book = Book(tmp_path / "alerts.sqlite")
-    engine = AlertEngine([], Subjects(), book, [Deaf("mail")], SystemClock())
+    engine = AlertEngine([], Subjects(), book, [Deaf("mail", teams=("c",))], SystemClock())
     whole = msgspec.structs.replace(fired("a"), teams_later=("c",))
     engine._roll.begin(("r", "d", "l"), whole)
     (alert,) = engine._roll
@@ -278,3 +301,28 @@ def test_a_place_that_grew_off_duty_is_told_to_the_new_teams_or_to_everybody_but
     assert json.loads(notice.body)["teams_now"] == teams
     assert engine.counters["fired"] == first
     book.close()
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize(("since", "hears"), [(2, ["c"]), (6, [])])
+def test_a_team_that_a_place_comes_to_concern_off_duty_hears_of_it_also_after_a_crash(
+    tmp_path: Path, crash: bool, since: int, hears: list[str]
+) -> None:
+    """Unless the peer told it for sure."""
+    standby = Standby(tmp_path, teams=("c",))
+    standby.window(0, 8.0, 0.0)
+    standby.window(1, 8.0, 0.0)
+    (alert,) = standby.engine._roll
+    (widened,) = standby.engine._roll.widen({alert.fired.id: ["c"]})
+    standby.engine._roll.widen = lambda teams: [widened]  # type: ignore[method-assign]
+    standby.window(4, 8.0, 0.0)
+    if crash:
+        standby.begin()
+    else:
+        standby.engine._roll.widen = lambda teams: []  # type: ignore[method-assign]
+    standby.on, standby.peer_told_ns = True, FIRST_NS + since * WINDOW_NS
+    standby.window(5, 8.0, 0.0)
+    standby.begin()
+    standby.window(6, 8.0, 0.0)
+    told = [json.loads(each.body) for each in standby.book.waiting("mail", 9)]
+    assert [each["teams_now"] for each in told] == [[each] for each in hears], "once"
