@@ -40,7 +40,7 @@ def eventually(holds: Callable[[], bool], limit_s: float = PATIENCE_S) -> None:
 
 @contextmanager
 def receiving(*answers: Answer, port: int = 0, headers: dict[str, str] | None = None) -> Iterator[Received]:
-    """A receiver on 127.0.0.1; port 0 takes a free one."""
+    """A receiver on 127.0.0.1; port 0 takes a free one. Where nobody is to be, or later: tests.ports."""
     received = Received(answers, headers or {})
 
     class Handler(BaseHTTPRequestHandler):

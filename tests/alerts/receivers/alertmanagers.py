@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import yaml
 
+from tests.ports import own_port
+
 PROGRAM = shutil.which("prometheus-alertmanager")
 
 
@@ -23,9 +25,7 @@ class AlertmanagerProcess:
     def __init__(self, folder: Path, hook: str, **config: Any) -> None:
         folder.mkdir(exist_ok=True)
         self._folder, self._process = folder, None  # type: tuple[Path, subprocess.Popen[bytes] | None]
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port: int = found.getsockname()[1]
+        self.port = own_port()
         told = {
             "global": {"resolve_timeout": "2s"},
             "route": {
@@ -56,7 +56,7 @@ class AlertmanagerProcess:
                 stdout=subprocess.DEVNULL,
                 stderr=log,
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 if httpx.get(self.url + "/-/ready", trust_env=False).status_code == 200:
@@ -70,16 +70,24 @@ class AlertmanagerProcess:
         """SIGTERM, so that it writes its notification log; nothing when it does not run."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None
 
     def alerts(self) -> dict[str, Any]:
         """What it knows now, by the label `about`."""
-        told = httpx.get(self.url + "/api/v2/alerts", trust_env=False).json()
+        told = httpx.get(self.url + "/api/v2/alerts", trust_env=False, timeout=60).json()
         return {each["labels"]["about"]: each for each in told}
 
+    def noted(self) -> int:
+        """Messages that a receiver took, and that it will know of after a restart."""
+        text = httpx.get(self.url + "/metrics", trust_env=False, timeout=60).text
+        found = re.search(
+            r'^alertmanager_notification_latency_seconds_count\{.*"webhook".*\} (\d+)', text, re.M
+        )
+        return int(found[1]) if found else 0
+
     def post(self, path: str, body: Any) -> Any:
-        reply = httpx.post(self.url + path, json=body, trust_env=False)
+        reply = httpx.post(self.url + path, json=body, trust_env=False, timeout=60)
         reply.raise_for_status()
         return reply.json()
 

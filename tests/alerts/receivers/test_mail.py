@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from alerts.receivers.message import Links
 from linkgauge.errors import SinkBusy, SinkRejected
 from tests.alerts.notices import body
 from tests.alerts.world import FakeClock
+from tests.ports import own_port
 
 LINKS = Links("https://docs.example/runbooks", "https://grafana.example")
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # TLS is there
@@ -83,10 +83,8 @@ def serving(certificate: Path, post: Post, security: Security, password: str | N
     if password is not None:
         options |= {"authenticator": authenticator, "auth_required": True}
         options["auth_require_tls"] = security == "starttls"
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-    controller = Controller(post, hostname="localhost", port=port, ready_timeout=20, **options)
+    port = own_port()
+    controller = Controller(post, hostname="localhost", port=port, ready_timeout=60, **options)
     controller.start()
     try:
         yield port
@@ -100,7 +98,7 @@ def mail(
     user = "linkgauge" if password is not None else None
     server = MailServer("localhost", port, security, user, certificate / "cert.pem")
     secret = SecretStr(password) if password is not None else None
-    return Mail("ops", server, "linkgauge@dc.example", to, FakeClock(), LINKS, lambda: secret, timeout_s=5)
+    return Mail("ops", server, "linkgauge@dc.example", to, FakeClock(), LINKS, lambda: secret, timeout_s=60)
 
 
 def part(message: EmailMessage, kind: str) -> str:

@@ -15,6 +15,7 @@ from alerts.receivers.webhook import Webhook
 from collector.secret import read_secret
 from linkgauge.errors import ConfigError, SinkBusy, SinkRejected
 from tests.alerts.server import receiving
+from tests.ports import own_port
 
 BODY = b'{"id":"a"}'
 
@@ -119,9 +120,7 @@ def test_why_there_is_no_answer_is_told_without_the_address() -> None:
 
 
 def test_nobody_there() -> None:
-    with receiving() as received:
-        url = received.url
-    hook = Webhook("ops", url + "?token=s3cret")
+    hook = Webhook("ops", f"http://127.0.0.1:{own_port()}/?token=s3cret")
     with pytest.raises(
         SinkBusy, match=r"webhook ops: no answer \(\[Errno 111\] Connection refused"
     ) as caught:
@@ -134,7 +133,7 @@ def test_too_slow() -> None:
     release = threading.Event()
 
     def slow() -> int:
-        release.wait(20)
+        release.wait(60)
         return 200
 
     with receiving(slow) as received:
