@@ -3,7 +3,7 @@
 What the receiver's policy leaves out is passed by. Messages go as fast as its pace allows, pages first; when
 only one more may go and several notices wait, they go as one digest, so that nothing waits for minutes and
 nothing is dropped. A receiver that `gathers` is always told all at once. A digest that is refused for good is
-told one by one.
+told in halves (alerts.portion), down to the notice that it was refused for.
 
 After a failure the thread waits, longer each time up to LONGEST_WAIT_S and never quite as long as before, so
 that many senders do not come back at once. Notices that were tried less often go first: an alert whose notice
@@ -25,6 +25,7 @@ from typing import Any
 
 from alerts.book import OUTCOMES, Book, Notice, Stands
 from alerts.event import rfc3339
+from alerts.portion import Portion
 from alerts.receivers.pace import Pace
 from alerts.receivers.receiver import Receiver
 from alerts.receivers.told import Told
@@ -60,7 +61,7 @@ class Delivery:
         self._thread = threading.Thread(target=self._run, name=f"alerts-{receiver.name}", daemon=True)
         self._tries: dict[int, int] = {}
         self._unmarked: list[tuple[list[int], list[Stands]]] = []  # told, and the book does not know it yet
-        self._singly = False  # a digest was refused; until nothing waits each goes alone
+        self._portion = Portion(AT_ONCE)
         self._failures = 0
         self._trouble: str | None = None
         self._partly: str | None = None
@@ -133,7 +134,6 @@ class Delivery:
             if not waiting and fault is not None:
                 raise fault
             if not waiting:
-                self._singly = False
                 return self._resend()
             if self._tries and self._resending.between():
                 self._resend()
@@ -166,12 +166,9 @@ class Delivery:
 
     def _first(self, waiting: list[tuple[Notice, Told]]) -> list[tuple[Notice, Told]]:
         """What goes next: very many would have to be looked through for each message."""
-        if len(waiting) <= AT_ONCE or (self._receiver.policy.gathers and not self._singly):
+        if len(waiting) <= AT_ONCE or (self._receiver.policy.gathers and self._portion.size > 1):
             return waiting
-        heads: dict[str, tuple[int, bool, int]] = {}
-        for each in waiting:
-            heads.setdefault(each[0].alert, self._urgency(each))
-        return sorted(waiting, key=lambda each: (heads[each[0].alert], each[0].seq))[:AT_ONCE]
+        return self._ordered(waiting)[:AT_ONCE]
 
     def _wanted(self, notices: Sequence[Notice]) -> list[tuple[Notice, Told]]:
         """Those that the receiver wants; the others are marked."""
@@ -193,12 +190,19 @@ class Delivery:
     def _next(self, waiting: Sequence[tuple[Notice, Told]]) -> list[tuple[Notice, Told]]:
         """What goes as the next message."""
         last = self._pace.free(self._now_ns()) < 2
-        if (self._receiver.policy.gathers or last) and not self._singly:
-            return sorted(waiting, key=lambda each: each[1].severity != "page")[:AT_ONCE]
+        if (self._receiver.policy.gathers or last) and self._portion.size > 1:
+            return self._ordered(waiting)[: self._portion.size]
         heads: dict[str, tuple[Notice, Told]] = {}
         for notice, told in waiting:
             heads.setdefault(notice.alert, (notice, told))
         return [min(heads.values(), key=self._urgency)]
+
+    def _ordered(self, waiting: Sequence[tuple[Notice, Told]]) -> list[tuple[Notice, Told]]:
+        """What is urgent first, but each alert's in order."""
+        heads: dict[str, tuple[int, bool, int]] = {}
+        for each in waiting:
+            heads.setdefault(each[0].alert, self._urgency(each))
+        return sorted(waiting, key=lambda each: (heads[each[0].alert], each[0].seq))
 
     def _urgency(self, each: tuple[Notice, Told]) -> tuple[int, bool, int]:
         notice, told = each
@@ -211,16 +215,18 @@ class Delivery:
             self._receiver.deliver([notice.body for notice, _ in chosen])
         except SinkRejected as err:
             if len(chosen) > 1:
-                log.error("%s; these %d notices are told one by one", err, len(chosen))
-                self._singly = True
+                log.error("%s; these %d notices are told in smaller messages", err, len(chosen))
+                self._portion.refused(len(chosen))
                 return
             self._give_up(chosen[0][0], str(err))
         except Exception as err:
             for notice, _ in chosen:
                 self._tries[notice.seq] = self._tries.get(notice.seq, 0) + 1
-            self._singly |= len(chosen) > 1 and not isinstance(err, SinkBusy)
+            if not isinstance(err, SinkBusy):
+                self._portion.refused(len(chosen))
             raise
         else:
+            self._portion.taken(len(chosen))
             now_ns = self._clock.now().wall_ns
             again = chosen if self._resending.every_s is not None else ()
             stands = [self._resending.stands(*each, now_ns) for each in again]

@@ -58,12 +58,13 @@ class Resending:
         return max(0.0, self.every_s - (self._clock.now().mono_ns - since_ns) / NS_PER_S)
 
     def _again(self, bodies: Sequence[bytes]) -> str | None:
-        """Tell what stands, one by one where all of it is refused; returns why one of them was."""
+        """Tell what stands, in halves where all of it is refused; returns why one of them was."""
         try:
             self._receiver.deliver(bodies)
         except SinkRejected as err:
             if len(bodies) == 1:
                 return str(err)
-            each = [self._again([body]) for body in bodies]
+            half = len(bodies) // 2
+            each = [self._again(bodies[:half]), self._again(bodies[half:])]
             return next((why for why in each if why is not None), None)
         return None
