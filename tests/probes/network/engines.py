@@ -20,7 +20,9 @@ from tests.probes.network.cable import FAMILIES, PORT, Cable, address, link
 from tests.probes.plans import plan
 
 WINDOW_NS = 1_000_000_000
-TIMEOUT_NS = 300_000_000
+TIMEOUT_NS, FAR_TIMEOUT_NS = 1_000_000_000, 300_000_000
+"""Near awaits also what stood in a queue of a busy host; far awaits nothing."""
+PATIENCE_S = 60.0
 
 
 def plan_of(
@@ -30,17 +32,17 @@ def plan_of(
     pairs = [(lane, family) for lane in lanes for family in FAMILIES]
     other = "far" if end == "near" else "near"
     links = [PlanLink(link(*pair), address(*pair, "near"), address(*pair, "far")) for pair in pairs]
+    timeout_ns = TIMEOUT_NS if end == "near" else FAR_TIMEOUT_NS
+    lengths = {"window_ns": WINDOW_NS, "stamp_timeout_ns": timeout_ns}
     return msgspec.structs.replace(
         plan(end),
-        window_ns=WINDOW_NS,
         links=links if end == "near" else [],
         peers=[address(*pair, other) for pair in pairs],
         locals=[address(*pair, end) for pair in pairs],
         stamp_interval_ns=interval_ns,
-        stamp_timeout_ns=TIMEOUT_NS,
         stamp_port=PORT,
         classes=list(classes),
-        **more,
+        **(lengths | more),
     )
 
 
@@ -56,10 +58,23 @@ class Sink:
         self.fitness.append(fitness)
 
     def wait_for(self, windows: int) -> None:
-        deadline = time.monotonic() + 20
-        while len(self.frames) < windows:
-            assert time.monotonic() < deadline, "no window came"
+        self.wait_until(lambda: len(self.frames) >= windows, "no window came")
+
+    def wait_until(self, done: Callable[[], bool], what: str) -> None:
+        """Look until it is so; fails when it takes too long."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not done():
+            assert time.monotonic() < deadline, what
             time.sleep(0.02)
+
+    def wait_for_total(self, names: Sequence[str], least: int, classes: Sequence[int] = (0,)) -> None:
+        """Until each of these links has sent so many packets in each class, in windows that were told."""
+
+        def enough() -> bool:
+            return all(self.total("sent", name, dscp) > least for name in names for dscp in classes)
+
+        self.wait_for(2)
+        self.wait_until(enough, f"no more than {least} packets were sent")
 
     def windows(self) -> Frame:
         """All rows in their last revision."""
@@ -73,6 +88,10 @@ class Sink:
         rows = self.windows()
         mine = (rows.text("link") == of_link) & (rows.text("class") == str(dscp))
         return int(rows.count(name)[mine].sum())
+
+    def answered(self, of_link: str, dscp: int = 0) -> int:
+        """Packets with a reply, late ones included."""
+        return self.total("replied", of_link, dscp) + self.total("late", of_link, dscp)
 
     def noted(self, name: str) -> int:
         """Sum of a counter of fitness."""

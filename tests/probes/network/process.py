@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 from lab import namespace
 from linkgauge.plan import Plan, encode_plan
 from tests.probes.network.cable import Cable
+from tests.probes.network.engines import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -42,10 +43,14 @@ class Child:
         os.kill(self.process.pid, number)
 
     def wait_for(self, windows: int) -> None:
-        deadline = time.monotonic() + 20
-        while len(self.told) < windows:
+        self.wait_until(lambda: len(self.told) >= windows, "no window came")
+
+    def wait_until(self, done: Callable[[], bool], what: str) -> None:
+        """Look until it is so; fails when the child ends or it takes too long."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not done():
             assert self.process.poll() is None, "the child ended"
-            assert time.monotonic() < deadline, "no window came"
+            assert time.monotonic() < deadline, what
             time.sleep(0.02)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -72,14 +77,14 @@ def child(cable: Cable, end: str, plan: Plan) -> Iterator[Child]:
         reader = threading.Thread(target=made.read)
         reader.start()
         try:
-            assert made.ready.wait(20), "the child did not begin"
+            assert made.ready.wait(PATIENCE_S), "the child did not begin"
             yield made
         finally:
             for number in (signal.SIGCONT, signal.SIGTERM):
                 if process.poll() is None:
                     made.signal(number)
             try:
-                process.wait(10)
+                process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
                 process.kill()
             reader.join()
