@@ -84,6 +84,7 @@ def wire(settings: Settings, clock: Clock | None = None) -> Wired:
     cause = PlaceCause(
         rules, plans.inventory, paths.paths, ledger.bad_flows,
         lambda link: paths.of_flows(link, plans.inventory().judged_class),
+        paths.sizes.known,
     )  # fmt: skip
     events_ns = max(period_ns, LEAST_EVENTS_NS)
     due_ns = seconds(plans.inventory().probing.stamp.timeout_s + SENDING_S)

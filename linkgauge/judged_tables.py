@@ -156,10 +156,15 @@ PLACE = Table(
         real("explained_ratio", _PLACE, "Share of the network's links in trouble that it explains."),
         real("sure_ratio", _PLACE, "1: no other place explains as much; 0.5: others do, they are named."),
         text("others", _PLACE, "Places that explain the same."),
+        count("links_small", _PLACE, "Links whose smaller path MTU it explains."),
+        real("mtu_bytes", _PLACE, "Median of the path MTU of these; absent: of none is it known."),
+        real("mtu_usual_bytes", _PLACE, "The same of what it was."),
+        count("links_remarked", _PLACE, "Links of which it rewrites the DSCP."),
+        real("remarked_ratio", _PLACE, "Median share of their packets that it rewrites; absent: of none."),
     ),
 )
 """Places that explain the trouble of several links: a row while one does. kind: node, gateway, site, hop,
-trunk (between two sites), network."""
+trunk (between two sites), network. links_bad: 0 where it only alters packets."""
 
 _ALERT = "alert_state"
 

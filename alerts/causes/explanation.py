@@ -47,8 +47,8 @@ class Cause(Protocol):
         """By id of an alert that fires: what explains it. Who is not there is not explained."""
 
     def troubles(self, about: str) -> Mapping[str, str]:
-        """Links whose trouble a place (kind:place) explains now, and the gravest sort of it: "dark", "lossy"
-        or "slow"; none when nothing is known of such a place."""
+        """Links whose trouble a place (kind:place) explains now, and the gravest sort of it: "dark", "lossy",
+        "slow", "small" (its MTU) or "remarked"; none when nothing is known of such a place."""
 
     def kept(self) -> Recalled:
         """What it has to know again after a restart."""

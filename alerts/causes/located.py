@@ -43,12 +43,27 @@ class Located:
         return told + (UNSURE + ", ".join(found.others) if found.others else "")
 
 
+@dataclass(frozen=True, slots=True)
+class Altered:
+    """A place that alters packets. explains: (link, direction) of the alerts of links that it explains.
+    numbers: columns of PLACE that say how."""
+
+    located: Located
+    explains: frozenset[tuple[str, str]]
+    numbers: Mapping[str, float]
+
+    @property
+    def key(self) -> Key:
+        return self.located.key
+
+
 _DIRECTIONS = {"in": " (what enters it)", "out": " (what leaves it)", "both": ""}
 
 
 class Recalled(msgspec.Struct, frozen=True):
     """found: places that fire, by id of their alert. past: those whose alert ended a while ago, and when
-    (Unix ns)."""
+    (Unix ns). altered: places that alter packets and fire, by id of their alert."""
 
     found: dict[str, Located] = {}
     past: dict[str, tuple[int, Located]] = {}
+    altered: dict[str, Altered] = {}

@@ -3,7 +3,8 @@
 Each sort of trouble (alerts.causes.trouble) is looked at by itself, the gravest first: dark, then lossy, then
 slow. What an earlier place explains is no evidence for a later one, so a full trunk is not found a second
 time by the delay of what comes back over it. A place that was found stays while it explains as much as any
-other, also over a restart or an absence. Nothing is looked for while no link is in trouble.
+other, also over a restart or an absence. Nothing is looked for while no link is in trouble. Places that alter
+packets, of which tickets are made, are beside these (alerts.causes.alterations).
 """
 
 from __future__ import annotations
@@ -11,19 +12,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from alerts.causes import inhibition
+from alerts.causes.alterations import Alterations
 from alerts.causes.explanation import Explanation, Suspecting
 from alerts.causes.ground import Ground, Sweeps
 from alerts.causes.inhibition import Inhibition
-from alerts.causes.located import Key, Located, Recalled
+from alerts.causes.located import Altered, Key, Located, Recalled
+from alerts.causes.place_rows import place_rows
+from alerts.causes.small import Sizes
 from alerts.causes.trouble import DARK, LOSSY, SLOW, FlowsOf, Troubles, WaysOf
 from alerts.causes.unseen import known_links, unknown
 from alerts.evaluation.evaluate import Window
 from alerts.event import Fired
 from alerts.rule import Rule
+from linkgauge.clock import seconds
 from linkgauge.frame import Frame, concat
 from linkgauge.inventory import Inventory
 from linkgauge.schema import PLACE
@@ -39,7 +45,7 @@ class PlaceCause:
     """An alerts.explanation.Cause; for one thread at a time.
 
     inventory: the one in force when called. sweeps: the ways of all links. bad_flows, ways: links of which
-    only some flows are in trouble, and the hops of each flow of a link.
+    only some flows are in trouble, and the hops of each flow of a link. sizes: the MTUs of all links.
     """
 
     def __init__(
@@ -49,9 +55,11 @@ class PlaceCause:
         sweeps: Sweeps = dict,
         bad_flows: FlowsOf = dict,
         ways: WaysOf = lambda link: {},
+        sizes: Sizes = dict,
     ) -> None:
         self._ground, self._troubles = Ground(inventory, sweeps), Troubles(bad_flows, ways)
         self._inhibition = Inhibition(rules)
+        self._alterations = Alterations(sizes, lambda: _round_ns(inventory()))
         self._held: frozenset[Key] = frozenset()
 
     def places(self, judged: Mapping[str, Frame], memory: Suspecting, window: Window) -> Frame:
@@ -65,33 +73,41 @@ class PlaceCause:
         self._ground.prepare(state.text("link"), window.end_ns, trouble)
         crossings = self._ground.crossings()
         found: list[Located] = []
+        altered: dict[str, list[Altered]] = {}
         dark: frozenset[str] = frozenset()
         if trouble and crossings is not None:
             evidence = self._troubles.evidence(state, suspects, self._ground.rows(), crossings)
             found = _located(crossings, evidence, self._held | self._inhibition.known)
             dark = frozenset(crossings.links.name[evidence[DARK].either == BAD].tolist())
+            rows = self._ground.rows()
+            altered = self._alterations.find(state, suspects, rows, crossings, window.end_ns, found)
         self._held = frozenset((each.finding.kind, each.finding.place) for each in found)
-        known = known_links(state) if self._inhibition.known else {}
+        known = known_links(state) if self._inhibition.known or self._alterations.fire else {}
         self._inhibition.take(found, dark, window.end_ns, lambda links: unknown(links, known))
-        return _rows(found, window)
+        self._alterations.take(altered, lambda links: unknown(links, known))
+        return place_rows(found, [each for some in altered.values() for each in some], window)
 
     def kept(self) -> Recalled:
         """See alerts.explanation."""
-        return self._inhibition.kept()
+        return msgspec.structs.replace(self._inhibition.kept(), altered=self._alterations.kept())
 
     def resume(self, recalled: Recalled) -> None:
         """See alerts.explanation."""
         self._inhibition.resume(recalled)
+        self._alterations.resume(recalled.altered)
 
     def explained(self, firing: Sequence[Fired]) -> Mapping[str, Explanation]:
-        """See alerts.inhibition."""
-        return self._inhibition.explained(firing)
+        """See alerts.causes.inhibition and alerts.causes.altered_places."""
+        told = dict(self._inhibition.explained(firing))
+        self._alterations.explained(firing, told)
+        return told
 
     def troubles(self, about: str) -> Mapping[str, str]:
         """See alerts.explanation."""
         kind, _, place = about.partition(":")
         words = {grade: sort for sort, grade in _GRADES.items()}
-        return {link: words[grade] for link, grade in self._inhibition.links((kind, place)).items()}
+        grave = {link: words[grade] for link, grade in self._inhibition.links((kind, place)).items()}
+        return {**self._alterations.troubles((kind, place)), **grave}
 
 
 def _located(crossings: Crossings, evidence: Mapping[str, Evidence], held: frozenset[Key]) -> list[Located]:
@@ -161,20 +177,7 @@ def _shared(crossings: Crossings, evidence: Mapping[str, Evidence], found: list[
     return told
 
 
-def _rows(found: Sequence[Located], window: Window) -> Frame:
-    findings = [each.finding for each in found]
-    columns = {
-        "place": [each.place for each in findings],
-        "kind": [each.kind for each in findings],
-        "network": [each.network for each in findings],
-        "direction": [each.direction for each in findings],
-        "site": [each.site for each in findings],
-        "start_ns": [window.start_ns] * len(found),
-        "length_ns": [window.length_ns] * len(found),
-        "links_bad": [max(each.finding.links_bad, len(each.links)) for each in found],
-        "links_judged": [max(each.finding.links_judged, len(each.links)) for each in found],
-        "explained_ratio": [each.share for each in found],
-        "sure_ratio": [1.0 if each.sure else 0.5 for each in findings],
-        "others": [", ".join(each.others) for each in findings],
-    }
-    return Frame.of(PLACE, columns, len(found))
+def _round_ns(inventory: Inventory) -> int:
+    """How often agents sweep; 0: they do not."""
+    path = inventory.probing.path
+    return seconds(path.interval_s) if path is not None else 0

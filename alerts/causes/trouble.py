@@ -45,6 +45,8 @@ _LITTLE = 0.1
 """Who surely loses less than this share of what the links in trouble lose is well. More is unknown: fewer of
 its flows may cross the place."""
 DARK, LOSSY, SLOW = "dark", "lossy", "slow"
+SMALL, REMARKED = "small", "remarked"
+"""Of packets that are altered, not lost or late: alerts.causes.altered."""
 _LOSS, _FLOW_LOSS = ("link-loss", "loss-bursts"), "flow-loss"
 _OF_SLOWNESS = ("link-delay", "delay-variation", "congestion-marks")
 FlowsOf = Callable[[], Mapping[str, Mapping[str, bool]]]
@@ -76,7 +78,7 @@ class Troubles:
         if len(names) != len(self._names) or bool(np.any(names != self._names)):
             self._loss.clear()
             self._names = names
-        usable = _usable(state)
+        usable = usable_links(state)
         forward, backward = (_loss(state, usable, way) for way in ("forward", "backward"))
         self._loss.append((forward, backward))
 
@@ -84,7 +86,7 @@ class Troubles:
         self, state: Frame, suspects: Sequence[Suspects], rows: Mapping[str, int], crossings: Crossings
     ) -> dict[str, Evidence]:
         """By sort of trouble; the window was noted."""
-        usable = _usable(state)
+        usable = usable_links(state)
         dark = _dark(state, usable, crossings)
         lately = _lately(
             [each for each in suspects if each.watch.rule.name in _OF_SLOWNESS], rows, state.rows
@@ -164,7 +166,7 @@ class Troubles:
         return sights
 
 
-def _usable(state: Frame) -> Mask:
+def usable_links(state: Frame) -> Mask:
     """Links that a fit agent measured, and which nobody touches on purpose."""
     usable: Mask = (state.count("fit") == 1) & (state.count("maintenance") == 0) & (state.count("drill") == 0)
     return usable

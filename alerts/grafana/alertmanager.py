@@ -45,6 +45,8 @@ _GRADES = (
     ('trouble!~"dark|lossy"', (f'rule!~"{_DARK}|{_LOSSY}"',)),
 )
 """A place holds back what is no graver than its trouble (alerts.causes.inhibition); Grafana knows no such."""
+_ALTERED = (("common-mtu", "mtu-shrunk"), ("common-remark", "dscp-remarked"))
+"""A place that alters packets holds back the tickets of just that (alerts.causes.altered_places)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ def _placed(places: Places) -> Iterator[Json]:
             for trouble, milder in _GRADES:
                 source = [*_common("node", node, end), trouble]
                 yield _inhibition(source, [*links, *milder], "network", "team")
+            yield from _altered("node", node, end, links)
         yield _inhibition(down, ['rule="common-cause"', 'kind="node"', f'place="{node}"', _REAL], "team")
     for site in places.sites:
         for end in ("src", "dst"):
@@ -127,12 +130,19 @@ def _placed(places: Places) -> Iterator[Json]:
             for trouble, milder in _GRADES:
                 source = [*_common("site", site, end), trouble]
                 yield _inhibition(source, [*links, *milder], "network", "team")
+            yield from _altered("site", site, end, links)
 
 
-def _common(kind: str, place: str, end: str) -> list[str]:
+def _altered(kind: str, place: str, end: str, links: Sequence[str]) -> Iterator[Json]:
+    for rule, of_link in _ALTERED:
+        source = _common(kind, place, end, rule)
+        yield _inhibition(source, [*links, f'rule="{of_link}"'], "network", "team")
+
+
+def _common(kind: str, place: str, end: str, rule: str = "common-cause") -> list[str]:
     """Packets into a place come by links that end there, packets out of it by links that begin there."""
     way = "in|both" if end == "dst" else "out|both"
-    return ['rule="common-cause"', f'kind="{kind}"', f'place="{place}"', f'direction=~"{way}"', _REAL]
+    return [f'rule="{rule}"', f'kind="{kind}"', f'place="{place}"', f'direction=~"{way}"', _REAL]
 
 
 def _inhibition(source: Sequence[str], target: Sequence[str], *equal: str) -> Json:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from alerts.causes.trouble import DARK, LOSSY, SLOW
+from alerts.causes.trouble import DARK, LOSSY, REMARKED, SLOW, SMALL
 from alerts.evaluation.evaluate import Window
 from alerts.roll.roll import Alert
 from linkgauge.inventory import Inventory
@@ -17,6 +17,8 @@ TOLD_BY = {
     DARK: ("link-unreachable",),
     LOSSY: ("link-loss", "loss-bursts", "flow-loss"),
     SLOW: ("link-delay", "delay-variation", "congestion-marks"),
+    SMALL: ("mtu-shrunk",),
+    REMARKED: ("dscp-remarked",),
 }
 """Rules that tell of each sort of trouble of a link."""
 

@@ -5,10 +5,11 @@ one of a link also link src dst src_site dst_site src_region dst_region tier, of
 of a sink collector sink, of a collector collector, of a place place kind. `drill: "true"`: a fault is played
 on purpose. The site of a link is that of its first node; the team is the network's, else the site's.
 
-Of a place of which it is known what it explains, `trouble` is the gravest sort of that (dark, lossy, slow),
-and `teams` are all that are called for one of the links' ends, "a,b", where there are several; the team of a
-place that is neither of one site nor of a network with a team is the one called for most of these ends. Of
-what explains pages of further teams when it begins these are in `teams` as well (alerts.roll.audience).
+Of a place of which it is known what it explains, `trouble` is the gravest sort of that (dark, lossy, slow,
+small, remarked), and `teams` are all that are called for one of the links' ends, "a,b", where there are
+several; the team of a place that is neither of one site nor of a network with a team is the one called for
+most of these ends. Of what explains pages of further teams when it begins these are in `teams` as well
+(alerts.roll.audience).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from alerts.causes.trouble import DARK, LOSSY, SLOW
+from alerts.causes.trouble import DARK, LOSSY, REMARKED, SLOW, SMALL
 from alerts.evaluation.thing import things
 from alerts.rule import NO_DIRECTION, Watch
 from linkgauge.errors import ConfigError
@@ -27,7 +28,7 @@ from linkgauge.model import DEFAULT_TEAM, Link, LinkSpec
 
 _KEYS = ("node", "site", "region", "operator", "collector", "sink", "place", "kind", "network")
 _SITES = "src_site", "dst_site"
-_GRAVITY = SLOW, LOSSY, DARK
+_GRAVITY = REMARKED, SMALL, SLOW, LOSSY, DARK
 
 
 class Subjects:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from collector.event_line import event_line
+from collector.live.last_sizes import LastSizes
 from linkgauge.clock import NS_PER_S, seconds
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame
@@ -41,10 +42,11 @@ class Archive(Protocol):
 
 
 class LastPaths:
-    """See above. inventory: the one in force when called."""
+    """See above. inventory: the one in force when called. sizes: what the same sweeps found to pass."""
 
     def __init__(self, inventory: Callable[[], Inventory]) -> None:
         self._inventory = inventory
+        self.sizes = LastSizes()
         self._lock = threading.Lock()
         self._known: Inventory | None = None
         self._ways: dict[str, dict[str, tuple[bool, Way]]] = {}  # link -> flow -> (reached, way)
@@ -62,6 +64,7 @@ class LastPaths:
             self._forget()
             for *flow, text, reached in zip(*names, (frame.count("reached") == 1).tolist(), strict=True):
                 self._put(flow[0], sys.intern(f"{flow[1]}/{flow[2]}"), text, reached)
+            self.sizes.take(frame, self._expected)
 
     def replay(self, archive: Archive, now_ns: int) -> None:
         """Take up the sweeps of the last two rounds from the archive."""
@@ -112,6 +115,7 @@ class LastPaths:
             return
         self._known = inventory
         self._ways = {link: flows for link, flows in self._ways.items() if self._expected(link)}
+        self.sizes.forget(self._expected)
 
     def _expected(self, link: str) -> bool:
         return self._known is not None and Link.parse(link) in self._known.links

@@ -20,7 +20,7 @@ RIGHT, AMONG, WRONG, NONE, OPEN = "right", "among those named", "wrong", "not to
 """Of a place; AMONG: it is one of those that the message says cannot be told from the one it begins with.
 OPEN: the truth has none."""
 _ROUND_TRIP = "-"
-_PLACE_RULE = "common-cause"
+_PLACE_RULES = ("common-cause", "common-mtu", "common-remark")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def told_places(firing: Sequence[Page]) -> set[tuple[str, str]]:
     told = set()
     for page in firing:
         labels = page.body["labels"]
-        if page.body["rule"] == _PLACE_RULE:
+        if page.body["rule"] in _PLACE_RULES:
             told.add(_named(page.body))
         elif page.body["rule"] == "node-down":
             told.add(("node", str(labels["node"])))
@@ -128,7 +128,7 @@ def _explained(truth: Truth, body: Mapping[str, Any]) -> bool:
         return False
     if body.get("link"):
         return _link(labels) in truth.links | truth.also
-    if rule == _PLACE_RULE:
+    if rule in _PLACE_RULES:
         return not truth.places or not truth.places.isdisjoint({_named(body), *_alike(body)})
     if "node" in labels:
         return any(labels["node"] in link[:2] for link in truth.links)
@@ -155,7 +155,7 @@ def _place(truth: Truth, firing: Sequence[Page]) -> str:
         return NONE
     if told <= truth.places:
         return RIGHT
-    alike = [{_named(page.body), *_alike(page.body)} for page in firing if page.body["rule"] == _PLACE_RULE]
+    alike = [{_named(page.body), *_alike(page.body)} for page in firing if page.body["rule"] in _PLACE_RULES]
     meant = told - truth.places
     return (
         AMONG if all(any(one in some and some & truth.places for some in alike) for one in meant) else WRONG

@@ -208,13 +208,25 @@ _ALL = (
     _kind(
         "mtu-cut",
         "the router before dst passes no longer packets than so",
-        "mtu-shrunk",
+        "mtu-shrunk common-mtu",
         frozenset({"throughput-low", "path-changed"}),
         magnitude=1_280,
         unit="bytes",
         least=576,
         most=9_000,
         direction="-",
+        place="node",
+    ),
+    _kind(
+        "port-remark",
+        "a node's port writes another DSCP into all that comes to it on a network",
+        "dscp-remarked common-remark",
+        on="node",
+        seen_in="remarked_forward",
+        magnitude=10,
+        unit="dscp",
+        most=63,
+        place="node",
     ),
 )
 KINDS = {kind.name: kind for kind in _ALL}

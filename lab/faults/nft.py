@@ -55,6 +55,8 @@ def in_node(fault: Fault, interface: str) -> list[Rule]:
     """Rules in the namespace of a node: all of it, or what comes in by one interface."""
     if fault.kind == "node-down":
         return [("input", 'iifname != "lo" counter drop'), ("output", 'oifname != "lo" counter drop')]
+    if fault.kind == "port-remark":
+        return [("prerouting", f'iifname "{interface}" counter ip dscp set {round(fault.size)}')]
     return [("prerouting", f'iifname "{interface}" {_share(fault.size)} counter drop')]
 
 

@@ -96,10 +96,12 @@ def _places(topology: Topology, fault: Fault) -> frozenset[tuple[str, str]]:
     """Right answers: names of nodes and sites, addresses of hops (one that answers a traceroute there)."""
     plane = topology.plane(fault.link[2])
     match fault.of.on:
+        case "link" if fault.kind == "mtu-cut":
+            return _at_node(topology, plane, fault.link[1])
         case "link":
             return frozenset()
         case "node":
-            return frozenset({("node", fault.place), *_lonely_site(topology, plane, fault.place)})
+            return _at_node(topology, plane, fault.place)
         case "site":
             hub = plane.hub(_hub_of(topology, plane, fault.place))
             return frozenset({("site", fault.place), *_addresses(plane, hub.name)})
@@ -110,6 +112,10 @@ def _places(topology: Topology, fault: Fault) -> frozenset[tuple[str, str]]:
             trunk = plane.trunks[number]
             before = trunk.left if trunk.right == beyond else trunk.right
             return frozenset({*_addresses(plane, beyond), *_addresses(plane, before)})
+
+
+def _at_node(topology: Topology, plane: NetworkPlane, node: str) -> frozenset[tuple[str, str]]:
+    return frozenset({("node", node), *_lonely_site(topology, plane, node)})
 
 
 def _lonely_site(topology: Topology, plane: NetworkPlane, node: str) -> set[tuple[str, str]]:

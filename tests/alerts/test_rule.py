@@ -26,7 +26,7 @@ congestion-marks state.ce_{direction}_excess_ratio >0 3/6 ticket clears link-los
 dscp-remarked state.remarked_{direction}_ratio >0.05 3/6 ticket clears
 path-changed state.path_changes >0 1/4 ticket clears delay-step path-flapping
 path-flapping state.path_changes >3 1/4 ticket clears
-mtu-shrunk state.mtu_shrunk_bytes >0 1/4 ticket clears
+mtu-shrunk state.mtu_shrunk_bytes >0 10/4 ticket clears
 throughput-low state.throughput_low_ratio >0 1/4 ticket holds link-unreachable link-loss loss-bursts
 certificate-expiring node.certificate_left_s <1209600 1/4 ticket holds
 burn-fast state.burn_fast_ratio >14.4 2/5 page holds link-unreachable link-loss loss-bursts
@@ -42,6 +42,8 @@ collector-backlog sink.behind_s >300 3/6 ticket holds sink-held
 sink-held sink.stuck_ratio >0.5 6/6 ticket holds
 dead-letters collector.dead_letters >0 1/4 ticket holds
 common-cause place.links_bad >1 1/4 page clears node-down
+common-mtu place.links_small >1 2/4 ticket clears node-down common-cause
+common-remark place.links_remarked >1 1/4 ticket clears node-down
 """
 """Every rule in a line: what it looks at, its bound, hold and clear, severity, unknown, explained by."""
 
@@ -69,7 +71,7 @@ def test_the_programs_own_rules() -> None:
 def test_a_rule_with_directions_is_watched_in_each() -> None:
     both = {watch.rule.name: watch.direction for watch in watches(load_rules()) if watch.direction}
     assert sorted(both) == ["congestion-marks", "dscp-remarked", "link-loss", "loss-bursts"]
-    assert len(watches(load_rules())) == 31
+    assert len(watches(load_rules())) == 33
 
 
 def test_every_field_of_every_rule_lands_in_the_measurement_of_its_table() -> None:

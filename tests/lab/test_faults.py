@@ -89,6 +89,17 @@ def test_a_dead_node_and_a_dead_site() -> None:
     assert lonely.places == {("node", "zunyi-1"), ("site", "zunyi")}
 
 
+def test_a_port_that_alters_packets_is_at_its_node() -> None:
+    cut = truths.truth(drill_topology(), Fault("mtu-cut", _LINK))
+    assert cut.places == {("node", "guiyang-1")}
+    assert len(cut.links) == len(cut.also) == 5
+    port = Fault("port-remark", _LINK, "zunyi-1", magnitude=46)
+    told = truths.truth(drill_topology(), port)
+    assert told.places == {("node", "zunyi-1"), ("site", "zunyi")}
+    assert {dst for _, dst, _ in told.links} == {"zunyi-1"}
+    assert nft.in_node(port, "net0") == [("prerouting", 'iifname "net0" counter ip dscp set 46')]
+
+
 def test_every_kind_can_be_seen() -> None:
     assert all(kind.must or kind.seen_in for kind in KINDS.values())
     assert all(kind.least <= kind.magnitude <= kind.most for kind in KINDS.values())

@@ -66,6 +66,11 @@ WELL |= {
     "flows_bad": 0,
     "period_delay_us": 100.0,
     "pdv_excess_us": -500.0,
+    "ce_forward_ratio": 0.0,
+    "remarked_forward_ratio": np.nan,
+    "mtu_shrunk_bytes": np.nan,
+    "maintenance": 0,
+    "drill": 0,
     "fit": 1,
     "measured": 1,
     "good": 1,
@@ -89,6 +94,11 @@ class Scene:
             rules, Subjects(None, known), self.book, receivers, SystemClock(), self.cause, silences
         )
         self._window = 100
+
+    @property
+    def now_ns(self) -> int:
+        """End of the last window."""
+        return (self._window + 1) * WINDOW_NS
 
     def window(self, rows: Mapping[str, Mapping[str, float]], down: Iterable[str] = ()) -> Outcome:
         """The next window: what is not well, by link; nodes that are down."""

@@ -91,6 +91,14 @@ def test_what_was_held_back_since_an_earlier_fault_is_not_of_this_one() -> None:
     assert len(_score(Fault("remark", _LINK), late).others) == 1
 
 
+def test_a_place_of_tickets_is_a_place() -> None:
+    cut = Fault("mtu-cut", _LINK)
+    right = _score(cut, _page(9, "common-mtu", kind="node", place="guiyang-1", direction="both"))
+    assert (right.place, right.others, right.good) == (RIGHT, (), True)
+    assert _score(cut, _page(9, "common-mtu", kind="site", place="guiyang")).place == WRONG
+    assert not _score(cut, _page(9, "common-remark", kind="node", place="guiyang-1")).good
+
+
 def test_places() -> None:
     dead = Fault("node-down", _LINK, "guiyang-1")
     assert _score(dead, _page(9, "node-down", node="guiyang-1", site="guiyang")).place == RIGHT
