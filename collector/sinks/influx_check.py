@@ -38,6 +38,7 @@ def check(
     Raises ConfigError for a ca_file that cannot be read.
     """
     first = addresses[0]
+    before_ns = clock.now().wall_ns
     try:
         reply = ping(first)
         version = version_of(first, reply)
@@ -45,7 +46,7 @@ def check(
         yield Finding(str(err))
         return
     yield from _server(first, version)
-    yield from _clock(first, reply, clock)
+    yield from _clock(first, reply, before_ns, clock.now().wall_ns)
     try:
         databases = databases_of(first, version)
     except SinkError as err:
@@ -69,12 +70,13 @@ def _server(address: InfluxAddress, version: Version) -> Iterator[Finding]:
         )
 
 
-def _clock(address: InfluxAddress, reply: httpx.Response, clock: Clock) -> Iterator[Finding]:
+def _clock(address: InfluxAddress, reply: httpx.Response, before_ns: int, after_ns: int) -> Iterator[Finding]:
+    """before_ns, after_ns: our time around the request: an answer that took long is no clock apart."""
     try:
         theirs_s = parsedate_to_datetime(reply.headers["Date"]).timestamp()
     except (KeyError, ValueError):
         return
-    apart_s = theirs_s - clock.now().wall_ns / NS_PER_S
+    apart_s = theirs_s - min(max(theirs_s, before_ns / NS_PER_S), after_ns / NS_PER_S)
     if abs(apart_s) > CLOCK_APART_S:
         which = "ahead of" if apart_s > 0 else "behind"
         yield Finding(

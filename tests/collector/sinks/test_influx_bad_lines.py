@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +16,7 @@ from linkgauge.errors import SinkBusy
 from linkgauge.frame import Frame
 from tests.collector.sinks.test_influx import RECENT_NS, delivery_of, links_of, tags_of
 from tests.collector.world import health, windows
+from tests.ports import own_port
 
 
 class Picky:
@@ -126,8 +125,7 @@ def test_letters_of_several_lines_are_sorted_out_when_they_are_taken_up_again() 
 
 
 def test_nobody_there_is_busy() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as made:
-        port = made.getsockname()[1]
+    port = own_port()
     sink = InfluxSink(lambda: connect(InfluxAddress(f"http://127.0.0.1:{port}")), LineMaker(tags_of))
     told = (
         f"InfluxDB at http://127.0.0.1:{port} cannot be reached .*; see whether it runs, or correct its url"

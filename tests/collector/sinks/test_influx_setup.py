@@ -15,7 +15,7 @@ from collector.sinks.influx_check import Finding, check
 from collector.sinks.influx_databases import seconds_of
 from collector.sinks.influx_setup import set_up
 from collector.stores import databases
-from linkgauge.clock import NS_PER_S, SystemClock
+from linkgauge.clock import NS_PER_S, Instant, SystemClock
 from linkgauge.errors import SinkBusy, SinkHeld
 from tests.collector.sinks.later_influx import later
 from tests.collector.world import StillClock
@@ -120,6 +120,23 @@ def test_a_clock_that_is_apart_is_told() -> None:
         clock = StillClock(SystemClock().now().wall_ns + 3600 * NS_PER_S)
         found = list(check(_addresses(world.url), SPARE, 1000, clock))
     assert "s behind ours; let both follow the same time source" in found[0].sentence
+
+
+def test_an_answer_that_takes_long_is_no_clock_that_is_apart() -> None:
+    begun_ns = SystemClock().now().wall_ns
+
+    class Held:
+        """We stand still for a minute between our looks at the clock, in which the server answers."""
+
+        asked = -1
+
+        def now(self) -> Instant:
+            self.asked += 1
+            return Instant(0, begun_ns + (60 * self.asked - 30) * NS_PER_S)
+
+    with later("2.7.12") as world:
+        found = list(check(_addresses(world.url), SPARE, 1000, Held()))
+    assert all("ours" not in each.sentence for each in found)
 
 
 def test_roll_ups_can_be_left_out_and_each_database_has_its_tables() -> None:
