@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from alerts.rule import Rule
 from linkgauge.inventory import Inventory
+from linkgauge.inventory_file import LONGEST_PERIOD_S
+from linkgauge.probing import MOST_RATE_PPS
 from quality.signals.columns import LEAST_MARKS
 from quality.signals.signs import LEAST_PDV, LEAST_UNANSWERED
 from quality.statistics.confidence import VERDICT_CONFIDENCE
@@ -74,9 +76,26 @@ def _verdicts(inventory: Inventory) -> Iterator[str]:
     strictest = min(tiers, key=lambda tier: tier.loss_ratio)
     needed = math.ceil(math.log(1 - VERDICT_CONFIDENCE) / math.log1p(-strictest.loss_ratio))
     if packets < needed:
-        period_s = math.ceil(needed / inventory.probing.stamp.rate_pps)
         yield (
             f"period_s: {inventory.period_s} s have {packets:.0f} packets of a link, and {needed} without "
             f"loss are needed to be met with tier {strictest.name} (loss_ratio {strictest.loss_ratio:g}): "
-            f"its links stay unknown; take {period_s} or more, or a higher probing.stamp.rate_pps"
+            f"its links stay unknown; {_mend(needed, inventory)}"
         )
+
+
+def _mend(packets: int, inventory: Inventory) -> str:
+    """How a period comes to have so many packets; only what the inventory takes."""
+    rate_pps, longest_s = inventory.probing.stamp.rate_pps, LONGEST_PERIOD_S
+    if (period_s := math.ceil(packets / rate_pps)) <= longest_s:
+        return f"take {period_s} or more, or a higher probing.stamp.rate_pps"
+    if (needed_pps := _rounded_up(packets / inventory.period_s)) <= MOST_RATE_PPS:
+        return f"take a probing.stamp.rate_pps of {needed_pps:g} or more: no period_s is long enough"
+    if (needed_pps := _rounded_up(packets / longest_s)) <= MOST_RATE_PPS:
+        return f"take a period_s of {longest_s} and a probing.stamp.rate_pps of {needed_pps:g} or more"
+    return "no rate and no period are enough; take a larger loss_ratio"
+
+
+def _rounded_up(rate_pps: float) -> float:
+    """To two digits."""
+    step = 10.0 ** (math.floor(math.log10(rate_pps)) - 1)
+    return math.ceil(rate_pps / step) * step

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field
 from linkgauge.model import DEFAULT_TEAM
 from linkgauge.probing import Model, Probing
 
+LONGEST_PERIOD_S = 86400 * 31
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
 
@@ -115,7 +116,7 @@ class SilenceEntry(ScopeEntry):
 class InventoryFile(Model):
     version: Literal[1]
     window_s: int = Field(10, ge=1, le=300)
-    period_s: int = Field(900, ge=1, le=86400 * 31)
+    period_s: int = Field(900, ge=1, le=LONGEST_PERIOD_S)
     tiers: dict[Name, TierEntry] = Field(default_factory=dict)
     sites: list[SiteEntry] = Field(min_length=1)
     networks: list[NetworkEntry] = Field(min_length=1)

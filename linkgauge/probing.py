@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+MOST_RATE_PPS = 100_000
 
 
 def _switch(value: object) -> object:
@@ -21,7 +22,7 @@ class Model(BaseModel):
 
 
 class StampProbing(Model):
-    rate_pps: float = Field(10, ge=0.001, le=100_000)
+    rate_pps: float = Field(10, ge=0.001, le=MOST_RATE_PPS)
     timeout_s: float = Field(2, ge=0.001, le=60)
     port: Port = 862
     classes: list[Annotated[int, Field(ge=0, le=63)]] = Field([0], min_length=1, max_length=8)

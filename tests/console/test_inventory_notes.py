@@ -108,3 +108,36 @@ def test_a_period_in_which_no_link_can_be_met_is_noted(tmp_path: Path) -> None:
         "metro (loss_ratio 0.001): its links stay unknown; take 300 or more, or a higher "
         "probing.stamp.rate_pps"
     )
+
+
+@pytest.mark.parametrize(
+    ("rate_pps", "loss_ratio", "mend", "mended"),
+    [
+        (0.0012, 0.001, "take 2495834 or more, or a higher probing.stamp.rate_pps", (0.0012, 2_495_834)),
+        (
+            0.001,
+            0.001,
+            "take a probing.stamp.rate_pps of 3.4 or more: no period_s is long enough",
+            (3.4, 900),
+        ),
+        (
+            10,
+            1e-8,
+            "take a period_s of 2678400 and a probing.stamp.rate_pps of 120 or more",
+            (120, 2_678_400),
+        ),
+        (10, 1e-12, "no rate and no period are enough; take a larger loss_ratio", None),
+    ],
+)
+def test_how_a_link_can_be_met_is_told_so_that_the_inventory_takes_it(
+    tmp_path: Path, rate_pps: float, loss_ratio: float, mend: str, mended: tuple[float, int] | None
+) -> None:
+    def said(rate_pps: float, period_s: int) -> list[str]:
+        path = write(tmp_path, 3, f"{{stamp: {{rate_pps: {rate_pps}}}}}")
+        tier = f"tiers: {{metro: {{delay_us: 1000, loss_ratio: {loss_ratio}}}}}\n"
+        path.write_text(path.read_text() + f"period_s: {period_s}\n" + tier)
+        return [note for note in notes(load(path)) if note.startswith("period_s: ")]
+
+    (told,) = said(rate_pps, 900)
+    assert told.endswith(f"its links stay unknown; {mend}")
+    assert mended is None or said(*mended) == []
