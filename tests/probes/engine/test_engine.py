@@ -167,11 +167,13 @@ def test_every_slot_was_used_or_counted(ends: tuple[End, End], mode: str) -> Non
 
 
 def test_every_packet_was_answered(ends: tuple[End, End]) -> None:
-    for end in ends:
+    for end, far in (ends, ends[::-1]):
         rows = end.rows()
         missing = rows.count("sent") - rows.count("replied") - rows.count("late")
         assert (missing >= 0).all()
-        assert missing.sum() <= sum(told.too_late for told in end.sink.fitness)
+        excused = sum(told.too_late for told in end.sink.fitness)
+        excused += sum(told.refused_rate for told in far.sink.fitness)
+        assert missing.sum() <= excused
         assert (rows.real("loss_ratio")[(rows.count("sent") > 0) & (missing == 0)] == 0).all()
         assert (rows.count("unanswered")[missing == 0] == 0).all()
         assert (rows.count("duplicate") == 0).all()
@@ -231,7 +233,12 @@ def test_fitness_has_what_was_reflected_and_nothing_was_discarded(ends: tuple[En
             assert told.reflected == near(sent, plan, late_s * len(plan.classes))
             assert told.self_lost == 0
             assert told.self_rtt_p50_us > 0 or here.late_s(start_ns) > 0.1, "a packet to itself was not due"
-            names = [name for name in told.__slots__ if name.startswith("refused_")]
+            assert not told.refused_rate or here.late_s(start_ns) > 0.5, (
+                "only a crowd that waited is too much"
+            )
+            names = [
+                name for name in told.__slots__ if name.startswith("refused_") and name != "refused_rate"
+            ]
             assert [getattr(told, name) for name in names] == [0] * len(names)
             assert (told.malformed, told.unmatched, told.receive_dropped) == (0, 0, 0)
 
