@@ -28,7 +28,8 @@ from linkgauge.wire import Batch, encode
 from probes.settings import load
 
 PARTS = 5
-FLUSH_S = 20.0
+FLUSH_S = 200.0
+"""How long an ending producer tries to hand over what waits: it ends as soon as nothing does."""
 
 
 def main(config: Path, inventory: Path) -> None:

@@ -22,13 +22,19 @@ import yaml
 
 from collector.http.tokens import issue
 from console.demo.kept import Kept, count_kept
-from console.demo.processes import Child, end, free_port, linkgauge, start
+from console.demo.processes import Child, end, linkgauge, start
 from console.token import write_secret
+from linkgauge.errors import StoreError
+from linkgauge.sqlite_file import look_into
+from probes.upload.outbox_file import totals
 from tests.influxd import Server
+from tests.ports import own_port
 
 NODES = ("n1", "n2", "n3")
 FAR_ENDS = 20
 """Nodes that are measured and do not report: each of NODES has so many links, and two."""
+PATIENCE_S = 120.0
+"""A wait ends as soon as what it is for has come; this is for a machine that has much else to do."""
 
 
 class Scene:
@@ -45,7 +51,7 @@ class Scene:
         (folder / "influxd").mkdir()
         self.influxd = Server(folder / "influxd")
         self.names = [f"c{at + 1}" for at in range(collectors)]
-        self.addresses = {name: f"http://127.0.0.1:{free_port()}" for name in self.names}
+        self.addresses = {name: f"http://127.0.0.1:{own_port()}" for name in self.names}
         self.collectors: dict[str, Child] = {}
         self.producers: dict[str, Child] = {}
         self._starts = 0
@@ -59,7 +65,7 @@ class Scene:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        end([*self.producers.values(), *self.collectors.values()], 30)
+        end([*self.producers.values(), *self.collectors.values()], 60)
         self.influxd.end()
 
     def start_all(self) -> None:
@@ -98,18 +104,15 @@ class Scene:
         else:
             self.start_producer(name)
 
-    def finish(self, within_s: float = 60, compact: bool = False) -> list[Kept]:
+    def finish(self, compact: bool = False) -> list[Kept]:
         """End the producers, let the collectors deliver, end them; counts for each collector's archive.
 
         compact: put the archive's files together before counting.
         """
         self.influxd.wait()
-        for name in self.names:
-            self.wait_for(name)
-        faults = end(list(self.producers.values()), within_s)
-        self.producers = {}
-        self.drain(within_s)
-        faults += end(list(self.collectors.values()))
+        faults = self.end_producers()
+        self.drain()
+        faults += end(list(self.collectors.values()), PATIENCE_S)
         self.collectors = {}
         assert not faults
         for name in self.names if compact else ():
@@ -130,7 +133,7 @@ class Scene:
 
     def status(self, name: str) -> dict[str, Any]:
         told: dict[str, Any] = httpx.get(
-            f"{self.addresses[name]}/v1/status", timeout=10, trust_env=False
+            f"{self.addresses[name]}/v1/status", timeout=PATIENCE_S, trust_env=False
         ).json()
         return told
 
@@ -138,12 +141,33 @@ class Scene:
         """Batches that this run of the collector has journalled."""
         return int(self.status(name)["counters"]["batches_accepted_total"])
 
-    def drain(self, within_s: float = 60) -> None:
-        """Wait until every store has what the collectors accepted before now."""
-        self._drain(lambda sink: sink == "peer", "the peers to have everything", within_s)
-        self._drain(lambda sink: sink != "peer", "the sinks to take everything", within_s)
+    def end_producers(self) -> list[str]:
+        """End them once they have handed over all that they made; a sentence for each that ended badly.
 
-    def _drain(self, of: Callable[[str], bool], what: str, within_s: float) -> None:
+        One that has only just been started would end without, so each is waited for.
+        """
+        for name in self.names:
+            self.wait_for(name)
+        before = {node: self._produced(node) for node in self.producers}
+        for node, count in before.items():
+            self.wait(lambda node=node, count=count: self._produced(node) > count, f"{node} to run")  # type: ignore[misc]  # mypy does not see the defaults
+        faults = end(list(self.producers.values()), 2 * PATIENCE_S)
+        self.producers = {}
+        return faults
+
+    def _produced(self, node: str) -> int:
+        """Batches that all runs of a producer have put into its outbox; it may run meanwhile."""
+        try:
+            return look_into(self.outboxes()[node], "the outbox", totals).produced
+        except StoreError:  # it has not made one yet
+            return 0
+
+    def drain(self) -> None:
+        """Wait until every store has what the collectors accepted before now."""
+        self._drain(lambda sink: sink == "peer", "the peers to have everything")
+        self._drain(lambda sink: sink != "peer", "the sinks to take everything")
+
+    def _drain(self, of: Callable[[str], bool], what: str) -> None:
         """Wait until sinks have all that came before now; collectors go on to report of themselves."""
         began_s = time.monotonic()
 
@@ -156,15 +180,15 @@ class Scene:
                 if of(sink) and told["backlog_batches"] and told["lag_s"] >= elapsed_s
             ]
 
-        self.wait(lambda: not behind(), what, within_s)
+        self.wait(lambda: not behind(), what)
 
     def wait_for(self, name: str) -> None:
-        self.wait(lambda: self._answers(name), f"{name} to answer", 60)
+        self.wait(lambda: self._answers(name), f"{name} to answer")
 
-    def wait(self, ready: Callable[[], bool], what: str, within_s: float = 30) -> None:
-        deadline_s = time.monotonic() + within_s
+    def wait(self, ready: Callable[[], bool], what: str) -> None:
+        deadline_s = time.monotonic() + PATIENCE_S
         while not ready():
-            assert time.monotonic() < deadline_s, f"waited {within_s} s for {what}; logs in {self.folder}"
+            assert time.monotonic() < deadline_s, f"waited {PATIENCE_S} s for {what}; logs in {self.folder}"
             time.sleep(0.1)
 
     def log(self, name: str) -> str:

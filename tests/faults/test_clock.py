@@ -52,7 +52,9 @@ class Pair:
     def report(self) -> None:
         """Put one window of each link, of now by the agent's clock."""
         now_ns = self.agent_clock.now().wall_ns
-        start_ns = now_ns - now_ns % WINDOW_NS - WINDOW_NS - len(self.starts) * WINDOW_NS
+        start_ns = now_ns - now_ns % WINDOW_NS - WINDOW_NS
+        while start_ns in self.starts:
+            start_ns -= WINDOW_NS
         frame = windows(LINKS, start_ns)
         self.starts.append(start_ns)
         self.outbox.put(

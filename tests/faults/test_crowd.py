@@ -15,11 +15,12 @@ import pytest
 import yaml
 
 from collector.sinks.archive_reader import ArchiveReader
-from console.demo.processes import Child, end, free_port, linkgauge, start
+from console.demo.processes import Child, end, linkgauge, start
 from linkgauge.clock import NS_PER_S, SystemClock, window_start
 from linkgauge.packing import pack
 from probes.upload.route import backoff_s
 from tests.collector.world import body, until, windows
+from tests.ports import own_port
 
 AGENTS = 10_000
 LONGEST_WAIT_S = 15.0
@@ -115,22 +116,23 @@ def _resident_mb(collector: Child) -> int:
 
 
 def test_ten_thousand_agents_at_once(tmp_path: Path, files_allowed: None) -> None:
-    port = free_port()
+    port = own_port()
     config = _write_settings(tmp_path, port)
     log = tmp_path / "collector.log"
     collector = start("collector", linkgauge("collector", "--config", str(config)), log)
     try:
-        until(lambda: "collector_started" in log.read_text() and _resident_mb(collector) > 0, 60)
+        until(lambda: "collector_started" in log.read_text() and _resident_mb(collector) > 0, 180)
         start_ns = window_start(SystemClock().now().wall_ns, 10 * NS_PER_S) - 10 * NS_PER_S
         told = asyncio.run(_crowd(port, start_ns))
         print(dict(told), f"{_resident_mb(collector)} MB")
         assert told["200"] == AGENTS
         assert _resident_mb(collector) < MOST_MB
     finally:
-        faults = end([collector], 60)
+        faults = end([collector], 180)
     assert not faults
     assert "Traceback" not in log.read_text()
-    assert len(log.read_text().splitlines()) < 100
+    # who is not heard for a minute is told of, which depends on the machine; refused requests are not
+    assert len([line for line in log.read_text().splitlines() if " alerts.engine: " not in line]) < 100
     reader = ArchiveReader(tmp_path / "data" / "archive")
     rows = reader.keys("window")
     reader.close()

@@ -18,7 +18,7 @@ from collector.journal.journal import Journal
 from linkgauge.errors import StoreError
 from probes.upload.outbox import Outbox
 from tests.collector.world import NOW_NS, WINDOW_NS
-from tests.faults.scene import Scene, all_kept
+from tests.faults.scene import NODES, Scene, all_kept
 from tests.faults.stores import Stores, once
 from tests.influxd import Influxd
 
@@ -128,23 +128,24 @@ def test_a_damaged_journal_is_moved_aside_and_the_rest_goes_on(tmp_path: Path) -
 
     A new journal does not know what the old one had: batches whose acknowledgement was on its way come
     again. They count once by the reader's rule, and putting files together removes the copies; but for those
-    of the last delivery, so here one follows that has none.
+    of the last delivery, so here one follows that has none: when all that was made before has come.
     """
     with Scene(tmp_path) as scene:
         scene.start_all()
         scene.wait(lambda: scene.accepted("c1") > 20, "some batches")
-        for node in list(scene.producers):
+        for node in NODES:
             scene.kill(node)
         scene.drain()
         scene.kill("c1")
         _overwrite(tmp_path / "c1" / "data" / "journal.sqlite")
         scene.start("c1")
-        for node in list(scene.producers):
+        for node in NODES:
             scene.start(node)
-        scene.wait_for("c1")
-        scene.wait(lambda: scene.accepted("c1") > 20, "more batches")
+        assert not scene.end_producers()
         assert scene.status("c1")["journal"]["damaged"] == 1
         scene.drain()
+        for node in NODES:
+            scene.start(node)
         delivered = scene.accepted("c1")
         scene.wait(lambda: scene.accepted("c1") > delivered, "a batch of another delivery")
         kept = scene.finish(compact=True)

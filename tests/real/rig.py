@@ -6,22 +6,30 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
+from console.agent import sending
 from console.demo import files
 from console.demo.kept import Kept, count_kept
-from console.demo.processes import Child, end, free_port, linkgauge, start
+from console.demo.processes import Child, end, linkgauge, start
 from lab.loopback import LoopbackWorld
 from lab.places import loopback_topology
+from linkgauge.clock import SystemClock
 from linkgauge.model import Link
+from linkgauge.sqlite_file import look_into
+from probes.settings import load
+from probes.upload.outbox_file import Totals, totals
+from tests.ports import own_port
 
 PORTS = files.Ports(18_720, 18_721, 15_301)
 NODES = ("jinan-1", "qingdao-1", "guiyang-1")
+PATIENCE_S = 120.0
+"""A wait ends as soon as what it is for has come; this is for a machine that has much else to do."""
 
 
 class Rig:
@@ -32,7 +40,7 @@ class Rig:
     ) -> None:
         self.folder, self.influxdb, self.webhook = folder, influxdb, webhook
         self.topology = loopback_topology()
-        self.api = f"http://127.0.0.1:{free_port()}"
+        self.api = f"http://127.0.0.1:{own_port()}"
         self.agents: dict[str, Child] = {}
         self.collector: Child | None = None
         self._world = LoopbackWorld(self.topology, folder / "lab", ("guiyang-1", "backbone"), PORTS.stamp)
@@ -56,7 +64,7 @@ class Rig:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        end([*self.agents.values(), *([self.collector] if self.collector else [])], 15)
+        end([*self.agents.values(), *([self.collector] if self.collector else [])], 60)
         self._world.close()
 
     def start_collector(self) -> None:
@@ -90,19 +98,61 @@ class Rig:
 
     def finish(self) -> Kept:
         """End everything in order and count what the stores hold."""
-        faults = end(list(self.agents.values()))
+        self.end_all()
+        outboxes = {node: self.outbox(node) for node in NODES}
+        return count_kept(outboxes, self.archive, self.influxdb, self._database)
+
+    def end_all(self) -> None:
+        """End the agents, see to it that the stores have all that they found, end the collector."""
+        nodes = list(self.agents)
+        faults = end(list(self.agents.values()), PATIENCE_S)
         self.agents = {}
+        for node in nodes:
+            self._hand_over(node)
         began_s = time.monotonic()
-        self.wait(lambda: not self.behind(time.monotonic() - began_s), "the sinks to take everything", 60)
+        self.wait(lambda: not self.behind(time.monotonic() - began_s), "the sinks to take everything")
         assert self.collector is not None
-        faults += end([self.collector])
+        faults += end([self.collector], PATIENCE_S)
         self.collector = None
         assert not faults
-        outboxes = {node: self.folder / node / "data" / "outbox.sqlite" for node in NODES}
-        return count_kept(outboxes, self.folder / "collector" / "archive", self.influxdb, self._database)
+
+    @property
+    def archive(self) -> Path:
+        return self.folder / "collector" / "archive"
+
+    def outbox(self, node: str) -> Path:
+        return self.folder / node / "data" / "outbox.sqlite"
+
+    def ledgers(self) -> dict[str, Totals]:
+        """What became of every agent's batches so far, by its outbox."""
+        return {node: look_into(self.outbox(node), "the outbox", totals) for node in NODES}
+
+    def wait_for_batches(self, nodes: Sequence[str] = NODES) -> None:
+        """Until these agents have put some more into their outboxes."""
+        before = self.ledgers()
+        self.wait(
+            lambda: all(self.ledgers()[node].produced > before[node].produced + 3 for node in nodes),
+            f"{', '.join(nodes)} to measure",
+        )
+
+    def wait_until_handed_over(self) -> None:
+        """Until the collector has taken as much as there is now, and more."""
+        before = self.ledgers()
+        self.wait(
+            lambda: all(told.acknowledged > before[node].produced for node, told in self.ledgers().items()),
+            "all that waits to be handed over",
+        )
+
+    def _hand_over(self, node: str) -> None:
+        """What an agent left in its outbox because its collector was slow: as its next run would."""
+        outbox, uploader = sending(load(self.folder / node / "agent.yaml"), SystemClock())
+        if outbox.counts().waiting:
+            uploader.start()
+        assert uploader.stop(PATIENCE_S), f"{node} cannot hand over what waits"
+        outbox.close()
 
     def get(self, path: str) -> Any:
-        return httpx.get(self.api + path, timeout=5, trust_env=False).json()
+        return httpx.get(self.api + path, timeout=PATIENCE_S, trust_env=False).json()
 
     def behind(self, since_s: float) -> list[str]:
         """Sinks that lack a batch older than `since_s`; a collector goes on to report of itself."""
@@ -115,10 +165,10 @@ class Rig:
             [link for link in self.get("/v1/links") if link["age_s"] is not None and link["age_s"] < 10]
         )
 
-    def wait(self, ready: Callable[[], bool], what: str, within_s: float = 30) -> None:
-        deadline_s = time.monotonic() + within_s
+    def wait(self, ready: Callable[[], bool], what: str) -> None:
+        deadline_s = time.monotonic() + PATIENCE_S
         while not ready():
-            assert time.monotonic() < deadline_s, f"waited {within_s} s for {what}; logs in {self.folder}"
+            assert time.monotonic() < deadline_s, f"waited {PATIENCE_S} s for {what}; logs in {self.folder}"
             time.sleep(0.1)
 
     def log(self, name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,13 @@ def test_killed_agent_and_collector_lose_and_double_nothing(tmp_path: Path, infl
         rig.wait(lambda: rig.accepted() == LINKS, "all links to be measured")
         rig.kill(rig.agents["jinan-1"])
         rig.start_agent("jinan-1")
-        time.sleep(2.5)
+        rig.wait_for_batches(["jinan-1"])
         assert rig.collector is not None
         rig.kill(rig.collector)
-        time.sleep(2.5)  # agents keep measuring into their outboxes
+        rig.wait_for_batches()  # agents keep measuring into their outboxes
         rig.start_collector()
+        rig.wait_until_handed_over()
         rig.wait(lambda: rig.accepted() == LINKS, "all links to be measured again")
-        time.sleep(2.5)
         kept = rig.finish()
         for node in NODES:
             assert rig.log(node).count("collector unreachable") <= 2, (
@@ -46,8 +45,9 @@ def test_an_agent_that_starts_without_its_collector_measures_by_the_plan_it_kept
         rig.kill(rig.collector)
         rig.start_agent("jinan-1")
         rig.wait(lambda: "measures by the plan kept on disk" in rig.log("jinan-1"), "the kept plan")
-        time.sleep(4)
+        rig.wait_for_batches(["jinan-1"])
         rig.start_collector()
+        rig.wait_until_handed_over()
         rig.wait(lambda: rig.accepted() == LINKS, "all links to be measured again")
         kept = rig.finish()
     assert (kept.missing, kept.duplicates) == (0, 0)

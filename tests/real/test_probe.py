@@ -28,7 +28,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NamespaceWorld]:
         argv = made.command(DST, [*MAIN, "reflector", *allow, *listen])
         with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as far:
             assert far.stderr is not None
-            assert "answering at" in far.stderr.readline()
+            assert any("answering at" in line for line in far.stderr)
             yield made
             far.terminate()
 
@@ -39,8 +39,8 @@ def _mended(world: NamespaceWorld) -> None:
 
 
 def probe(world: NamespaceWorld, *options: str) -> dict[str, Any]:
-    argv = [*MAIN, "probe", world.topology.address(DST, NETWORK), "--json", "--timeout-s", "0.5", *options]
-    done = subprocess.run(world.command(SRC, argv), capture_output=True, text=True, timeout=60, check=False)
+    argv = [*MAIN, "probe", world.topology.address(DST, NETWORK), "--json", *options]
+    done = subprocess.run(world.command(SRC, argv), capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode in (0, 1), done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
@@ -69,7 +69,7 @@ def test_loss_is_what_was_dropped_in_its_direction(
     [one] = answer["packets"]
     assert not answer["fine"]
     untold = one["lost_unattributed"]  # of the last packets: no later reply tells which way they were lost
-    assert one["lost_forward"] + one["lost_backward"] == one[field] > 40
+    assert one["lost_forward"] + one["lost_backward"] == one[field] > one["sent"] / 10 > 10
     assert one[field] + untold == world.faults.dropped(dst)
     assert untold < 10
     assert one["sent"] == one["replied"] + one["late"] + one[field] + untold
@@ -80,4 +80,6 @@ def test_loss_is_what_was_dropped_in_its_direction(
 def test_a_dead_link_has_no_reply(world: NamespaceWorld) -> None:
     world.inject_loss(SRC, DST, NETWORK, 1.0)
     answer = probe(world, "--count", "50", "--rate-pps", "100")
-    assert answer["judgement"][0].startswith("no reply to 5")
+    [one] = answer["packets"]
+    assert one["sent"] > 0
+    assert answer["judgement"][0].startswith(f"no reply to {one['sent']} packets")
