@@ -44,6 +44,10 @@ _COUNTS = {
     "reached": 1,
     "marks": 100,
     "sent": 100,
+    "windows": 360,
+    "windows_good": 350,
+    "windows_bad": 2,
+    "links": 30,
 }
 _KEYS = {
     "probe": "stamp",

@@ -8,7 +8,7 @@ from dashboards import colours, words
 from dashboards.board import Section, even
 from dashboards.links import cell, drill
 from dashboards.panel import BITS, MICROSECONDS, RATIO, Line, excess, series
-from dashboards.query import CHOSEN, STEP, by, columns, matches, range_and, target
+from dashboards.query import CHOSEN, STEP, by, columns, matches, range_and, split, target
 from dashboards.table import Column, coloured, table
 from dashboards.words import Json, Text
 
@@ -28,9 +28,10 @@ def _headroom() -> Json:
         "promised": 'last("promised_bps")',
         "received": 'last("received_bps")',
         "headroom": 'last("received_bps") - last("promised_bps")',
-        "shortfall": 'last("throughput_shortfall_ratio")',
     }
-    query = f'SELECT {columns(**fields)} FROM "link_state" {range_and(THIS, SITES)} {by("link")}'
+    rest = f"{range_and(THIS, SITES)} {by('link')}"
+    query = f'SELECT {columns(**fields)} FROM "link_state" {rest}'
+    shortfall = split("link_state", rest, shortfall='last("throughput_shortfall_ratio")')
     return table(
         Text("Capacity and headroom", "容量与余量"),
         Text(
@@ -39,7 +40,7 @@ def _headroom() -> Json:
             "Below 0 the promise is not kept.",
             "各链路：承诺速率、最近测试承载的速率及其超出承诺的部分。小于 0 表示未达承诺。",
         ),
-        [target(query, table=True)],
+        [target(query, table=True), *shortfall],
         [
             Column("link", words.LINK, None, {"links": [drill("link", link=cell("link"))]}, 280),
             Column("promised", Text("promised", "承诺"), BITS),
@@ -101,12 +102,13 @@ def compared() -> Section:
 def _same_sites() -> Json:
     fields = {"delay": 'median("delay_us")', "loss": 'mean("loss_forward_ratio")'}
     targets = [
-        target(
-            f"SELECT {columns(**{f'{name}_{which}': value for name, value in fields.items()})} "
-            f'FROM "link_state" {range_and(network, SITES)} {by("src_site", "dst_site")}',
-            table=True,
-        )
+        asked
         for which, network in (("here", THIS), ("there", OTHER))
+        for asked in split(
+            "link_state",
+            f"{range_and(network, SITES)} {by('src_site', 'dst_site')}",
+            **{f"{name}_{which}": value for name, value in fields.items()},
+        )
     ]
     return table(
         Text("Between the same sites", "相同站点之间"),

@@ -10,7 +10,7 @@ from dashboards import colours, words
 from dashboards.board import Section, board, even, variable
 from dashboards.links import cell, drill
 from dashboards.panel import RATIO, Line, excess, series, stat, thresholds
-from dashboards.query import HOURS, LATELY, RAW, by, columns, matches, target
+from dashboards.query import HOURS, LATELY, by, columns, matches, split, target
 from dashboards.ranking import ranking, worst_scores
 from dashboards.scores import COVERAGE, DOWN, EXCUSED, FILTERS, HOW, LEAST_COVERAGE, SCORE, SUMS
 from dashboards.table import Column, coloured, table
@@ -93,7 +93,7 @@ def _budget() -> Section:
         "slow": 'last("burn_slow_ratio")',
         "left": 'last("budget_left_ratio")',
     }
-    query = f'SELECT {columns(**fields)} FROM "link_state" {raw} {by("link", "tier")}'
+    asked = split("link_state", f"{raw} {by('link', 'tier')}", **fields)
     burning = table(
         Text("Budgets burning now", "当前预算消耗速度"),
         Text(
@@ -104,7 +104,7 @@ def _budget() -> Section:
             "各链路误差预算的消耗速度（相对于恰好用尽的速度）：1 小时（及最近 5 分钟）、6 小时（及最近 "
             "30 分钟），以及三天预算的剩余。",
         ),
-        [target(query, table=True, source=RAW)],
+        asked,
         [
             Column("link", words.LINK, None, {"links": [drill("link", link=cell("link"))]}, 280),
             Column("tier", words.TIER),

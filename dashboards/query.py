@@ -45,6 +45,15 @@ def by(*tags: str) -> str:
     return "GROUP BY " + ",".join(f'"{tag}"' for tag in tags) if tags else ""
 
 
+def split(measurement: str, rest: str, **values: str) -> list[Json]:
+    """The statements of a table over many links, one for each column: InfluxDB reads each column of each
+    series by itself, and answers several statements side by side."""
+    return [
+        target(f'SELECT {columns(**{name: value})} FROM "{measurement}" {rest}', table=True)
+        for name, value in values.items()
+    ]
+
+
 def target(query: str, alias: str = "$col", table: bool = False, source: Json = RAW) -> Json:
     """One statement. alias: what a line is called (`$col`, `$tag_link`); of no meaning in a table."""
     return {

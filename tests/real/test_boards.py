@@ -27,7 +27,13 @@ SOURCES = {
     "${resolution}": "linkgauge-influx",
     "${hours}": "linkgauge-influx-1h",
 }
-CHOSEN = {"worst": [DOWN, "g1>j1@backbone"], "link": [DOWN], "class": ["0"], "ends": ["j1", "g1"]}
+CHOSEN = {
+    "worst": [DOWN, "g1>j1@backbone"],
+    "lowest": [DOWN],
+    "link": [DOWN],
+    "class": ["0"],
+    "ends": ["j1", "g1"],
+}
 
 
 @pytest.fixture(scope="module")
