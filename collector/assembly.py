@@ -168,7 +168,8 @@ def build(
     ]  # fmt: skip
     again: list[Stage] = [own.publish, shown, woken]
     judging = JudgingLoop(
-        clock, live, judge, publish, again, book.specs, metrics, window_ns, delay_ns, period_ns
+        clock, live, judge, publish, again, book.specs, metrics, window_ns, delay_ns, period_ns,
+        excuses.changed,
     )  # fmt: skip
     rollups = make_maker(
         settings, inventory, notes, intake.keep_own, lambda: journal.cursor("archive"), clock, metrics,

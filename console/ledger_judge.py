@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from collector.event_line import event_line
-from collector.live.excuses import Excuses
+from collector.live.excuses import Answer, Excuses
 from collector.live.judged import Judged
 from collector.live.kept_budget import KeptBudget
 from collector.live.recent import Past
@@ -34,7 +34,7 @@ class LedgerJudge:
     ) -> None:
         """failed: called when the budgets cannot be written."""
         self._ledger, self._inventory, self._excuses = ledger, inventory, excuses
-        self._excused: set[int] = set()
+        self._excused: dict[int, Answer] = {}
         self.budget = KeptBudget(budget, ledger.snapshot, clock, failed)
 
     def restore(self, specs: Sequence[LinkSpec]) -> None:
@@ -56,7 +56,9 @@ class LedgerJudge:
         if past.anew:
             self._ledger.begin_anew()
             self._excused.clear()
+            self._excuses.begin_anew()
         self.remember(past, specs)
+        self._excuses.judged(start_ns)
         self._excuse_former(specs, start_ns)
         excused = self._excuses.links(specs, start_ns)
         self._ledger.excuse(start_ns, excused.any)
@@ -64,12 +66,14 @@ class LedgerJudge:
         return excused.marked(self._ledger.judge(tests, start_ns))
 
     def _excuse_former(self, specs: Sequence[LinkSpec], before_ns: int) -> None:
-        """Windows that the ledger remembers and that were not judged in this life: they are excused too."""
-        starts = [at for at in self._ledger.starts if at < before_ns]
-        for start_ns in starts:
-            if start_ns not in self._excused:
+        """Windows that the ledger remembers: those not judged in this life are excused too, and those of
+        which it became known since."""
+        answers = {at: self._excuses.answer(at) for at in self._ledger.starts if at < before_ns}
+        for start_ns, answer in answers.items():
+            if self._excused.get(start_ns) != answer:
                 self._ledger.excuse(start_ns, self._excuses.links(specs, start_ns).any)
-        self._excused = {*starts, before_ns, *(at for at in self._excused if at > before_ns)}
+        later = {at: answer for at, answer in self._excused.items() if at > before_ns}
+        self._excused = {**answers, before_ns: self._excuses.answer(before_ns), **later}
 
     def keep(self, _judged: Judged) -> None:
         """A stage of the telling: writes the budgets when it is time."""

@@ -1,7 +1,8 @@
 """What must not count, window by window: links and nodes under announced work, and those of a drill.
 
 Work is announced in the inventory. A drill is told by the agent whose reflector plays a fault on its replies,
-in its health rows: it touches the links to that node. Thread safe.
+in its health rows: it touches the links to that node. Both may become known only after a window was judged,
+or be taken back; such windows are named, to be judged again. Thread safe.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from numpy.typing import NDArray
 from linkgauge.clock import AHEAD_NS
 from linkgauge.frame import Frame
 from linkgauge.inventory import Inventory
+from linkgauge.maintenance import Maintenance
 from linkgauge.model import LinkSpec
 from linkgauge.own_tables import HEALTH
 from linkgauge.wire import Batch
 
 Mask = NDArray[np.bool_]
+Answer = tuple[frozenset[str], tuple[Maintenance, ...]]
+"""What decides whom a window excuses: nodes that play a fault, and the work that goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,10 @@ class Excuses:
         self._drills: dict[str, set[int]] = {}  # node -> starts of the windows in which it played a fault
         self._of: object = None  # the inventory, or the links, that the masks are of
         self._masks: dict[int, Mask] = {}
+        self._judged: dict[int, Answer] = {}
+        self._stale: set[int] = set()  # judged by an answer that is another one now
+        self._news = 0
+        self._looked: tuple[object, int] = None, -1
 
     def observe(self, batch: Batch, _received_ns: int) -> None:
         """Take note of the health rows of a journalled batch."""
@@ -65,6 +73,7 @@ class Excuses:
         with self._lock:
             for node, at in zip(playing.text("agent").tolist(), starts.tolist(), strict=True):
                 self._drills.setdefault(node, set()).add(at - at % self._window_ns)
+            self._news += 1
             self._forget(int(starts.max()))
 
     def links(self, specs: Sequence[LinkSpec], start_ns: int) -> Excused:
@@ -77,6 +86,33 @@ class Excuses:
         for number, covers in self._running(start_ns):
             covered |= self._mask(specs, number, covers)
         return Excused(covered, drilled)
+
+    def answer(self, start_ns: int) -> Answer:
+        """Another one when the window from start_ns excuses others."""
+        works = self._inventory().maintenance
+        going_on = (work for work in works if work.runs(start_ns, start_ns + self._window_ns))
+        return self.playing(start_ns), tuple(going_on)
+
+    def judged(self, start_ns: int) -> None:
+        """The window is judged by what is known from now on, or more. For the thread that judges."""
+        self._judged[start_ns] = self.answer(start_ns)
+        self._stale.discard(start_ns)
+        oldest_ns = max(self._judged) - self._back_ns - AHEAD_NS
+        for at in [at for at in self._judged if at < oldest_ns]:
+            del self._judged[at]
+            self._stale.discard(at)
+
+    def changed(self) -> list[int]:
+        """Starts of the windows that were judged and excuse others by now. For the thread that judges."""
+        inventory, news = self._inventory(), self._news
+        if self._looked[0] is not inventory or self._looked[1] != news:
+            self._looked = inventory, news
+            self._stale = {at for at, answer in self._judged.items() if answer != self.answer(at)}
+        return sorted(self._stale)
+
+    def begin_anew(self) -> None:
+        """The clock was set back: windows that were judged are still to come."""
+        self._judged, self._stale = {}, set()
 
     def counting(self, tests: Frame, specs: Sequence[LinkSpec]) -> Frame:
         """THROUGHPUT rows without those of links that work touched in the window in which they began; faults

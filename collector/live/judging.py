@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from collector.event_line import event_line
@@ -46,10 +46,10 @@ class JudgingLoop:
     and the next window is judged all the same. `step` may be called without the thread.
 
     A window whose rows came after its verdict (agents and collector were apart, and the agents had them
-    still; or late replies corrected it) is judged again, up to `back_ns` back and at most once in a step,
-    and the rows that differ are given to `publish_again`, alone. InfluxDB overwrites the former verdict; in
-    the archive there are then two rows of the same key, of which the one written later counts. Alerts are
-    told of the first verdict only: they look at windows in order.
+    still; or late replies corrected it), or that `changed` names, is judged again, up to `back_ns` back and
+    at most once in a step, and the rows that differ are given to `publish_again`, alone. InfluxDB overwrites
+    the former verdict; in the archive there are then two rows of the same key, of which the one written later
+    counts. Alerts are told of the first verdict only: they look at windows in order.
     """
 
     def __init__(
@@ -64,11 +64,12 @@ class JudgingLoop:
         window_ns: int,
         delay_ns: int,
         back_ns: int,
+        changed: Callable[[], Iterable[int]] = tuple,
     ) -> None:
         self._clock, self._live, self._judge, self._specs = clock, live, judge, specs
         self._publish, self._publish_again, self._metrics = tuple(publish), tuple(publish_again), metrics
         self._window_ns, self._delay_ns, self._back_ns = window_ns, delay_ns, back_ns
-        self._told = Told(back_ns // window_ns + 1)
+        self._told, self._changed = Told(back_ns // window_ns + 1), changed
         self._next_ns: int | None = None
         self._well_ns, self._failing = clock.now().mono_ns, False
         self._stopping = threading.Event()
@@ -132,7 +133,8 @@ class JudgingLoop:
         return due_ns if last_ns is None else window_start(last_ns, self._window_ns) + self._window_ns
 
     def _judge_late(self, oldest_ns: int) -> None:
-        late = [at for at in self._live.late() if oldest_ns <= at < (self._next_ns or 0)]
+        late = sorted({*self._live.late(), *self._changed()})
+        late = [at for at in late if oldest_ns <= at < (self._next_ns or 0)]
         for start_ns in late[:MOST_AGAIN]:
             if self._stopping.is_set():
                 return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from collector.live.excuses import Excuses
 from collector.live.recent import Past
@@ -112,3 +113,27 @@ def test_a_throughput_test_under_announced_work_counts_for_no_verdict_after_it(t
     assert not state.count("maintenance").any(), "the work is over"
     assert (state.count("verdict_throughput") == Verdict.MISSED).tolist() == (~touched).tolist()
     assert np.isnan(state.real("throughput_low_ratio")).tolist() == touched.tolist()
+
+
+@pytest.mark.parametrize("what", ["drill", "work"])
+def test_what_is_told_after_its_window_was_judged_is_left_out_all_the_same(tmp_path: Path, what: str) -> None:
+    """In the windows after it at once, and in its own when that is judged again."""
+    world = World(tmp_path)
+    bad, tests = lossy(world, NOW_NS), concat(THROUGHPUT, [])
+    state = world.judge.judge(Past((bad,), (), tests), world.specs, NOW_NS)
+    assert (state.count("verdict_loss") == Verdict.MISSED).all()
+    assert world.excuses.changed() == []
+    if what == "drill":
+        touched = np.array([spec.link.dst == "g1" for spec in world.specs])
+        world.excuses.take(health("g1", NOW_NS))
+    else:
+        touched = np.array(["g1" in (spec.link.src, spec.link.dst) for spec in world.specs])
+        world.inventory = load(write_inventory(tmp_path, INVENTORY + WORK))
+    assert world.excuses.changed() == [NOW_NS]
+    after = world.judged(NOW_NS + 2 * WINDOW_NS)
+    assert (after.count("verdict_loss") == Verdict.MISSED).tolist() == (~touched).tolist()
+    again = world.judge.judge(Past((), (), tests), world.specs, NOW_NS)
+    assert (again.count("verdict_loss") == Verdict.MISSED).tolist() == (~touched).tolist()
+    assert ((again.count("good") + again.count("bad")) == 0).tolist() == touched.tolist()
+    assert again.count("drill" if what == "drill" else "maintenance").tolist() == touched.tolist()
+    assert world.excuses.changed() == []

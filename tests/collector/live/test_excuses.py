@@ -79,3 +79,30 @@ def test_drills_are_forgotten_when_no_window_is_judged_again_for_them(tmp_path: 
     assert sum(map(len, excuses._drills.values())) < 20
     excuses.observe(batch("j1", 1, drilled("j1", NOW_NS + 9999 * WINDOW_NS)), NOW_NS)
     assert list(excuses._drills) == ["j1"]
+
+
+def test_windows_of_which_more_or_less_is_known_since_they_were_judged_are_named(tmp_path: Path) -> None:
+    given = [load(write_inventory(tmp_path))]
+    excuses = Excuses(lambda: given[0], WINDOW_NS, BACK_NS)
+    starts = [NOW_NS + at * WINDOW_NS for at in range(6)]
+    for at in starts:
+        excuses.judged(at)
+    assert excuses.changed() == []
+    excuses.take(drilled("g1", starts[1]))
+    assert excuses.changed() == starts[1:3]
+    excuses.judged(starts[1])
+    excuses.take(drilled("g1", starts[1]))
+    assert excuses.changed() == starts[2:3], "that is known"
+    given[0] = announced(tmp_path, 35, 45, "nodes: [g1]")
+    assert excuses.changed() == starts[2:5]
+    for at in starts[2:5]:
+        excuses.judged(at)
+    assert excuses.changed() == []
+    given[0] = load(write_inventory(tmp_path))
+    assert excuses.changed() == starts[3:5], "it was taken back"
+    excuses.begin_anew()
+    given[0] = announced(tmp_path, 35, 45, "nodes: [g1]")
+    assert excuses.changed() == []
+    for at in range(100):
+        excuses.judged(NOW_NS + at * WINDOW_NS)
+    assert len(excuses._judged) < 20

@@ -254,3 +254,13 @@ def test_the_thread_judges_and_stops() -> None:
     until(lambda: len(world.judged) == 1)
     world.loop.stop()
     assert not world.loop.alive
+
+
+def test_a_window_that_is_named_as_changed_is_judged_again() -> None:
+    world = World()
+    world.loop.step()
+    changed = [NOW_NS - 20 * WINDOW_NS, NOW_NS - 2 * WINDOW_NS]
+    world.loop._changed = lambda: changed
+    world.verdicts = [1]
+    world.loop.step()
+    assert world.again == [NOW_NS - 2 * WINDOW_NS]
