@@ -17,8 +17,11 @@ from tests.influxd2 import either_influxd, influxd2
 __all__ = ["either_influxd", "influxd", "influxd2", "influxd_with_password"]
 
 # A busy machine is no fault of the code; a printed blob makes a failure findable again.
-hypothesis.settings.register_profile("linkgauge", deadline=None, print_blob=True, derandomize=True)
-hypothesis.settings.register_profile("soak", deadline=None, print_blob=True, max_examples=2_000)
+_ANY_PACE = hypothesis.settings(
+    deadline=None, print_blob=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.register_profile("linkgauge", _ANY_PACE, derandomize=True)
+hypothesis.settings.register_profile("soak", _ANY_PACE, max_examples=2_000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "linkgauge"))
 
 _NET_ADMIN, _SYS_ADMIN = 1 << 12, 1 << 21

@@ -214,7 +214,7 @@ def test_what_is_the_fault_of_no_file_is_a_sentence(
     assert caplog.records == []
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(frames())
 def test_every_table_reads_back(tmp_path_factory: pytest.TempPathFactory, frame: Frame) -> None:
     folder = tmp_path_factory.mktemp("any")

@@ -99,7 +99,7 @@ _FAULTS = st.lists(
 )
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(_FAULTS, st.lists(st.integers(0, 3), max_size=6))
 def test_any_mix_of_faults_loses_and_reorders_nothing(
     tmp_path_factory: pytest.TempPathFactory, faults: list[str | None], arrivals: list[int]
