@@ -4,8 +4,8 @@ The memory and the notices that come from the same window are written in one tra
 crash either both are there or neither (linkgauge.sqlite_file says what that promises); a notice is marked
 only after its receiver took it. A notice may therefore arrive twice and never goes missing, save by the
 bound: above `max_waiting` undelivered notices of a receiver some are dropped (alerts.room says which), named
-in the log and counted in `dropped`; and by damage: the file is moved aside, and what waited in it is told to
-nobody.
+in the log and counted in `dropped`; and by damage: the file is moved aside, and who writes the new one sees
+by `damaged` that nothing waits or stands in it.
 """
 
 from __future__ import annotations
@@ -35,6 +35,11 @@ class Book:
             path, table.SCHEMA, "the book of alerts", begin=lambda db: self._file.number_anew(db, "notice")
         )
         self._file.transact(lambda db: None)
+
+    @property
+    def damaged(self) -> int:
+        """Times the file was found damaged or gone, and a new one begun in which nothing waits or stands."""
+        return self._file.damaged
 
     def record(
         self,
@@ -67,6 +72,7 @@ class Book:
             for receiver, passed_by in unwanted.items():
                 table.counted(db, receiver, table.PASSED_BY, passed_by)
             gone = table.make_room(db, receivers, self._max_waiting, now_ns) if rows else {}
+            db.execute("DELETE FROM standing WHERE until_ns < ?", (now_ns,))
             if firing is not None:
                 table.only_firing(db, firing)
             table.stand_unless_refused(db, stands)
@@ -143,11 +149,14 @@ class Book:
         """Bodies that the receiver is told again: what fires, and what ended a little while ago."""
 
         def look(db: sqlite3.Connection) -> list[bytes]:
-            db.execute("DELETE FROM standing WHERE until_ns < ?", (now_ns,))
-            rows = db.execute("SELECT body FROM standing WHERE receiver = ? ORDER BY alert", (receiver,))
+            rows = db.execute(
+                "SELECT body FROM standing WHERE receiver = ? AND (until_ns IS NULL OR until_ns >= ?)"
+                " ORDER BY alert",
+                (receiver, now_ns),
+            )
             return [checked(row[0], bytes) for row in rows]
 
-        return self._file.transact(look)
+        return self._file.read(look)  # also on a disk that cannot be written, lest all that fires seems over
 
     def only(self, receivers: Sequence[str], now_ns: int) -> int:
         """Forget what stands and waits for others than these; returns how many notices were dropped so."""

@@ -23,13 +23,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from alerts.book import OUTCOMES, Book, Notice, Stands
+from alerts.book import OUTCOMES, Book, Notice
 from alerts.event import rfc3339
-from alerts.portion import Portion
 from alerts.receivers.pace import Pace
 from alerts.receivers.receiver import Receiver
 from alerts.receivers.told import Told
 from alerts.resending import Resending
+from alerts.turns import Turns, Wanted, without
 from linkgauge.clock import Clock
 from linkgauge.errors import SinkBusy, SinkRejected, StoreError
 
@@ -39,6 +39,8 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 AT_ONCE = 500
 LONGEST_STOP_S = 15.0
 """How long a request under way is waited for at the end."""
+Mark = Callable[[int], None]
+"""Tells the book what became of notices, at the time in Unix ns. Raises StoreError."""
 
 
 class Delivery:
@@ -59,9 +61,8 @@ class Delivery:
         self._something = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"alerts-{receiver.name}", daemon=True)
-        self._tries: dict[int, int] = {}
-        self._unmarked: list[tuple[list[int], list[Stands]]] = []  # told, and the book does not know it yet
-        self._portion = Portion(AT_ONCE)
+        self._turns = Turns(receiver.policy, AT_ONCE)
+        self._unmarked: list[tuple[list[int], Mark]] = []  # done, and the book does not know it yet
         self._failures = 0
         self._trouble: str | None = None
         self._partly: str | None = None
@@ -135,42 +136,32 @@ class Delivery:
                 raise fault
             if not waiting:
                 return self._resend()
-            if self._tries and self._resending.between():
+            if self._turns.put_off and self._resending.between():
                 self._resend()
-            waiting = self._first(waiting)
+            waiting = self._turns.first(waiting)
             for _ in range(AT_ONCE):
-                if not waiting or self._stopping.is_set():
+                if not waiting or self._turns.changed or self._stopping.is_set():
                     break
                 wait_s = self._pace.wait_s(self._now_ns())
                 if wait_s > 0:
                     return wait_s
-                chosen = self._next(waiting)
+                chosen = self._turns.next(waiting, last=self._pace.free(self._now_ns()) < 2)
                 self._tell(chosen)
-                gone = {notice.seq for notice, _ in chosen}
-                waiting = [each for each in waiting if each[0].seq not in gone]
+                waiting = without(waiting, {notice.seq for notice, _ in chosen})
         return None
 
-    def _waiting(self) -> list[tuple[Notice, Told]]:
+    def _waiting(self) -> Sequence[Wanted]:
         """All that is wanted and was not told: what was put off, however much, must not hide the rest."""
         told = {seq for seqs, _ in self._unmarked for seq in seqs}
-        wanted: list[tuple[Notice, Told]] = []
+        wanted: list[Wanted] = []
         after = 0
         while batch := self._book.waiting(self._receiver.name, AT_ONCE, after):
             after = batch[-1].seq
             wanted += self._wanted([notice for notice in batch if notice.seq not in told])
-        there = {notice.seq for notice, _ in wanted} if self._tries else ()
-        self._tries = {
-            seq: tries for seq, tries in self._tries.items() if seq in there
-        }  # others were dropped
+        self._turns.keep(wanted)
         return wanted
 
-    def _first(self, waiting: list[tuple[Notice, Told]]) -> list[tuple[Notice, Told]]:
-        """What goes next: very many would have to be looked through for each message."""
-        if len(waiting) <= AT_ONCE or (self._receiver.policy.gathers and self._portion.size > 1):
-            return waiting
-        return self._ordered(waiting)[:AT_ONCE]
-
-    def _wanted(self, notices: Sequence[Notice]) -> list[tuple[Notice, Told]]:
+    def _wanted(self, notices: Sequence[Notice]) -> list[Wanted]:
         """Those that the receiver wants; the others are marked."""
         wanted, unwanted = [], []
         for notice in notices:
@@ -184,31 +175,11 @@ class Delivery:
             else:
                 unwanted.append(notice.seq)
         if unwanted:
-            self._book.passed_by(unwanted, self._clock.now().wall_ns)
+            self._unmarked.append((unwanted, lambda at_ns: self._book.passed_by(unwanted, at_ns)))
+            self._mark()
         return wanted
 
-    def _next(self, waiting: Sequence[tuple[Notice, Told]]) -> list[tuple[Notice, Told]]:
-        """What goes as the next message."""
-        last = self._pace.free(self._now_ns()) < 2
-        if (self._receiver.policy.gathers or last) and self._portion.size > 1:
-            return self._ordered(waiting)[: self._portion.size]
-        heads: dict[str, tuple[Notice, Told]] = {}
-        for notice, told in waiting:
-            heads.setdefault(notice.alert, (notice, told))
-        return [min(heads.values(), key=self._urgency)]
-
-    def _ordered(self, waiting: Sequence[tuple[Notice, Told]]) -> list[tuple[Notice, Told]]:
-        """What is urgent first, but each alert's in order."""
-        heads: dict[str, tuple[int, bool, int]] = {}
-        for each in waiting:
-            heads.setdefault(each[0].alert, self._urgency(each))
-        return sorted(waiting, key=lambda each: (heads[each[0].alert], each[0].seq))
-
-    def _urgency(self, each: tuple[Notice, Told]) -> tuple[int, bool, int]:
-        notice, told = each
-        return self._tries.get(notice.seq, 0), told.severity != "page", notice.seq
-
-    def _tell(self, chosen: Sequence[tuple[Notice, Told]]) -> None:
+    def _tell(self, chosen: Sequence[Wanted]) -> None:
         """One message; raises SinkBusy when it has to be tried again, and what a bug raises."""
         self._pace.took(self._now_ns())
         try:
@@ -216,33 +187,31 @@ class Delivery:
         except SinkRejected as err:
             if len(chosen) > 1:
                 log.error("%s; these %d notices are told in smaller messages", err, len(chosen))
-                self._portion.refused(len(chosen))
+                self._turns.refused(chosen)
                 return
             self._give_up(chosen[0][0], str(err))
         except Exception as err:
-            for notice, _ in chosen:
-                self._tries[notice.seq] = self._tries.get(notice.seq, 0) + 1
-            if not isinstance(err, SinkBusy):
-                self._portion.refused(len(chosen))
+            self._turns.failed(chosen, stumbled=not isinstance(err, SinkBusy))
             raise
         else:
-            self._portion.taken(len(chosen))
-            now_ns = self._clock.now().wall_ns
-            again = chosen if self._resending.every_s is not None else ()
-            stands = [self._resending.stands(*each, now_ns) for each in again]
-            self._unmarked.append(([notice.seq for notice, _ in chosen], stands))
-            self._refused = None
-            if self._mark() is None:
-                self._say(None)
+            self._took(chosen)
         self._failures = 0
-        for notice, _ in chosen:
-            self._tries.pop(notice.seq, None)
+        self._turns.done(chosen, taken=self._refused is None)
+
+    def _took(self, chosen: Sequence[Wanted]) -> None:
+        now_ns, seqs = self._clock.now().wall_ns, [notice.seq for notice, _ in chosen]
+        again = chosen if self._resending.every_s is not None else ()
+        stands = [self._resending.stands(*each, now_ns) for each in again]
+        self._unmarked.append((seqs, lambda at_ns: self._book.delivered(seqs, at_ns, stands)))
+        self._refused = None
+        if self._mark() is None:
+            self._say(None)
 
     def _mark(self) -> StoreError | None:
-        """Tell the book what was told; returns why it cannot be."""
+        """Tell the book what is done; returns why it cannot be."""
         try:
             while self._unmarked:
-                self._book.delivered(self._unmarked[0][0], self._clock.now().wall_ns, self._unmarked[0][1])
+                self._unmarked[0][1](self._clock.now().wall_ns)
                 del self._unmarked[0]
         except StoreError as err:
             return err
@@ -251,7 +220,8 @@ class Delivery:
     def _give_up(self, notice: Notice, why: str) -> None:
         log.error("%s; alert %s was given up", why, notice.alert)
         now_ns = self._clock.now().wall_ns
-        self._book.given_up(notice.seq, now_ns)
+        self._unmarked.append(([notice.seq], lambda at_ns: self._book.given_up(notice.seq, at_ns)))
+        self._mark()
         if self._refused is None:
             self._trouble_since_ns = now_ns
         self._refused = f"{why}; alert {notice.alert} was given up"

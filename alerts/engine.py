@@ -86,6 +86,7 @@ class AlertEngine:
         self._aftermaths = {rule.name: rule.aftermath_ns(events_ns) for rule in rules}
         self._evaluator, self._roll, self._unseen = Evaluator(rules), Roll(self._aftermaths), Unseen()
         self._resume(rules, book.memory())
+        self._damaged = book.damaged
 
     def start(self) -> None:
         """Begin to deliver, first what was left by an earlier run."""
@@ -258,9 +259,22 @@ class AlertEngine:
                 self._counts["fired" if isinstance(event, Fired) else "resolved"] += 1
             self._unwritten.add(event.id, payload(event, now_ns))
             log.warning("alert %s: %s", event.id, event.summary)
-        if self._unwritten.write(written(self._kept()), self._told_ids(), now_ns):
+        news = self._unwritten.write(written(self._kept()), self._told_ids(), now_ns)
+        if self._book.damaged > self._damaged:
+            news = self._tell_anew(events, now_ns)
+        if news:
             for delivery in self._deliveries:
                 delivery.wake()
+
+    def _tell_anew(self, told: Sequence[Event], now_ns: int) -> bool:
+        """The book was lost: nobody knows what of it was delivered. told: events that are in the new one."""
+        self._damaged = self._book.damaged
+        known = self._ours.known(self._roll, told)
+        log.error("the book of alerts was lost; %d alerts that fire are told once more", len(known))
+        for fired in known:
+            self._unwritten.add(fired.id, payload(fired, now_ns))
+        self._unwritten.stand(self._ours.stands(self._roll, True, now_ns))
+        return self._unwritten.write(written(self._kept()), self._told_ids(), now_ns) or bool(told)
 
     def _kept(self) -> Kept:
         wider = self._ours.wider

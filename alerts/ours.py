@@ -66,6 +66,11 @@ class Ours:
         self.wider.forget_passed()
         return [*late, *later, *(each for each in wider if each.teams_now)]
 
+    def known(self, roll: Iterable[Alert], told: Sequence[Event]) -> list[Fired]:
+        """What fires and our receivers were told as a whole, save by these events."""
+        now = {event.id for event in told if not widens(event)}
+        return [each.fired for each in roll if each.fired.id in self._ids and each.fired.id not in now]
+
     def stands(self, roll: Iterable[Alert], ours: bool, now_ns: int) -> list[Stands]:
         """What each receiver that forgets wants to hear again and again of what we told, or others did."""
         told = [each.fired for each in roll if each.told and (each.fired.id in self._ids) == ours]

@@ -488,9 +488,9 @@ def test_what_was_dropped_while_it_was_tried_leaves_nothing_behind(tmp_path: Pat
     book = Book(tmp_path / "small.db", max_waiting=1)
     record(book, ("a", A1))
     delivery = delivering(book, Answering(A1), 0.001)
-    eventually(lambda: bool(delivery._tries))
+    eventually(lambda: delivery._turns.put_off)
     record(book, ("b", B1))
-    eventually(lambda: book.totals()["delivered"] == 1 and not delivery._tries)
+    eventually(lambda: book.totals()["delivered"] == 1 and not delivery._turns.put_off)
     delivery.stop()
     book.close()
 
