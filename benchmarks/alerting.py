@@ -6,7 +6,8 @@ alone, and the largest memory that one evaluation took and what stayed. A full m
 site, with the way of every link known. Noise: of the rules that hold for several windows one value in 2 000
 is beyond its bound for one window. A link in trouble is unreachable, loses packets in both directions, is
 slow and burns its budget, so five alerts of it fire. scattered: links by chance, which nothing explains.
-nodes: all links into a few nodes.
+nodes: all links into a few nodes. ports: all links of a few nodes, which have a smaller path MTU and whose
+packets arrive with another DSCP, and nothing worse.
 """
 
 from __future__ import annotations
@@ -59,6 +60,11 @@ WELL = {
     "delay_objective_us": 20_000.0,
     "delay_excess_us": -15_000.0,
     "certificate_left_s": 1e7,
+    "ce_forward_ratio": 0.0,
+    "ce_backward_ratio": 0.0,
+    "mtu_shrunk_bytes": np.nan,
+    "remarked_forward_ratio": np.nan,
+    "remarked_backward_ratio": np.nan,
 }
 """Fields of a link that is well."""
 BEYOND = {
@@ -75,6 +81,8 @@ BEYOND = {
     "burn_fast_ratio": 40.0,
 }
 """Fields of a link in trouble."""
+ALTERED = {"mtu_shrunk_bytes": 100.0, "remarked_forward_ratio": 1.0}
+"""The same of a link whose packets are altered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,8 @@ class Scene:
         self.names = np.array([str(link) for link in self.links], np.object_)
         self._paths = {str(link): (_way(link.src, link.dst),) for link in self.links}
         self.trouble: NDArray[np.intp] = np.empty(0, np.intp)
+        self.beyond = BEYOND
+        self.sizes: dict[str, tuple[float, int, int]] = dict.fromkeys(self.names.tolist(), (1_500.0, 0, 1))
 
     def scattered(self) -> NDArray[np.intp]:
         return self._chance.permutation(len(self.links))[: int(BAD * len(self.links))]
@@ -108,9 +118,19 @@ class Scene:
         sick = {f"n{at * 20}" for at in range(max(1, int(BAD * NODES)))}
         return np.flatnonzero([link.dst in sick for link in self.links])
 
+    def altered(self) -> None:
+        """From now on ports are in trouble, and agents have found it."""
+        links, self.beyond = self.into_nodes(), ALTERED
+        back = {f"{link.dst}>{link.src}@{link.network}" for link in (self.links[at] for at in links)}
+        self.trouble = np.union1d(links, np.flatnonzero(np.isin(self.names, list(back))))
+        narrow = set(self.names[self.trouble].tolist())
+        self.sizes = {
+            name: (1_400.0 if name in narrow else 1_500.0, FIRST_NS, FIRST_NS) for name in self.sizes
+        }
+
     def engine(self, folder: str) -> tuple[AlertEngine, Book]:
         book = Book(Path(folder) / "alerts.sqlite")
-        cause = PlaceCause(RULES, lambda: self.inventory, lambda: self._paths)
+        cause = PlaceCause(RULES, lambda: self.inventory, lambda: self._paths, sizes=lambda: self.sizes)
         return AlertEngine(RULES, Subjects(None, self.inventory), book, [], SystemClock(), cause), book
 
     def frames(self, windows: int) -> Iterator[dict[str, Frame]]:
@@ -127,7 +147,7 @@ class Scene:
             noisy = watch.table == "state" and watch.rule.hold_windows > 1
             if noisy and STATE.field(watch.field).kind is Kind.REAL:
                 columns[watch.field][self._chance.random(n) < NOISE] = watch.rule.bound + 1
-        for name, value in BEYOND.items():
+        for name, value in self.beyond.items():
             columns[name][self.trouble] = value
         return Frame.of(STATE, columns)
 
@@ -145,9 +165,11 @@ def main() -> None:
     scattered = _cost(scene, "scattered")
     scene.trouble = scene.into_nodes()
     nodes = _cost(scene, "nodes")
-    most = max(quiet.cpu_most_s, scattered.cpu_most_s, nodes.cpu_most_s)
+    scene.altered()
+    ports = _cost(scene, "ports")
+    most = max(each.cpu_most_s for each in (quiet, scattered, nodes, ports))
     figures = {"links": len(scene.links), "rules": len(RULES), "quiet": asdict(quiet)}
-    figures |= {"scattered": asdict(scattered), "nodes": asdict(nodes)}
+    figures |= {"scattered": asdict(scattered), "nodes": asdict(nodes), "ports": asdict(ports)}
     show("alerting", "in process, the book on disk", figures, [
         at_most("the most that an evaluation took, CPU-s", 2, most),
         at_most("quiet evaluation, median, CPU-s", 2, quiet.cpu_median_s),

@@ -5,7 +5,9 @@ which wakes nobody. The evidence is of the same kind as for dead, lossy and slow
 alerts.causes.remarked), and so is the search (quality.places.finding), but more is asked of a place, for
 there is time: a link that does not cross it must be well on the same network, so what befalls the whole
 fleet has no place. Of a smaller MTU, which agents find at different times, most pairs of nodes over the place
-must have been measured since then. What is no longer found goes on to explain for a few windows.
+must have been measured since then, and a place is named only while it is news: later, when the mend is found
+at different times as well, what is left of the trouble would accuse places that are not to blame. What is no
+longer found goes on to explain for a few windows.
 
 Throughput is no such sort: a link is tested about once an hour, so most of the links over a place are tested
 long before or after the trouble, a low test may be a neighbour's transfer, and which of both ends, or which
@@ -105,7 +107,8 @@ class Alterations:
             each.resume(kept)
 
     def _small(self, state: Frame, breaches: Counts, crossings: Crossings, end_ns: int) -> list[Altered]:
-        of = small(state, breaches, self._sizes, SPELL_ROUNDS * self._round_ns(), end_ns)
+        spell_ns = SPELL_ROUNDS * self._round_ns()
+        of = small(state, breaches, self._sizes, _reverse(crossings), spell_ns, end_ns)
         if of is None:
             return []
         return [
@@ -152,10 +155,10 @@ def _located(
         there, back = over[crossings.forward], over[crossings.backward]
         here = _of_network(crossings, finding)
         beside = int(np.count_nonzero(here & well & ~there & ~back))
-        sound = beside > 0 and (of is None or _is_known(crossings, here & (there | back), of))
+        rows = np.array(sorted(row_of[link] for link in finding.explains), np.intp)
+        sound = beside > 0 and (of is None or _is_told(crossings, here & (there | back), rows, of))
         if finding.kind == KINDS[NETWORK] or not (sound or (finding.kind, finding.place) in lately.firing):
             continue
-        rows = np.array(sorted(row_of[link] for link in finding.explains), np.intp)
         share = len(rows) / max(int(np.count_nonzero(bad & here)), 1)
         links = crossings.links.name[rows].tolist()
         located = Located(finding, dict.fromkeys(links, 0), frozenset(), beside, min(1.0, share))
@@ -168,11 +171,20 @@ def _of_network(crossings: Crossings, finding: Finding) -> Mask:
     return crossings.links.network == finding.network if finding.network else everywhere
 
 
-def _is_known(crossings: Crossings, over: Mask, of: Small) -> bool:
-    """Whether enough pairs of nodes over a place are known: what there and back tell is of both."""
+def _is_told(crossings: Crossings, over: Mask, rows: Rows, of: Small) -> bool:
+    """Whether the trouble of these rows is news, and enough pairs of nodes over a place were measured since:
+    what one end tells of there and back is of both."""
     pair = crossings.pair[crossings.forward]
     ever, since = (np.unique(pair[over & each]) for each in (of.measured, of.since))
-    return len(since) >= LEAST_KNOWN * len(ever)
+    return bool(of.fresh[rows].any()) and len(since) >= LEAST_KNOWN * len(ever)
+
+
+def _reverse(crossings: Crossings) -> Rows:
+    """The row of the reverse of each link (n,); -1 for none."""
+    of_way = np.full(crossings.ways, -1, np.intp)
+    of_way[crossings.forward] = np.arange(len(crossings.forward))
+    reverse: Rows = of_way[crossings.backward]
+    return reverse
 
 
 def _alerts(

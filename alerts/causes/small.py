@@ -1,7 +1,9 @@
 """Which links have a path MTU smaller than it was, and which surely not: evidence for places. Pure.
 
-The sizes that pass are those of packets and of answers as long, so it is not known which way is narrow. A
-link is in trouble when its MTU shrank and that lasts. It is well when a round that ended after the trouble
+The sizes that pass are those of packets and of answers as long, so it is not known which way is narrow, and
+what one end finds is true of the reverse link. A link is in trouble when its MTU shrank and that lasts; not
+when the other end has found longer packets to pass since then, for agents look above a known MTU now and then
+only, so many are late to see that it was mended. It is well when a round that ended after the trouble
 was first seen, or with it, found that longer packets pass than on the links in trouble: agents sweep at
 different times, and what was found before the trouble began says nothing. A link that never carried as much
 as those in trouble still do says nothing either.
@@ -23,6 +25,7 @@ from quality.places.sights import BAD, UNKNOWN, WELL, Evidence
 Mask = NDArray[np.bool_]
 Reals = NDArray[np.float64]
 Counts = NDArray[np.int64]
+Rows = NDArray[np.intp]
 Sizes = Callable[[], Mapping[str, tuple[float, int, int]]]
 """By link: its MTU, and the end of the first and the last round in a row that found it so, Unix ns."""
 
@@ -33,23 +36,30 @@ AHEAD_NS = 60 * NS_PER_S
 @dataclass(frozen=True, slots=True)
 class Small:
     """Of n links, each (n,). mtu_bytes, usual_bytes: what it is and was, NaN where that is not known.
-    measured: fit agents found the MTU at some time; since: also when the trouble had begun."""
+    measured: fit agents found the MTU at some time; since: also when the trouble had begun; fresh: the MTU
+    changed within a spell."""
 
     evidence: Evidence
     mtu_bytes: Reals
     usual_bytes: Reals
     measured: Mask
     since: Mask
+    fresh: Mask
 
 
-def small(state: Frame, breaches: Counts, sizes: Sizes, spell_ns: int, now_ns: int) -> Small | None:
+def small(
+    state: Frame, breaches: Counts, sizes: Sizes, reverse: Rows, spell_ns: int, now_ns: int
+) -> Small | None:
     """None: at most one link is in trouble. breaches (n,): windows in which a link's MTU was smaller lately.
-    spell_ns: links that shrank so long after one another did it for different reasons."""
+    reverse (n,): the row of the reverse link, -1 for none. spell_ns: links that shrank so long after one
+    another did it for different reasons."""
     usable, shrunk = usable_links(state), state.real("mtu_shrunk_bytes")
     bad = usable & (breaches > 1) & (shrunk > 0)
     if np.count_nonzero(bad) < 2:
         return None
     mtu, since_ns, seen_ns = _columns(state, sizes)
+    mended = (reverse >= 0) & ~bad[reverse] & (mtu[reverse] > mtu) & (seen_ns[reverse] > since_ns)
+    bad &= ~mended
     measured, since = usable & np.isfinite(mtu), bad.copy()
     in_time = measured & (seen_ns <= now_ns + AHEAD_NS)
     told = np.where(bad, BAD, UNKNOWN).astype(np.int8)
@@ -63,7 +73,14 @@ def small(state: Frame, breaches: Counts, sizes: Sizes, spell_ns: int, now_ns: i
         told[fresh & ~(shrunk > 0) & (mtu > mtu[ours].max())] = WELL
         since |= fresh
     unknown = np.zeros(state.rows, np.int8)
-    return Small(Evidence(unknown, unknown, told, whole=True), mtu, mtu + shrunk, measured | since, since)
+    return Small(
+        Evidence(unknown, unknown, told, whole=True),
+        mtu,
+        mtu + shrunk,
+        measured | since,
+        since,
+        since_ns >= now_ns - spell_ns,
+    )
 
 
 def _columns(state: Frame, sizes: Sizes) -> tuple[Reals, Counts, Counts]:
