@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import socket
 import time
 from collections.abc import Iterator
@@ -37,7 +36,7 @@ def world(tmp_path: Path) -> Iterator[LoopbackWorld]:
 
 def _handled(world: LoopbackWorld, wanted: int, *counters: str) -> None:
     """Return when the relay's counters have reached the wanted sum."""
-    deadline_s = time.monotonic() + 5
+    deadline_s = time.monotonic() + udp.PATIENCE_S
     while sum(world.describe()["relay"][name] for name in counters) < wanted:
         assert time.monotonic() < deadline_s, world.describe()["relay"]
 
@@ -50,21 +49,23 @@ def _answered(
     A few at a time, so that no socket of the test overflows.
     """
     to = (world.topology.address(*_FRONTED), world.public_port)
+    for sock in (client, reflector):
+        sock.settimeout(udp.PATIENCE_S)
     reached = replies = 0
     for _ in range(0, count, _BATCH):
         before = world.describe()["relay"]
         for _ in range(_BATCH):
             client.sendto(b"probe", to)
         _handled(world, before["forward"] + before["lost"] + _BATCH, "forward", "lost")
-        came = 0
-        while select.select([reflector], [], [], 0)[0]:
+        came = world.describe()["relay"]["forward"] - before["forward"]
+        for _ in range(came):
             data, peer = reflector.recvfrom(2048)
             reflector.sendto(data, peer)
-            came += 1
         _handled(world, before["backward"] + came, "backward")
-        replies += udp.drain(client, 0)
-        reached += came
-    return reached, replies
+        for _ in range(came):
+            client.recv(2048)
+        reached, replies = reached + came, replies + came
+    return reached + udp.drain(reflector, 0), replies + udp.drain(client, 0)
 
 
 def test_only_the_named_client_loses_and_only_forward(world: LoopbackWorld) -> None:
@@ -95,10 +96,10 @@ def test_clients_stay_distinct_and_keep_their_address(world: LoopbackWorld) -> N
     sources = [topology.address(node, "backbone") for node in ("jinan-1", "jinan-1", "guiyang-2")]
     clients = [udp.socket_at(source) for source in sources]
     with udp.socket_at(address, port=world.reflector_port(*_FRONTED, port)) as reflector:
-        reflector.settimeout(2)
+        reflector.settimeout(udp.PATIENCE_S)
         peers = []
         for number, client in enumerate(clients * 2):
-            client.settimeout(2)
+            client.settimeout(udp.PATIENCE_S)
             client.sendto(bytes([number]), (address, port))
             data, peer = reflector.recvfrom(2048)
             reflector.sendto(data * 2, peer)
@@ -140,7 +141,7 @@ def test_nodes_are_this_host_and_the_center_listens(world: LoopbackWorld) -> Non
     assert world.command("jinan-1", ["true", "x"]) == ["true", "x"]
     with world.listen_in_center(0) as listener:
         assert listener.getsockname()[0] == world.topology.center_address
-        with socket.create_connection(listener.getsockname(), timeout=2):
+        with socket.create_connection(listener.getsockname(), timeout=udp.PATIENCE_S):
             pass
         with pytest.raises(LabError, match="cannot listen at"):
             world.listen_in_center(listener.getsockname()[1])

@@ -26,6 +26,8 @@ from tests.lab import udp
 pytestmark = pytest.mark.root
 
 _LOSS_COUNT = 1_500
+_AHEAD = ("nice", "-n", "-15")
+"""iperf3 goes before others: what it carries shall not be what a busy machine leaves it."""
 _OWNER = """
 import sys, time
 from pathlib import Path
@@ -65,18 +67,21 @@ def _socket(world: NamespaceWorld, node: str, network: str) -> socket.socket:
 )
 def test_round_trips_are_the_truth(world: NamespaceWorld, src: str, dst: str, network: str) -> None:
     truth_us = 2 * world.topology.true_delay_us(src, dst, network)
-    off_us = []
+    near_us = max(200, truth_us / 10)
+    soon_us: list[float] = []
+    deadline_s = time.monotonic() + udp.PATIENCE_S
     with _socket(world, src, network) as near, _socket(world, dst, network) as far:
-        for _ in range(20):  # a machine on which much else runs has quiet moments
-            off_us.append(abs(udp.round_trip_p50_us(near, far, 51) - truth_us))
-            if off_us[-1] <= max(200, truth_us / 10):
+        while time.monotonic() < deadline_s:  # a machine on which much else runs has quiet moments
+            trips_us = udp.round_trips_us(near, far, 51)
+            assert trips_us[25] >= truth_us - near_us, "sooner than the truth"
+            soon_us.append(trips_us[5])
+            if soon_us[-1] <= truth_us + near_us:
                 return
-            time.sleep(0.5)
-    pytest.fail(f"off by {off_us} us")
+    pytest.fail(f"later than {truth_us} us, one in ten sooner than {soon_us}")
 
 
 def _serve_iperf(world: NamespaceWorld, node: str, address: str) -> subprocess.Popen[str]:
-    argv = ["iperf3", "-s", "-1", "-B", address, "-p", "5301", "--forceflush"]
+    argv = [*_AHEAD, "iperf3", "-s", "-1", "-B", address, "-p", "5301", "--forceflush"]
     server = subprocess.Popen(world.command(node, argv), stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     while "listening" not in server.stdout.readline():
@@ -84,17 +89,26 @@ def _serve_iperf(world: NamespaceWorld, node: str, address: str) -> subprocess.P
     return server
 
 
+def _received_bps(world: NamespaceWorld, src: str, dst: str, network: str) -> float:
+    address = world.topology.address(dst, network)
+    with _serve_iperf(world, dst, address) as server:
+        words = ["iperf3", "-c", address, "-p", "5301", "-t", "3", "-O", "1", "-J"]
+        argv = world.command(src, [*_AHEAD, *words])
+        report = json.loads(subprocess.run(argv, capture_output=True, check=True, timeout=60).stdout)
+        server.communicate(timeout=60)
+    return float(report["end"]["sum_received"]["bits_per_second"])
+
+
 @pytest.mark.iperf
 @pytest.mark.parametrize("network", ["backbone", "private"])
 def test_tcp_fills_the_capacity_and_drops_nothing(world: NamespaceWorld, network: str) -> None:
     src, dst = "jinan-1", "guiyang-1"
-    address = world.topology.address(dst, network)
-    with _serve_iperf(world, dst, address) as server:
-        argv = world.command(src, ["iperf3", "-c", address, "-p", "5301", "-t", "3", "-O", "1", "-J"])
-        report = json.loads(subprocess.run(argv, capture_output=True, check=True, timeout=20).stdout)
-        server.communicate(timeout=10)
-    received_bps = report["end"]["sum_received"]["bits_per_second"]
-    assert 0.85 <= received_bps / world.topology.capacity_bps(network) <= 1.0
+    filled = []
+    for _ in range(8):  # a machine that stands still in between carries less, and afterwards more
+        filled.append(_received_bps(world, src, dst, network) / world.topology.capacity_bps(network))
+        if 0.85 <= filled[-1] <= 1.0:
+            break
+    assert 0.85 <= filled[-1] <= 1.0, filled
     listing = namespace.run(["tc", "-s", "-j", "-n", names.node_namespace(world.id, src), "qdisc", "show"])
     limits = [qdisc for qdisc in json.loads(listing) if qdisc["kind"] == "tbf"]
     assert len(limits) == 2
@@ -114,7 +128,7 @@ def test_loss_falls_on_one_direction_of_one_pair(world: NamespaceWorld) -> None:
         _socket(world, "qingdao-1", "private") as target_elsewhere,
     ):
         world.inject_loss("jinan-1", "qingdao-1", "backbone", 0.2)
-        came = udp.received_of(source, target, _LOSS_COUNT)
+        came = udp.received_of(source, target, _LOSS_COUNT, lambda: world.faults.dropped("qingdao-1"))
         assert abs(came - 0.8 * _LOSS_COUNT) < 6 * (_LOSS_COUNT * 0.2 * 0.8) ** 0.5
         assert world.faults.dropped("qingdao-1") == _LOSS_COUNT - came
         assert udp.received_of(target, source, 500) == 500
@@ -136,7 +150,7 @@ def test_two_losses_at_one_node_are_two_rules(world: NamespaceWorld) -> None:
         world.inject_loss("jinan-1", "guiyang-1", "backbone", 1.0)
         world.inject_loss("jinan-2", "guiyang-1", "backbone", 0.5)
         world.inject_loss("jinan-2", "guiyang-1", "backbone", 0.0)
-        assert udp.received_of(one, target, 100) == 0
+        assert udp.received_of(one, target, 100, lambda: world.faults.dropped("guiyang-1")) == 0
         assert udp.received_of(other, target, 100) == 100
         world.clear_faults()
         world.clear_faults()
@@ -147,11 +161,11 @@ def test_every_node_reaches_the_center(world: NamespaceWorld) -> None:
     topology = world.topology
     with world.listen_in_center(0) as listener:
         assert listener.getsockname()[0] == topology.center_address
-        listener.settimeout(2)
+        listener.settimeout(udp.PATIENCE_S)
         for node in topology.nodes:
 
             def connect() -> socket.socket:
-                return socket.create_connection(listener.getsockname(), timeout=2)
+                return socket.create_connection(listener.getsockname(), timeout=udp.PATIENCE_S)
 
             with namespace.inside(names.node_namespace(world.id, node.name), connect):
                 accepted, (peer, _) = listener.accept()
@@ -200,7 +214,7 @@ def test_teardown_leaves_nothing(tmp_path: Path) -> None:
             world.__enter__()
         sleeper = subprocess.Popen(world.command("guiyang-2", ["sleep", "600"]))
         assert all(mark.alive() for mark in started)
-    assert sleeper.wait(5) == -signal.SIGKILL
+    assert sleeper.wait(60) == -signal.SIGKILL
     assert not any(mark.alive() for mark in started)
     assert not any(names.belongs(name, prefix) for name in namespace.present())
     assert _host_state() == before
@@ -257,7 +271,7 @@ def test_the_wires_end_with_their_owner(tmp_path: Path) -> None:
         dead, _ = owner.stdout.readline().split()
         started = Record.load(tmp_path / dead).processes
         owner.kill()
-    deadline_s = time.monotonic() + 5
+    deadline_s = time.monotonic() + udp.PATIENCE_S
     while any(mark.alive() for mark in started):
         assert time.monotonic() < deadline_s, "the forwarder outlived its owner"
         time.sleep(0.01)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import select
 import socket
-import statistics
+import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lab import namespace
 
-_SO_RCVBUFFORCE = 33
+PATIENCE_S = 60.0
+_SO_RCVBUFFORCE, _SO_TIMESTAMPNS = 33, 35
 
 
 def socket_at(address: str, inside: str | None = None, port: int = 0) -> socket.socket:
@@ -26,30 +27,49 @@ def socket_at(address: str, inside: str | None = None, port: int = 0) -> socket.
     return make() if inside is None else namespace.inside(inside, make)
 
 
-def round_trip_p50_us(near: socket.socket, far: socket.socket, count: int) -> float:
-    """Send count datagrams from near to far and back, one after the other; the median round trip."""
-    near.settimeout(2)
-    far.settimeout(2)
-    trips_ns = []
+def round_trips_us(near: socket.socket, far: socket.socket, count: int) -> list[float]:
+    """Send count datagrams from near to far and back, one after the other; the round trips, rising.
+
+    From the call that sends to the kernel's stamp of the arrival, both ways: how soon we are woken is not in
+    it. The first stamps may be missing; then it is.
+    """
+    for sock in (near, far):
+        sock.settimeout(PATIENCE_S)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    trips_us = []
     for _ in range(count):
-        begin_ns = time.monotonic_ns()
-        near.sendto(b"x" * 44, far.getsockname())
-        data, peer = far.recvfrom(2048)
-        far.sendto(data, peer)
-        near.recv(2048)
-        trips_ns.append(time.monotonic_ns() - begin_ns)
-    return statistics.median(trips_ns) / 1000
+        way_ns = []
+        for here, there in ((near, far), (far, near)):
+            begin_ns = time.time_ns()
+            here.sendto(b"x" * 44, there.getsockname())
+            _, control, _, _ = there.recvmsg(2048, 64)
+            end_ns = time.time_ns()
+            for _, _, stamp in control:
+                seconds, ns = struct.unpack("qq", stamp)
+                end_ns = seconds * 1_000_000_000 + ns
+            way_ns.append(end_ns - begin_ns)
+        trips_us.append(sum(way_ns) / 1_000)
+    return sorted(trips_us)
 
 
-def received_of(near: socket.socket, far: socket.socket, count: int) -> int:
-    """Send count datagrams one way, in small bursts; how many came."""
-    came = 0
+def received_of(
+    near: socket.socket, far: socket.socket, count: int, lost: Callable[[], int] = lambda: 0
+) -> int:
+    """Send count datagrams one way, in small bursts; how many came.
+
+    lost: how many were lost in all by now. Ends when what came and what was lost since is all, or when that
+    is not so for PATIENCE_S.
+    """
+    came, lost_before = 0, lost()
     far.setblocking(False)
     for number in range(count):
         near.sendto(number.to_bytes(4, "big"), far.getsockname())
         if number % 20 == 19:
             came += drain(far, 0.002)
-    return came + drain(far, 0.3)
+    deadline_s = time.monotonic() + PATIENCE_S
+    while came + lost() - lost_before < count and time.monotonic() < deadline_s:
+        came += drain(far, 0.02)
+    return came + drain(far, 0.02)
 
 
 def drain(sock: socket.socket, quiet_s: float) -> int:
