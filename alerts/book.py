@@ -50,12 +50,14 @@ class Book:
         firing: Collection[str] | None = None,
         stands: Sequence[Stands] = (),
         wanted_by: Callable[[bytes], Collection[str]] | None = None,
+        forgetful: Collection[str] = (),
     ) -> None:
         """Keep the memory, and each notice (alert, body) for each receiver, or nothing at all.
 
         firing: ids of what fires; nobody is told again that another does, None: as before. stands: what
         receivers are told again from now on, save what they refused for good. wanted_by: the receivers that
-        want a notice, by its body; for the others it is only counted. None: all want all.
+        want a notice, by its body; for the others it is only counted. None: all want all. forgetful: those
+        that are told again and again; so they hear of what fires though its notice had to be dropped.
         """
         rows = [
             (receiver, alert, body, now_ns)
@@ -71,7 +73,7 @@ class Book:
             db.executemany("INSERT INTO notice(receiver, alert, body, created_ns) VALUES(?,?,?,?)", rows)
             for receiver, passed_by in unwanted.items():
                 table.counted(db, receiver, table.PASSED_BY, passed_by)
-            gone = table.make_room(db, receivers, self._max_waiting, now_ns) if rows else {}
+            gone = table.make_room(db, receivers, self._max_waiting, now_ns, forgetful) if rows else {}
             db.execute("DELETE FROM standing WHERE until_ns < ?", (now_ns,))
             if firing is not None:
                 table.only_firing(db, firing)

@@ -95,10 +95,23 @@ def stand_unless_refused(db: sqlite3.Connection, stands: Sequence[Stands]) -> No
 
 
 def make_room(
-    db: sqlite3.Connection, receivers: Sequence[str], max_waiting: int, now_ns: int
+    db: sqlite3.Connection,
+    receivers: Sequence[str],
+    max_waiting: int,
+    now_ns: int,
+    forgetful: Collection[str],
 ) -> dict[str, Dropped]:
-    """Drop what is too much, and forget what was done long ago; returns what was dropped, by receiver."""
+    """Drop what is too much, and forget what was done long ago; returns what was dropped, by receiver.
+
+    forgetful: receivers that are told again of what fires, and so of that all the same."""
     gone = {each: _make_room(db, each, max_waiting, now_ns) for each in receivers}
+    for receiver, some in gone.items():
+        if some is not None and receiver in forgetful:
+            db.executemany(
+                "INSERT OR REPLACE INTO standing"
+                " SELECT receiver, alert, body, NULL FROM notice WHERE seq = ?",
+                [(each.seq,) for each in some.unheard if not each.ends],
+            )
     db.execute(
         "DELETE FROM notice WHERE outcome <> 'waiting' AND seq <= (SELECT max(seq) FROM notice) - ?",
         (KEPT_DONE,),

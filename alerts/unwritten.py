@@ -42,8 +42,9 @@ class Unwritten:
         what fires and was told."""
         try:
             self._book.record(
-                memory, self._notices, list(self._policies), now_ns, firing, self._stands, self._wanted_by
-            )
+                memory, self._notices, list(self._policies), now_ns, firing, self._stands, self._wanted_by,
+                [name for name, policy in self._policies.items() if policy.resend_s is not None],
+            )  # fmt: skip
         except StoreError as err:
             if not self._trouble:
                 log.error("%s; until then nobody is told of alerts", err)

@@ -140,3 +140,14 @@ def test_what_nobody_wants_takes_no_room_and_is_counted(tmp_path: Path) -> None:
     assert (book.tally("hook")["passed_by"], book.tally("all")["passed_by"]) == (9, 1)
     assert (book.tally("hook")["dropped"], book.tally("all")["dropped"]) == (0, 7)
     book.close()
+
+
+def test_who_is_told_again_and_again_hears_of_what_fires_though_it_was_dropped(tmp_path: Path) -> None:
+    book = book_of(tmp_path, 1)
+    told = [("a", body(id="a")), ("b", body(id="b")), ("b", body("resolved", id="b")), ("c", body(id="c"))]
+    book.record(b"", told, ["hook", "noc"], 0, firing=["a", "c"], forgetful=["noc"])
+    assert [each.alert for each in book.waiting("noc", 9)] == ["c"]
+    assert (book.standing("noc", 0), book.standing("hook", 0)) == ([body(id="a")], [])
+    book.record(b"", [], ["hook", "noc"], 0, firing=["c"], forgetful=["noc"])
+    assert book.standing("noc", 0) == []
+    book.close()
