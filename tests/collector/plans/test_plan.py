@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,10 @@ from linkgauge.errors import ConfigError
 from linkgauge.inventory import Inventory, build, load
 from linkgauge.inventory_file import InventoryFile
 from linkgauge.plan import MAX_FLOWS, decode_plan, encode_plan
-from tests.collector.world import INVENTORY, StillClock, inventory, write_inventory
+from tests.collector.world import INVENTORY, StillClock, inventory, until, write_inventory
 
 S = 10**9
+patient = partial(PlanBook, patience_s=60.0)  # however late its reading thread is
 
 
 def _mesh(members: list[list[int]], throughput: dict[str, float] | None) -> Inventory:
@@ -103,7 +105,7 @@ def test_both_ends_of_a_turn_agree(tmp_path: Path) -> None:
 
 def test_a_probe_that_is_off_has_no_interval_and_no_turns(tmp_path: Path) -> None:
     text = INVENTORY + "probing: {icmp: null, tcp: null, throughput: null}\n"
-    plan = PlanBook(write_inventory(tmp_path, text)).plan("j1")[0]
+    plan = patient(write_inventory(tmp_path, text)).plan("j1")[0]
     decoded = decode_plan(plan)
     assert (decoded.icmp_interval_ns, decoded.tcp_interval_ns, decoded.cycle_ns) == (0, 0, 0)
     assert decoded.turns == []
@@ -124,7 +126,7 @@ def test_what_the_inventory_says_of_probing_stands_in_the_plan(tmp_path: Path) -
         " size_bytes: 200, transmit_stamps: 'on'}, path: {interval_s: 30, flows: 2, max_hops: 12},"
         " tls: {port: 8443}}\n"
     )
-    book = PlanBook(write_inventory(tmp_path, text))
+    book = patient(write_inventory(tmp_path, text))
     plan = decode_plan(book.plan("j1")[0])
     assert (plan.classes, book.inventory().judged_class, plan.flows) == ([46, 0], "46", 16)
     assert (plan.poisson, plan.authenticated, plan.size_bytes) == (True, True, 200)
@@ -151,7 +153,7 @@ def test_the_tag_changes_with_the_plan(tmp_path: Path) -> None:
 
 def test_the_book_takes_up_a_changed_file(tmp_path: Path) -> None:
     path = write_inventory(tmp_path)
-    book = PlanBook(path)
+    book = patient(path)
     before = book.plan("j1")
     write_inventory(tmp_path, INVENTORY.replace("10.0.0.2", "10.0.0.22"))
     after = book.plan("j1")
@@ -160,7 +162,7 @@ def test_the_book_takes_up_a_changed_file(tmp_path: Path) -> None:
 
 
 def test_windows_of_a_link_that_has_left_are_still_known(tmp_path: Path) -> None:
-    book = PlanBook(write_inventory(tmp_path))
+    book = patient(write_inventory(tmp_path))
     assert "j1>g1@private" in book.links()
     write_inventory(tmp_path, INVENTORY.replace(", private: 10.1.0.3", ""))
     assert all(str(spec.link) != "j1>g1@private" for spec in book.specs())
@@ -170,7 +172,7 @@ def test_windows_of_a_link_that_has_left_are_still_known(tmp_path: Path) -> None
 
 def test_a_changed_plan_says_when_it_takes_over_and_its_tag_does_not_depend_on_it(tmp_path: Path) -> None:
     path, clock = write_inventory(tmp_path), StillClock()
-    book = PlanBook(path, 50, clock)
+    book = patient(path, 50, clock)
     before = book.plan("j1")
     assert book.takes_over_in_s() is None
     assert decode_plan(before[0]).takes_over_ns == clock.wall_ns + 50 * S
@@ -183,7 +185,7 @@ def test_a_changed_plan_says_when_it_takes_over_and_its_tag_does_not_depend_on_i
 
 def test_the_first_plans_of_all_take_over_at_once(tmp_path: Path) -> None:
     path, clock = write_inventory(tmp_path), StillClock()
-    book = PlanBook(path, 50, clock, fresh=True)
+    book = patient(path, 50, clock, fresh=True)
     assert decode_plan(book.plan("j1")[0]).takes_over_ns == clock.wall_ns
     write_inventory(tmp_path, INVENTORY + "\n")
     assert decode_plan(book.plan("j1")[0]).takes_over_ns == clock.wall_ns + 50 * S
@@ -192,7 +194,7 @@ def test_the_first_plans_of_all_take_over_at_once(tmp_path: Path) -> None:
 def test_a_clock_that_is_set_right_moves_the_take_over(tmp_path: Path) -> None:
     ahead_s, right = 3600.0, SystemClock()
     clock = SystemClock(wall_ns=lambda: time.time_ns() + seconds(ahead_s))
-    book = PlanBook(write_inventory(tmp_path), 50, clock)
+    book = patient(write_inventory(tmp_path), 50, clock)
     assert decode_plan(book.plan("j1")[0]).takes_over_ns > right.now().wall_ns + 3600 * S
     ahead_s = 0
     assert decode_plan(book.plan("j1")[0]).takes_over_ns <= right.now().wall_ns + 50 * S
@@ -217,15 +219,12 @@ def test_a_file_that_takes_long_to_read_is_served_in_its_former_edition(
     assert began.wait(60)
     assert book.plan("j1") == before
     go_on.set()
-    deadline_s = time.monotonic() + 60
-    while book.plan("j1") == before:
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
+    until(lambda: book.plan("j1") != before)
     assert b"10.0.0.22" in book.plan("j1")[0]
 
 
 def test_whether_the_file_is_another_one_is_told_without_reading_it(tmp_path: Path) -> None:
-    book = PlanBook(write_inventory(tmp_path))
+    book = patient(write_inventory(tmp_path))
     assert not book.stale
     write_inventory(tmp_path, INVENTORY.replace("10.0.0.2", "10.0.0.22"))
     assert book.stale
@@ -236,7 +235,7 @@ def test_whether_the_file_is_another_one_is_told_without_reading_it(tmp_path: Pa
 
 def test_a_broken_new_file_keeps_the_old_plan(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = write_inventory(tmp_path)
-    book = PlanBook(path)
+    book = patient(path)
     before = book.plan("j1")
     path.write_text("version: 2\n")
     assert book.plan("j1") == before
@@ -251,7 +250,7 @@ def test_a_broken_new_file_keeps_the_old_plan(tmp_path: Path, caplog: pytest.Log
 
 
 def test_a_fault_of_ours_in_reading_is_told_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    book = PlanBook(write_inventory(tmp_path))
+    book = patient(write_inventory(tmp_path))
     before = book.plan("j1")
 
     def broken(_path: Path) -> Inventory:
@@ -272,7 +271,7 @@ def test_a_fault_of_ours_in_reading_is_told_too(tmp_path: Path, monkeypatch: pyt
 def test_numbers_that_no_plan_can_hold_are_faults_of_the_file(tmp_path: Path, key: str, value: str) -> None:
     path = write_inventory(tmp_path, INVENTORY + f"probing: {{{key}: {value}}}}}\n")
     with pytest.raises(ConfigError, match="probing"):
-        PlanBook(path)
+        patient(path)
 
 
 @pytest.mark.parametrize(
@@ -291,7 +290,7 @@ def test_lengths_that_the_judging_was_built_for_do_not_change(
     tmp_path: Path, old: str, new: str, words: str
 ) -> None:
     path = write_inventory(tmp_path)
-    book = PlanBook(path)
+    book = patient(path)
     before = book.plan("j1"), book.inventory()
     write_inventory(tmp_path, INVENTORY.replace(old, new))
     assert (book.plan("j1"), book.inventory()) == before
@@ -301,4 +300,4 @@ def test_lengths_that_the_judging_was_built_for_do_not_change(
     assert book.inventory() == before[1]
     assert book.fault is None
     write_inventory(tmp_path, INVENTORY.replace(old, new))
-    assert PlanBook(path).fault is None
+    assert patient(path).fault is None
