@@ -51,14 +51,14 @@ def minutes(book: Book, receiver: Picky) -> float:
     return (clock.now().mono_ns - began) / NS_PER_S / 60
 
 
-@pytest.mark.parametrize("bad", [0, 749, 1_499])
+@pytest.mark.parametrize("bad", [0, 299, 599])
 def test_many_with_a_bad_one_go_in_minutes(tmp_path: Path, bad: int) -> None:
-    names = ["bad" if at == bad else f"n{at:04}" for at in range(1_500)]
+    names = ["bad" if at == bad else f"n{at:03}" for at in range(600)]
     book = Book(tmp_path / "alerts.db")
     book.record(b"", [(name, body(id=name)) for name in names], ["hook"], 0)
     receiver = Picky(Policy(max_per_minute=20))
     assert minutes(book, receiver) < 10
-    assert len(receiver.told) == len(set(receiver.told)) == 1_499
+    assert len(receiver.told) == len(set(receiver.told)) == 599
     assert book.tally("hook")["given_up"] == 1
     book.close()
 
