@@ -82,7 +82,7 @@ def _chosen(board: str, load: Load) -> Chosen:
     private network is the one with the many links."""
     link = Link.parse(load.few[0])
     one = {"private": ["backbone"], "other": ["vpn"]} if board == "private" else {}
-    found = {"worst": load.few[:WORST], "lowest": load.links[:LOWEST]}
+    found = {"worst": load.few[:WORST], "lowest": load.links[:LOWEST], "sites": load.sites}
     return {"link": [str(link)], "class": ["0"], "ends": [link.src, link.dst], **found, **one}
 
 

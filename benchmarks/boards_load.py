@@ -33,8 +33,8 @@ DATABASE = "linkgauge"
 DATABASES = {"ds": DATABASE, "resolution": DATABASE, "hours": f"{DATABASE}_1h"}
 DAY_S, HOUR_S, WINDOW_S, SPARSE_S = 86_400, 3_600, 10, 300
 BUSY_S, BUSY_TIMES = 2.0, 30
-FEW = 20
-"""Links of which everything is known, in every window."""
+FEW, FEW_VPN = 20, 4
+"""Links of which everything is known, in every window; of these, on the private network."""
 _COUNTS = {
     "verdict": 1,
     "fit": 1,
@@ -85,7 +85,8 @@ class Load:
     def __init__(self, url: str, inventory: Inventory) -> None:
         self._inventory = inventory
         self.links = [str(link) for link in inventory.links]
-        self.few = self.links[:FEW]
+        self.few = [*self.links[: FEW - FEW_VPN], *self.links[-FEW_VPN:]]
+        self.sites = list(inventory.sites)
         maker = LineMaker(link_tags(lambda: inventory), lambda: inventory)
         addresses = {name: InfluxAddress(url, name, keep_days=1_095) for name in DATABASES.values()}
         self._sinks = {

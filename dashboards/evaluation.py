@@ -7,10 +7,10 @@ drills are in neither score nor coverage.
 from __future__ import annotations
 
 from dashboards import colours, words
-from dashboards.board import Section, board, even, variable
+from dashboards.board import Section, board, even, hidden_variable, variable
 from dashboards.links import cell, drill
 from dashboards.panel import RATIO, Line, excess, series, stat, thresholds
-from dashboards.query import HOURS, LATELY, by, columns, matches, split, target
+from dashboards.query import HOURS, LATELY, by, columns, matches, range_and, split, target
 from dashboards.ranking import ranking, worst_scores
 from dashboards.scores import COVERAGE, DOWN, EXCUSED, FILTERS, HOW, LEAST_COVERAGE, SCORE, SUMS
 from dashboards.table import Column, coloured, table
@@ -41,7 +41,16 @@ def _variables() -> list[Json]:
         variable(name, label, SUMS.measurement, FILTERS[:at])
         for at, (name, label) in enumerate(zip(FILTERS, labels, strict=True))
     ]
-    return [*({**each, "datasource": HOURS} for each in made), worst_scores()]
+    return [*({**each, "datasource": HOURS} for each in made), _sites(), worst_scores()]
+
+
+def _sites() -> Json:
+    """The hidden variable `sites`: those of the regions and operators chosen. What stands now has no operator
+    beside it."""
+    listed = variable(
+        "sites", words.SITE, "node_state", ("region=src_region", "operator=src_operator"), tag="site"
+    )
+    return hidden_variable("sites", listed["query"])
 
 
 _NUMBERS = (
@@ -87,13 +96,13 @@ def _overall() -> Section:
 
 
 def _budget() -> Section:
-    raw = " AND ".join(("WHERE $timeFilter", matches("network"), matches("tier"), matches("src_region")))
+    chosen = range_and(matches("network"), matches("tier"), matches("src_site", "sites"))
     fields = {
         "fast": 'last("burn_fast_ratio")',
         "slow": 'last("burn_slow_ratio")',
         "left": 'last("budget_left_ratio")',
     }
-    asked = split("link_state", f"{raw} {by('link', 'tier')}", **fields)
+    asked = split("link_state", f"{chosen} {by('link', 'tier')}", **fields)
     burning = table(
         Text("Budgets burning now", "当前预算消耗速度"),
         Text(

@@ -18,6 +18,8 @@ from dashboards.trouble import VERDICTS
 from dashboards.words import DELAY, LOSS, THROUGHPUT, VERDICT, Json, Text
 from linkgauge.judged_tables import DOWN_S
 
+EXPIRING_S = 1_209_600
+"""Bound of the rule certificate-expiring; a test holds it to the rule."""
 NOW = "5m"
 
 
@@ -110,7 +112,11 @@ def _figures() -> Json:
         "loss": (Text("loss at most", "丢包上界"), RATIO, thresholds((0, NEUTRAL))),
         "available": (Text("available", "可用率"), RATIO, thresholds((0, NEUTRAL))),
         "left": (Text("error budget left", "剩余误差预算"), RATIO, thresholds((-1e18, MISSED), (0, MET))),
-        "certificate": (Text("certificate left", "证书剩余"), SECONDS, thresholds((-1e18, MISSED), (0, MET))),
+        "certificate": (
+            Text("certificate left", "证书剩余"),
+            SECONDS,
+            thresholds((-1e18, MISSED), (EXPIRING_S, MET)),
+        ),
     }
     values = {
         "silent": 'last("unanswered_s")',
@@ -125,10 +131,10 @@ def _figures() -> Json:
             "How long the far end has not answered; upper bound of the period's loss in the worse "
             "direction; share of "
             "the period's windows with loss below 50 %; what is left of the error budget of three days; "
-            "time until "
-            "the far end's certificate expires. Missing: not known.",
+            "time until the far end's certificate expires, vermilion when the rule certificate-expiring "
+            "fires. Missing: not known.",
             "对端无应答的时长；评估期内较差方向丢包率的上界；丢包低于 50% 的窗口比例；三天误差预算的剩余；"
-            "对端证书的剩余时间。"
+            "对端证书的剩余时间，规则 certificate-expiring 触发时为朱红色。"
             "缺失：未知。",
         ),
         [target(f'SELECT {columns(**values)} FROM "link_state" {where("link")}')],

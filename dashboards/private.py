@@ -143,6 +143,8 @@ def _gateways() -> Json:
         "bad": 'max("links_bad")',
         "judged": 'max("links_judged")',
         "explained": 'max("explained_ratio")',
+        "small": 'max("links_small")',
+        "remarked": 'max("links_remarked")',
     }
     query = (
         f'SELECT {columns(**fields)} FROM "place_state" '
@@ -151,10 +153,9 @@ def _gateways() -> Json:
     return table(
         Text("Gateways and other places that explained trouble", "解释了故障的网关及其他位置"),
         Text(
-            "Places of this network that explained the trouble of several links in the range of time. "
-            "No row: "
-            "none was found.",
-            "在所选时间内解释了多条链路故障的位置。无行：未发现。",
+            "Places of this network that explained the trouble of several links in the range of time, or "
+            "that cut their MTU or rewrote their DSCP. No row: none was found.",
+            "在所选时间内解释了多条链路故障、或降低其 MTU、改写其 DSCP 的位置。无行：未发现。",
         ),
         [target(query, table=True)],
         [
@@ -165,6 +166,8 @@ def _gateways() -> Json:
             Column("bad", Text("links in trouble", "故障链路"), COUNT),
             Column("judged", Text("links over it", "经过的链路"), COUNT),
             Column("explained", Text("share explained", "可解释比例"), RATIO),
+            Column("small", Text("links with smaller MTU", "MTU 降低的链路"), COUNT),
+            Column("remarked", Text("links with DSCP rewritten", "DSCP 被改写的链路"), COUNT),
         ],
         first=("bad", True),
         missing=Text("none", "无"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alerts.rule import load_rules
-from dashboards import system
+from dashboards import link, system
 from linkgauge.judged_tables import DOWN_S, SILENT_S
 
 
@@ -13,3 +13,4 @@ def test_shared_bounds_are_those_of_the_rules() -> None:
     assert bounds["agent-silent"] == SILENT_S
     assert bounds["plan-stale"] == system.PLAN_OLD_S
     assert bounds["agent-backlog"] == system.WAITING_S
+    assert bounds["certificate-expiring"] == link.EXPIRING_S
