@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Answer = int | Callable[[], int]
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """Far more than anything here takes: a busy machine is no fault."""
 
 

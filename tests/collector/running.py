@@ -19,7 +19,7 @@ from linkgauge.frame import Frame
 from linkgauge.model import LinkSpec
 from linkgauge.schema import STATE
 from linkgauge.wire import CONTENT_TYPE
-from tests.collector.world import WINDOW_NS, body, health, until, windows, write_inventory
+from tests.collector.world import INVENTORY, WINDOW_NS, body, health, until, windows, write_inventory
 
 LINKS = ["j1>j2@backbone", "j1>g1@backbone", "j1>g1@private"]
 
@@ -34,8 +34,8 @@ def judge(_past: Past, specs: Sequence[LinkSpec], start_ns: int) -> Frame:
     return Frame.of(STATE, {**columns, "length_ns": [WINDOW_NS] * count, "verdict": [1] * count})
 
 
-def settings_in(folder: Path, more: str = "") -> Settings:
-    write_inventory(folder)
+def settings_in(folder: Path, more: str = "", inventory: str = INVENTORY) -> Settings:
+    write_inventory(folder, inventory)
     path = folder / "collector.yaml"
     path.write_text(
         "inventory: inventory.yaml\ndata_dir: data\ntokens: tokens.yaml\nlisten: 127.0.0.1:0\n"
@@ -47,8 +47,10 @@ def settings_in(folder: Path, more: str = "") -> Settings:
 class Running:
     """A collector that answers on a free port, and the token of j1."""
 
-    def __init__(self, folder: Path, more: str = "", patience_s: float = PATIENCE_S) -> None:
-        self.settings = settings_in(folder, more)
+    def __init__(
+        self, folder: Path, more: str = "", patience_s: float = PATIENCE_S, inventory: str = INVENTORY
+    ) -> None:
+        self.settings = settings_in(folder, more, inventory)
         self.pasts: list[Past] = []
         """What the judge was given, at start and since."""
         self.token = issue(self.settings.tokens, "j1")

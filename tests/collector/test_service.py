@@ -25,14 +25,15 @@ from collector.sinks.archive_reader import ArchiveReader
 from linkgauge.clock import window_start
 from linkgauge.errors import ConfigError
 from tests.collector.running import LINKS, Running, judge, now_ns, report, settings_in
-from tests.collector.world import WINDOW_NS, body, flows, throughput, until
+from tests.collector.world import INVENTORY, WINDOW_NS, body, flows, throughput, until
 from tests.influxd import Influxd, influxd
 
 __all__ = ["influxd"]
 
 
 def test_a_restart_forgets_nothing_of_the_last_period(tmp_path: Path) -> None:
-    with Running(tmp_path) as first:
+    inventory = INVENTORY.replace("period_s: 60", "period_s: 600")  # so long the restart may take
+    with Running(tmp_path, inventory=inventory) as first:
         start_ns = window_start(now_ns(), WINDOW_NS) - WINDOW_NS
         first.post(report(1, start_ns - WINDOW_NS))
         tested_ns = start_ns - 360 * WINDOW_NS  # long before the period, but a test counts for two cycles
@@ -40,7 +41,7 @@ def test_a_restart_forgets_nothing_of_the_last_period(tmp_path: Path) -> None:
         first.post(body("j1", 10, flows(LINKS[0], start_ns - 20 * WINDOW_NS), created_ns=start_ns))
         until(lambda: first.collector.journal.backlog("archive")[0] == 0)
     more = "influxdb: {url: 'http://127.0.0.1:1'}\n"
-    with Running(tmp_path, more.replace("influxdb", "name: x\ninfluxdb")) as second:
+    with Running(tmp_path, more.replace("influxdb", "name: x\ninfluxdb"), inventory=inventory) as second:
         assert sum(frame.rows for past in second.pasts for frame in past.windows) == 3
         lost = [sorted(frame.count("lost_forward")) for past in second.pasts for frame in past.flows]
         assert lost == [[0, 100]]

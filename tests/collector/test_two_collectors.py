@@ -19,6 +19,8 @@ from tests.influxd import Influxd, influxd
 
 __all__ = ["influxd"]
 ALL_TIME = (0, 1 << 62)
+PATIENCE_S = 300
+"""On a starved machine requests time out, and then each side leaves the other alone for half a minute."""
 
 
 def go_over_and_back(pair: Pair) -> None:
@@ -29,9 +31,9 @@ def go_over_and_back(pair: Pair) -> None:
     pair.put(15)
     pair.a.end()
     pair.put(10)
-    until(pair.sent)
+    until(pair.sent, PATIENCE_S)
     assert second.uploader.uploads.address == 1
-    until(pair.b.on_duty)
+    until(pair.b.on_duty, PATIENCE_S)
     pair.a.start()
 
     def back() -> bool:
@@ -39,10 +41,10 @@ def go_over_and_back(pair: Pair) -> None:
             pair.put(1)
         return all(agent.uploader.uploads.address == 0 for agent in (first, second))
 
-    until(back, 120)  # after failures an address is left alone for a while
+    until(back, PATIENCE_S)  # after failures an address is left alone for a while
     pair.put(10)
-    until(pair.sent)
-    until(lambda: not pair.b.on_duty(), 120)  # after three windows of answers without a gap
+    until(pair.sent, PATIENCE_S)
+    until(lambda: not pair.b.on_duty(), PATIENCE_S)  # after three windows of answers without a gap
 
 
 def points(server: Influxd, database: str, measurement: str, field: str) -> Counter[Key]:
@@ -56,7 +58,7 @@ def points(server: Influxd, database: str, measurement: str, field: str) -> Coun
 
 def arrived(found: Callable[[], Counter[Key]], expected: Counter[Key]) -> None:
     """Wait until everything is there; nothing else must be."""
-    until(lambda: found().total() >= expected.total())
+    until(lambda: found().total() >= expected.total(), PATIENCE_S)
     assert found() == expected
 
 
@@ -97,7 +99,7 @@ def test_both_on_one_pair_of_stores_give_every_window_once(tmp_path: Path, influ
         verdicts = Counter(zip(state.text("link").tolist(), state.count("start_ns").tolist(), strict=True))
         assert set(verdicts.values()) == {1}
         told = partial(points, influxd, "shared", "link_state", "verdict")
-        until(lambda: set(told()) >= set(verdicts))
+        until(lambda: set(told()) >= set(verdicts), PATIENCE_S)
         assert set(told().values()) == {1}
         _without_a_gap(verdicts)
 

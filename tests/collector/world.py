@@ -116,7 +116,7 @@ def body(agent: str, number: int, *frames: Frame, created_ns: int = NOW_NS, boot
     return encode(batch(agent, number, *frames, created_ns=created_ns, boot=boot))
 
 
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def until(condition: Callable[[], bool], seconds: float = 120) -> None:
     """Wait for a condition, with a deadline far beyond what it takes: a busy machine is no fault."""
     deadline_s = time.monotonic() + seconds
     while not condition():
