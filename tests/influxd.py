@@ -24,6 +24,8 @@ from console.demo.influxd import configuration
 from tests.ports import own_ports
 
 USER, PASSWORD = "linkgauge", "right-one"
+_PATIENT = '[coordinator]\n  write-timeout = "120s"\n'
+"""By itself it gives up a write after 10 s, which a starved machine takes."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Influxd:
             data={"q": text},
             auth=(self.user, self.password or "") if self.user else None,
             headers={"Authorization": f"Token {self.token}"} if self.token else {},
-            timeout=30,
+            timeout=120,
             trust_env=False,
             verify=False,  # plain HTTP; reading the authorities would cost more than the query
         )
@@ -89,7 +91,7 @@ class Server:
         http, rpc = own_ports(2)
         self.url = f"http://127.0.0.1:{http}"
         self._config = folder / "influxd.conf"
-        self._config.write_text(configuration(folder, http, rpc, auth))
+        self._config.write_text(configuration(folder, http, rpc, auth) + _PATIENT)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -155,7 +157,7 @@ def influxd_with_password(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Until a server answers to /ping; fails the test when it does not."""
-    deadline_s = time.monotonic() + 60
+    deadline_s = time.monotonic() + 120
     while time.monotonic() < deadline_s:
         if process.poll() is not None:
             break
