@@ -179,7 +179,7 @@ def windows(columns: Mapping[str, Any]) -> Frame:
 def alert_engine(network: Network, ledger: Ledger, book: Book) -> AlertEngine:
     """The alert engine with all rules and causes, as a collector's; there are no hops here."""
     rules = load_rules()
-    cause = PlaceCause(rules, lambda: network.inventory, bad_flows=ledger.bad_flows)
+    cause = PlaceCause(rules, lambda: network.inventory, flow_losses=ledger.flow_losses)
     subjects = Subjects(network.specs, network.inventory)
     return AlertEngine(rules, subjects, book, [], SystemClock(), cause)
 

@@ -82,7 +82,7 @@ def wire(settings: Settings, clock: Clock | None = None) -> Wired:
     period_ns = seconds(plans.inventory().period_s)
     ledger, paths = Ledger(window_ns, period_ns), LastPaths(plans.inventory)
     cause = PlaceCause(
-        rules, plans.inventory, paths.paths, ledger.bad_flows,
+        rules, plans.inventory, paths.paths, ledger.flow_losses,
         lambda link: paths.of_flows(link, plans.inventory().judged_class),
         paths.sizes.known,
     )  # fmt: skip

@@ -19,6 +19,7 @@ HEALTH = Table(
         count("malformed", _AGENT, "Datagrams that were no valid packet."),
         count("unmatched", _AGENT, "Replies that belong to no packet sent."),
         count("too_late", _AGENT, "Replies that came after their window could still be corrected."),
+        count("flows_deferred", _AGENT, "Windows with loss whose flows had to wait for the minute, by link."),
         count(
             "echo_discarded",
             _AGENT,

@@ -15,7 +15,7 @@ once (tests/quality/plain.py), but for this:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,8 @@ from quality.signals.columns import Known, low_throughput
 from quality.verdicts.delay import Delays
 from quality.verdicts.facts import DELAY_FROM, NAMES, Facts, Limits, carried, facts, ranked, told_us
 from quality.verdicts.flow_book import FlowBook
-from quality.verdicts.flows import FlowCounts, Unequal, unequal
+from quality.verdicts.flow_losses import LossOfFlows, of_links
+from quality.verdicts.flows import unequal
 from quality.verdicts.judge import Columns, Window, unfit_ends, verdicts
 from quality.verdicts.left_out import LeftOut
 from quality.verdicts.period import conclude
@@ -72,7 +73,6 @@ class Ledger:
         remember_ns = self._period_ns + self._slack_ns
         self._signals = SignalBook(self._window_ns, self._period_ns, remember_ns, self._events_ns)
         self._left_out = LeftOut()
-        self._last_flows: tuple[FlowCounts, Unequal] | None = None
         self._newest_ns = 0
 
     def begin_anew(self) -> None:
@@ -145,6 +145,7 @@ class Ledger:
         from_ns = end_ns - self._flows_ns
         mostly = self._signals.carried_mostly(from_ns, start_ns, links)
         flows = self._flows.between(from_ns, start_ns, verdict.told_elsewhere, mostly)
+        untold = self._signals.untold(start_ns, objectives)
         window = Window(
             start_ns,
             self._window_ns,
@@ -154,26 +155,26 @@ class Ledger:
             unequal(flows),
             self._divergent(start_ns, marks),
             self._signals.lost_runs(start_ns, links),
+            self._signals.unheard(start_ns, now["forward_most"], untold),
         )
-        self._last_flows = flows, window.flows
         columns = verdicts(verdict, window, objectives) | low_throughput(received_bps, former_bps, objectives)
         well = self._signals.carried(start_ns, links)
-        untold = self._signals.untold(start_ns, objectives)
         known = Known(now["fit"] > 0, verdict.told_elsewhere, window.unfit_end, well, untold)
         slow = now.keeps(objectives.delay_quantile, basis)[1]
         return Frame.of(STATE, self._with_signals(start_ns, columns, known, slow))
 
-    def bad_flows(self) -> dict[str, dict[str, bool]]:
-        """Of the window judged last, the links that have bad flows: of each the names of the flows that were
-        compared (as in FLOW and PATH), and whether they are bad."""
-        if self._last_flows is None:
-            return {}
-        (counts, found), links, names = self._last_flows, list(self._objectives.rows), self._flows.names
-        told: dict[str, dict[str, bool]] = {}
-        for at in np.flatnonzero((found.bad > 0)[counts.link]).tolist():
-            flow = names[counts.flow[at]]
-            told.setdefault(links[counts.link[at]], {})[flow] = bool(found.is_bad[at])
-        return told
+    def flow_losses(self, since_ns: Mapping[str, int]) -> dict[str, LossOfFlows]:
+        """What each flow lost of the links that are named, since the time that each is named with (Unix ns);
+        without those of which no flows were told since."""
+        rows, names = self._objectives.rows, list(self._objectives.rows)
+        from_ns = np.full(len(names), 2**62, np.int64)
+        for link in since_ns.keys() & rows.keys():
+            from_ns[rows[link]] = since_ns[link]
+        counts, doubtful = self._flows.losses.since(
+            from_ns, lambda start_ns, end_ns: self._signals.told(start_ns, end_ns, self._objectives.reverse)
+        )
+        found = of_links(counts, doubtful, self._flows.names)
+        return {names[row]: each for row, each in found.items()}
 
     def snapshot(self) -> bytes:
         """What error budgets were used up, for `restore` after a restart: nothing else lasts for days."""
@@ -222,7 +223,6 @@ class Ledger:
         place = self._objectives.found(np.array(list(former.rows), np.object_))
         for part in (self._facts, self._marks, self._pool, self._flows, self._signals, self._left_out):
             part.move(place, links)
-        self._last_flows = None
         self._spread.move(place, links)
         kept = place >= 0
         others = np.zeros(links, np.bool_)

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from alerts.causes import inhibition
 from alerts.causes.alterations import Alterations
 from alerts.causes.explanation import Explanation, Suspecting
+from alerts.causes.flow_trouble import LossesOf, WaysOf
 from alerts.causes.ground import Ground, Sweeps
 from alerts.causes.inhibition import Inhibition
 from alerts.causes.located import Altered, Key, Located, Recalled
 from alerts.causes.place_rows import place_rows
 from alerts.causes.small import Sizes
-from alerts.causes.trouble import DARK, LOSSY, SLOW, FlowsOf, Troubles, WaysOf
+from alerts.causes.trouble import DARK, LOSSY, SLOW, Troubles
 from alerts.causes.unseen import known_links, unknown
 from alerts.evaluation.evaluate import Window
 from alerts.event import Fired
@@ -33,6 +34,7 @@ from linkgauge.clock import seconds
 from linkgauge.frame import Frame, concat
 from linkgauge.inventory import Inventory
 from linkgauge.schema import PLACE
+from quality.places.cover import LEAST_PAIRS
 from quality.places.crossings import KINDS, NETWORK, Crossings
 from quality.places.finding import Finding, crossed, locate
 from quality.places.sights import BAD, UNKNOWN, WELL, Evidence
@@ -44,8 +46,8 @@ _GRADES = {DARK: inhibition.DARK, LOSSY: inhibition.LOSSY, SLOW: inhibition.SLOW
 class PlaceCause:
     """An alerts.explanation.Cause; for one thread at a time.
 
-    inventory: the one in force when called. sweeps: the ways of all links. bad_flows, ways: links of which
-    only some flows are in trouble, and the hops of each flow of a link. sizes: the MTUs of all links.
+    inventory: the one in force when called. sweeps: the ways of all links. flow_losses, ways: what flows of
+    links lost since a time, and the hops of each flow of a link. sizes: the MTUs of all links.
     """
 
     def __init__(
@@ -53,11 +55,11 @@ class PlaceCause:
         rules: Sequence[Rule],
         inventory: Callable[[], Inventory],
         sweeps: Sweeps = dict,
-        bad_flows: FlowsOf = dict,
+        flow_losses: LossesOf = lambda since_ns: {},
         ways: WaysOf = lambda link: {},
         sizes: Sizes = dict,
     ) -> None:
-        self._ground, self._troubles = Ground(inventory, sweeps), Troubles(bad_flows, ways)
+        self._ground, self._troubles = Ground(inventory, sweeps), Troubles(flow_losses, ways)
         self._inhibition = Inhibition(rules)
         self._alterations = Alterations(sizes, lambda: _round_ns(inventory()))
         self._held: frozenset[Key] = frozenset()
@@ -119,6 +121,8 @@ def _located(crossings: Crossings, evidence: Mapping[str, Evidence], held: froze
             rest, links = _without(crossings, rest, each.finding)
             found[at] = replace(each, links={**dict.fromkeys(links, _GRADES[sort]), **each.links})
         for finding in locate(crossings, rest, held):
+            if (finding.kind, finding.place) not in held and not _begins(crossings, rest, finding):
+                continue
             around = _around(crossings, finding)
             mine = dict.fromkeys(finding.explains, _GRADES[sort])
             one = Located(finding, mine, around, _beside(crossings, rest, finding), 0.0)
@@ -128,6 +132,15 @@ def _located(crossings: Crossings, evidence: Mapping[str, Evidence], held: froze
             if not same:
                 found.append(one)
     return _shared(crossings, evidence, found)
+
+
+def _begins(crossings: Crossings, evidence: Evidence, finding: Finding) -> bool:
+    """Whether links between two pairs of nodes are in trouble in this very window: what is left over of a
+    fault that is over opens no place."""
+    if evidence.now is None:
+        return True
+    mine = np.isin(crossings.links.name, list(finding.explains)) & evidence.now
+    return len(np.unique(crossings.pair[crossings.forward[mine]])) >= LEAST_PAIRS
 
 
 def _without(crossings: Crossings, evidence: Evidence, finding: Finding) -> tuple[Evidence, frozenset[str]]:

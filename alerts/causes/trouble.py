@@ -4,7 +4,8 @@
   answer, the way out is well.
 - lossy: some loss on a link that broke its objective lately, in LEAST_BREACHES windows. Well: what was lost
   lately excludes, at WELL_CONFIDENCE, as much loss as the links in trouble have; a link with few packets is
-  unknown beside links that lose little. Of links of which only some flows lose, each flow is told by itself.
+  unknown beside links that lose little. Of links whose flows may cross different hops the flows tell
+  (alerts.causes.flow_trouble). What was lossy lately keeps a place, but only what surely loses now opens one.
 - slow: delay, variation or CE marks above the objective, also lately, on the way that is known, else on one
   of both. Well: within the objectives, and not risen as that of the links in trouble did.
 
@@ -18,19 +19,20 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from alerts.causes.flow_trouble import FlowTroubles, LossesOf, WaysOf
 from alerts.evaluation.evaluate import Suspects
 from alerts.rule import FORWARD
 from linkgauge.frame import Frame
 from linkgauge.judged_tables import DOWN_S
 from linkgauge.model import DelayBasis
 from quality.places.crossings import Crossings
-from quality.places.sights import BAD, UNKNOWN, WELL, Evidence, FlowSight
+from quality.places.sights import BAD, UNKNOWN, WELL, Evidence
 from quality.statistics.confidence import ALERT_CONFIDENCE
 
 Mask = NDArray[np.bool_]
@@ -49,26 +51,24 @@ SMALL, REMARKED = "small", "remarked"
 """Of packets that are altered, not lost or late: alerts.causes.altered."""
 _LOSS, _FLOW_LOSS = ("link-loss", "loss-bursts"), "flow-loss"
 _OF_SLOWNESS = ("link-delay", "delay-variation", "congestion-marks")
-FlowsOf = Callable[[], Mapping[str, Mapping[str, bool]]]
-"""Links with bad flows: names of their flows, and whether they are bad."""
-WaysOf = Callable[[str], Mapping[str, tuple[str, ...]]]
-"""The hops of each flow of a link, by its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Loss:
-    """Loss of one window in one direction, (n,): the ratio and its bounds; NaN where it is not judged."""
+    """Loss of one window in one direction, (n,): the ratio, its bounds, how much it is surely above the
+    objective; NaN where it is not judged."""
 
     ratio: Reals
     upper: Reals
     lower: Reals
+    excess: Reals
 
 
 class Troubles:
     """Remembers a few windows of loss; not thread safe."""
 
-    def __init__(self, bad_flows: FlowsOf, ways: WaysOf) -> None:
-        self._bad_flows, self._ways = bad_flows, ways
+    def __init__(self, flow_losses: LossesOf, ways: WaysOf) -> None:
+        self._flows = FlowTroubles(flow_losses, ways)
         self._loss: deque[tuple[_Loss, _Loss]] = deque(maxlen=LOOK_BACK)
         self._names: NDArray[np.object_] = np.empty(0, np.object_)
 
@@ -78,9 +78,12 @@ class Troubles:
         if len(names) != len(self._names) or bool(np.any(names != self._names)):
             self._loss.clear()
             self._names = names
+            self._flows.begin(len(names))
         usable = usable_links(state)
         forward, backward = (_loss(state, usable, way) for way in ("forward", "backward"))
         self._loss.append((forward, backward))
+        start_ns = int(state.count("start_ns").max(initial=0))
+        self._flows.note(start_ns, start_ns + int(state.count("length_ns").max(initial=0)), forward.ratio > 0)
 
     def evidence(
         self, state: Frame, suspects: Sequence[Suspects], rows: Mapping[str, int], crossings: Crossings
@@ -93,12 +96,17 @@ class Troubles:
         )
         return {
             DARK: dark,
-            LOSSY: self._lossy(suspects, rows, dark, crossings),
+            LOSSY: self._lossy(suspects, rows, dark, crossings, state.count("flows")),
             SLOW: _slow(state, usable, lately),
         }
 
     def _lossy(
-        self, suspects: Sequence[Suspects], rows: Mapping[str, int], dark: Evidence, crossings: Crossings
+        self,
+        suspects: Sequence[Suspects],
+        rows: Mapping[str, int],
+        dark: Evidence,
+        crossings: Crossings,
+        flows: NDArray[np.int64],
     ) -> Evidence:
         told = [np.zeros(len(loss.ratio), np.int8) for loss in (*self._loss[-1], self._loss[-1][0])]
         of_loss = [each for each in suspects if each.watch.rule.name in _LOSS]
@@ -107,16 +115,30 @@ class Troubles:
             mine = [each for each in of_loss if (each.watch.direction == FORWARD) == (way == 0)]
             lately = _lately(mine, rows, len(loss.ratio))
             told[way][lately & (loss.ratio > 0)] = BAD
-        _undirected(told, self._loss[-1][0].ratio > 0, crossings)
         level = self._level(told)
+        by_flow = _lately([each for each in suspects if each.watch.rule.name == _FLOW_LOSS], rows, len(flows))
+        of_flows = self._flows.told(self._names, told[0] == BAD, by_flow, flows)
+        told[0][of_flows.unknown] = UNKNOWN
+        _undirected(told, self._loss[-1][0].ratio > 0, crossings)
         for way in (0, 1):
             told[way][self._clean(way, min(begun, len(self._loss)), level) & (told[way] == UNKNOWN)] = WELL
+        told[0][of_flows.unknown] = UNKNOWN
+        least = np.nan_to_num(self._loss[-1][0].lower)
         for way, known in enumerate((dark.forward, dark.backward, dark.either)):
             told[way][known == BAD] = BAD
-        flows = self._flows(suspects, rows)
-        told[0][[flow.link for flow in flows]] = UNKNOWN
-        least = np.nan_to_num(self._loss[-1][0].lower)
-        return Evidence(told[0], told[1], told[2], flows, least=least)
+            least[known == BAD] = 1.0
+        now = (self._loss[-1][0].excess > 0) | (self._loss[-1][1].excess > 0) | (dark.either == BAD)
+        now |= by_flow & (self._loss[-1][0].ratio > 0)
+        return Evidence(
+            told[0],
+            told[1],
+            told[2],
+            of_flows.flows,
+            least=least,
+            cleared=of_flows.cleared,
+            untold=of_flows.untold,
+            now=now,
+        )
 
     def _level(self, told: Sequence[NDArray[np.int8]]) -> float:
         """How much the links in trouble lose, 0..1; the median."""
@@ -147,23 +169,6 @@ class Troubles:
         with np.errstate(invalid="ignore"):
             below = now.upper < _LITTLE * level
         return (clean & (expected <= tail)) | below
-
-    def _flows(self, suspects: Sequence[Suspects], rows: Mapping[str, int]) -> list[FlowSight]:
-        """Flows of links of which only some lose, while they do lose."""
-        sights: list[FlowSight] = []
-        of_flows = [each for each in suspects if each.watch.rule.name == _FLOW_LOSS]
-        lately = _lately(of_flows, rows, len(self._names))
-        for name, flows in self._bad_flows().items():
-            row = rows.get(name)
-            if (
-                row is None
-                or not lately[row]
-                or not any(each[0].ratio[row] > 0 for each in list(self._loss)[-3:])
-            ):
-                continue
-            ways = self._ways(name)
-            sights += [FlowSight(row, ways[flow], bad) for flow, bad in flows.items() if flow in ways]
-        return sights
 
 
 def usable_links(state: Frame) -> Mask:
@@ -207,7 +212,7 @@ def _loss(state: Frame, usable: Mask, way: str) -> _Loss:
     ratio = np.where(known, state.real(f"loss_{way}_ratio"), np.nan)
     upper = np.where(known, state.real(f"loss_{way}_upper_ratio"), np.nan)
     lower = np.where(known, state.real(f"loss_{way}_lower_ratio"), np.nan)
-    return _Loss(ratio, upper, lower)
+    return _Loss(ratio, upper, lower, excess)
 
 
 def _lately(suspects: Sequence[Suspects], rows: Mapping[str, int], links: int) -> Mask:

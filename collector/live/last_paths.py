@@ -1,8 +1,10 @@
 """The way that each flow of each link took last, for whoever looks for the place of a trouble.
 
 Of a flow the last sweep that reached the far end counts, and only while there was none the last at all: a
-sweep that a fault cuts short does not say where the packets would have gone. Bounded: links that are not in
-the inventory are forgotten when it changes, and a link keeps MOST_FLOWS ways at most. Thread safe.
+sweep that a fault cuts short does not say where the packets would have gone; it ends with a silent hop here.
+A hop that is silent in the last sweep and was not in the one before keeps its address where both are alike
+but for that: routers answer so many sweeps at a time. Bounded: links that are not in the inventory are
+forgotten when it changes, and a link keeps MOST_FLOWS ways at most. Thread safe.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ MOST_FLOWS = 64
 """Of a link, of all its classes; when another comes, the one that was heard of longest ago goes."""
 LINKS_AT_ONCE = 30_000
 AHEAD_NS = 60 * NS_PER_S
+_SILENT = "*"
 _CUT = " ..."
 """Ends a way that was too long for its column."""
 Way = tuple[str, ...]
@@ -103,7 +106,9 @@ class LastPaths:
         if before is not None and before[0] and not reached:
             flows[flow] = before
             return
-        way = tuple(map(sys.intern, hops))
+        way = tuple(map(sys.intern, hops if reached or hops[-1] == _SILENT else (*hops, _SILENT)))
+        if before is not None and before[0] and reached:
+            way = _filled(way, before[1])
         same = next((each for _, each in flows.values() if each == way), way)
         flows[flow] = (reached, same)
         while len(flows) > MOST_FLOWS:
@@ -119,3 +124,11 @@ class LastPaths:
 
     def _expected(self, link: str) -> bool:
         return self._known is not None and Link.parse(link) in self._known.links
+
+
+def _filled(way: Way, before: Way) -> Way:
+    """The way with the hops that were silent in it only, where both are alike otherwise."""
+    if len(way) != len(before) or _SILENT not in way:
+        return way
+    alike = all(one == other or _SILENT in (one, other) for one, other in zip(way, before, strict=True))
+    return tuple(b if a == _SILENT else a for a, b in zip(way, before, strict=True)) if alike else way

@@ -3,6 +3,12 @@
 Rule for late replies: one that comes before its window is reported counts there as late; one that comes up to
 a window's length afterwards corrects the report, which is sent again with the next window, a revision higher;
 so are losses whose direction has become known meanwhile. What comes still later is counted as `too_late`.
+
+Flows are told once a minute; with the window those of a link and class of which some packets came back and
+others were lost, because which of them lose tells where. What went before in the minute is told then too, so
+that each packet is in one row and a row's span is what it says. A link that goes on losing does so for
+AT_ONCE_WINDOWS, and once more for each window without a loss; beyond that, and beyond AT_ONCE_ROWS in a
+window, its flows wait for the minute, counted as `deferred`.
 """
 
 from __future__ import annotations
@@ -22,7 +28,9 @@ from probes.stamp.tally import Tally
 from probes.stamp.window import Groups, Report, Span, report
 
 FLOW_NS = 60 * NS_PER_S
-"""Flows are told once a minute: that many more rows are not needed more often."""
+"""Flows that lose nothing are told once a minute: that many more rows are not needed more often."""
+AT_ONCE_WINDOWS = 30
+AT_ONCE_ROWS = 2_048
 
 Ints = NDArray[np.int64]
 
@@ -45,8 +53,12 @@ class Closings:
         self._noted = sessions.next_seq.copy(), sessions.missed.copy()
         self._kept: _Kept | None = None
         self._tally = Tally.empty(len(sessions))
-        self._several_flows = bool((groups.flow > 0).any())
-        self.too_late = 0
+        several = np.zeros(len(groups), np.bool_)
+        several[groups.of[groups.flow > 0]] = True
+        self._several = several
+        self._flows_of = np.bincount(groups.of, minlength=len(groups)).astype(np.int64)
+        self._credit = np.full(len(groups), AT_ONCE_WINDOWS, np.int64)
+        self.too_late = self.deferred = 0
 
     def end(self, span_of: Span) -> Span:
         """What was sent since the last call, as a window: `span_of` with its sequence numbers filled in."""
@@ -58,7 +70,7 @@ class Closings:
         return replace(span_of, first=first, end=end, missed=missed_now - missed)
 
     def close(self, span: Span, last: bool = False) -> tuple[dict[str, Frame], Report]:
-        """The frames to report: this window, the correction of the one before it, and flows once a minute.
+        """The frames to report: this window, the correction of the one before it, and flows that are due.
 
         last: no further window comes, so flows are told now.
         """
@@ -72,7 +84,7 @@ class Closings:
         sessions.forget_copies(span.first - BEFORE)
         self._kept = _Kept(span, made.unattributed)
         out = {"window": concat(WINDOW, frames)}
-        if self._several_flows and (flows := self._flows(span, made, last)) is not None:
+        if self._several.any() and (flows := self._flows(span, made, last)) is not None:
             out["flow"] = flows
         return out, made
 
@@ -97,28 +109,57 @@ class Closings:
         return [made.frame.take(now_known[rows])]
 
     def _flows(self, span: Span, made: Report, last: bool) -> Frame | None:
-        if not span.unfit:  # an unfit agent's losses are its own
-            self._tally.add(self._sessions, made.fates, span)
+        """Rows of the flows that are due with this window; None when no minute is over and none lose."""
+        frames = []
         end_ns = span.start_ns + span.length_ns
-        if end_ns // self._flow_ns == span.start_ns // self._flow_ns and not last:
-            return None
-        tally, self._tally = self._tally, Tally.empty(len(self._sessions))
-        groups = self._groups
-        some = np.flatnonzero(tally.sent > 0)
-        return Frame.of(
+        now = np.empty(0, np.intp)
+        if not span.unfit:  # an unfit agent's losses are its own
+            now = self._losing(made)
+            if len(now):
+                frames.append(self._told(now, span.start_ns))
+            self._tally.add(self._sessions, made.fates, span)
+        if end_ns // self._flow_ns != span.start_ns // self._flow_ns or last:
+            return concat(FLOW, [*frames, self._told(np.arange(len(self._sessions)), end_ns)])
+        return concat(FLOW, [*frames, self._told(now, end_ns)]) if len(now) else None
+
+    def _losing(self, made: Report) -> NDArray[np.intp]:
+        """Sessions of which is told at once: of groups of several flows that lost some packets of the window
+        and got answers to others."""
+        frame, group = made.frame, np.flatnonzero(made.shown)
+        ways = ("forward", "backward", "unattributed")
+        lost = np.any([frame.count(f"lost_{way}") > 0 for way in ways], axis=0)
+        self._credit[group[~lost]] = np.minimum(self._credit[group[~lost]] + 1, AT_ONCE_WINDOWS)
+        if not lost.any():
+            return np.empty(0, np.intp)
+        some = group[lost & (frame.count("replied") + frame.count("late") > 0) & self._several[group]]
+        some = some[np.argsort(-self._credit[some], kind="stable")]
+        told = some[(self._credit[some] > 0) & (np.cumsum(self._flows_of[some]) <= AT_ONCE_ROWS)]
+        self._credit[told] -= 1
+        self.deferred += len(some) - len(told)
+        chosen = np.zeros(len(self._groups), np.bool_)
+        chosen[told] = True
+        return np.flatnonzero(chosen[self._groups.of])
+
+    def _told(self, sessions: NDArray[np.intp], end_ns: int) -> Frame:
+        """Rows of what these sent up to then and was not told yet."""
+        tally, groups = self._tally, self._groups
+        some = sessions[tally.sent[sessions] > 0]
+        frame = Frame.of(
             FLOW,
             {
                 "link": [groups.names[g] for g in groups.of[some]],
                 "probe": ["stamp"] * len(some),
                 "class": [groups.classes[g] for g in groups.of[some]],
                 "flow": [str(flow) for flow in groups.flow[some]],
-                "start_ns": np.full(len(some), tally.start_ns),
-                "length_ns": np.full(len(some), end_ns - tally.start_ns),
+                "start_ns": tally.start_ns[some],
+                "length_ns": end_ns - tally.start_ns[some],
                 "port": groups.port[some],
                 **{name: column[some] for name, column in tally.columns().items()},
             },
             rows=len(some),
         )
+        tally.clear(sessions)
+        return frame
 
 
 def unfit(span: Span, why: Unfit) -> Span:

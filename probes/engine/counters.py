@@ -87,6 +87,7 @@ def _own_totals(
         "malformed": int(malformed),
         "unmatched": int(discarded[Discard.UNMATCHED]),
         "too_late": int(discarded[Discard.TOO_LATE]) + sum(each.too_late for each in closings),
+        "flows_deferred": sum(each.deferred for each in closings),
         "send_retried": sum(sock.send_retried for sock in sockets),
         "missed": sum(int(sender.sessions.missed.sum()) for sender in senders),
     }

@@ -21,6 +21,7 @@ class Fitness:
     malformed: int
     unmatched: int
     too_late: int
+    flows_deferred: int
     send_retried: int
     missed: int
     reflected: int

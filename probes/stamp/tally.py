@@ -15,13 +15,18 @@ from probes.stamp.span_delay import round_trips
 from probes.stamp.window import Span
 
 Ints = NDArray[np.int64]
+_TOLD = ("sent", "replied", "lost_forward", "lost_backward", "lost_unattributed")
+_COUNTS = (*_TOLD, "timed", "start_ns")
 
 
 @dataclass(slots=True)
 class Tally:
-    """Sums over the windows added so far, (n,) for n sessions; rtt_ fields are those of `timed` packets."""
+    """Sums over the windows added so far, (n,) for n sessions; rtt_ fields are those of `timed` packets.
 
-    start_ns: int
+    start_ns: of the first window added, 0 where none was.
+    """
+
+    start_ns: Ints
     sent: Ints
     replied: Ints
     lost_forward: Ints
@@ -34,13 +39,19 @@ class Tally:
     @classmethod
     def empty(cls, sessions: int) -> Tally:
         """Nothing added yet."""
-        a, b, c, d, e, f = np.zeros((6, sessions), np.int64)
-        return cls(0, a, b, c, d, e, f, np.zeros(sessions), np.full(sessions, np.inf))
+        a, b, c, d, e, f, g = np.zeros((7, sessions), np.int64)
+        return cls(a, b, c, d, e, f, g, np.zeros(sessions), np.full(sessions, np.inf))
+
+    def clear(self, some: NDArray[np.intp]) -> None:
+        """Begin anew with these sessions."""
+        for name in _COUNTS:
+            getattr(self, name)[some] = 0
+        self.rtt_sum_ns[some], self.rtt_min_ns[some] = 0.0, np.inf
 
     def add(self, sessions: Sessions, fates: Fates, span: Span) -> None:
         """Add a window."""
         n = len(sessions)
-        self.start_ns = self.start_ns or span.start_ns
+        self.start_ns[self.start_ns == 0] = span.start_ns
 
         def each(mask: NDArray[np.bool_]) -> Ints:
             return np.bincount(fates.session[mask & fates.inside], minlength=n).astype(np.int64)
@@ -57,8 +68,7 @@ class Tally:
 
     def columns(self) -> dict[str, NDArray[np.generic]]:
         """Columns of the table flow, (n,)."""
-        counts = ("sent", "replied", "lost_forward", "lost_backward", "lost_unattributed")
         mean = np.full(len(self.sent), np.nan)
         np.divide(self.rtt_sum_ns, self.timed * NS_PER_US, out=mean, where=self.timed > 0)
         least = np.where(self.timed > 0, self.rtt_min_ns / NS_PER_US, np.nan)
-        return {**{name: getattr(self, name) for name in counts}, "rtt_mean_us": mean, "rtt_min_us": least}
+        return {**{name: getattr(self, name) for name in _TOLD}, "rtt_mean_us": mean, "rtt_min_us": least}

@@ -29,7 +29,8 @@ class Sights:
     where it is not known which of them it is on. well (ways,): how much the way speaks against places, 0
     none. pair (ways,). more_way, more_cell: the entries of single flows. least (ways,): share of
     a way's packets in trouble at least: a place that fewer of its flows cross does not explain it. whole: a
-    way that is well clears only what all of its flows cross.
+    way that is well clears only what all of its flows cross. cleared (k,): way * cells + cell of cells that
+    do not explain the trouble of a way.
     """
 
     sight: Rows
@@ -39,6 +40,7 @@ class Sights:
     more_cell: Rows
     least: Reals
     whole: bool
+    cleared: Rows
 
 
 class Cover:
@@ -50,6 +52,9 @@ class Cover:
         np.greater(sights.well, 0, out=well)
         entry = np.flatnonzero(trouble[crossings.way])
         entry = entry[crossings.share[entry] >= sights.least[crossings.way[entry]]]
+        if len(sights.cleared):
+            codes = crossings.way[entry] * len(crossings.cell_place) + crossings.cell[entry]
+            entry = entry[~np.isin(codes, sights.cleared)]
         more = trouble[sights.more_way]
         way = np.concatenate([crossings.way[entry], sights.more_way[more]])
         cell = np.concatenate([crossings.cell[entry], sights.more_cell[more]])

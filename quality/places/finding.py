@@ -16,6 +16,9 @@ trunk, the hop is named); of hops in a row the first is named; the network is na
 explains as much. Unknown ways neither accuse nor exonerate, so a site whose agents are silent but for one is
 not told from that node.
 
+Where only some flows of a link cross a hop, its flows say whether the hop may explain it (`cleared`); where
+they are not told, no place of its trouble is sure.
+
 Trouble of a link whose direction is not known (`either`: nothing came back) is explained by a place on either
 way, unless one of them is known to be well.
 """
@@ -98,9 +101,27 @@ def locate(
     while len(findings) < MOST_FINDINGS and len(best := cover.best()):
         named = [_Named.of(crossings, cover, place) for place in best.tolist()]
         lead, others = _chosen(named, frozenset(held))
-        findings.append(_finding(known, cover, lead, others))
+        findings.append(_untold(crossings, evidence, _finding(known, cover, lead, others)))
         cover.explain(cover.left_over(lead.cells))
     return tuple(_gathered(findings))
+
+
+def _untold(crossings: Crossings, evidence: Evidence, finding: Finding) -> Finding:
+    """Not sure where it is not known which flows of its links are in trouble: hops that only some of them
+    cross may explain the same."""
+    mine = np.zeros(len(crossings.links.name), np.bool_)
+    mine[list(evidence.untold)] = True
+    mine &= np.isin(crossings.links.name, list(finding.explains)) if mine.any() else mine
+    if not mine.any():
+        return finding
+    some = np.zeros(crossings.ways, np.bool_)
+    some[crossings.forward[mine]] = True
+    entry = some[crossings.way] & (crossings.share < 1)
+    places, count = np.unique(crossings.cell_place[crossings.cell[entry]], return_counts=True)
+    hops = [crossings.places[place] for place in places[np.argsort(-count, kind="stable")].tolist()]
+    words = [f"{each.kind} {each.name}" for each in hops if each.name != finding.place]
+    others = dict.fromkeys((*finding.others, *words)) if words else (f"{KINDS[NETWORK]} {finding.network}",)
+    return replace(finding, sure=False, others=tuple(others)[:MOST_OTHERS])
 
 
 def _gathered(findings: Sequence[Finding]) -> list[Finding]:

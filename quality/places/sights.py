@@ -15,8 +15,8 @@ from quality.places.hops import SILENT
 Rows = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
-FLOW_WELL_WEIGHT = 1.0
-"""The same of a flow that is well: flows in trouble are found one by one, so some pass for well a while."""
+FLOW_WELL_WEIGHT = 3.0
+"""The same of a flow that is well."""
 UNKNOWN, WELL, BAD = 0, 1, 2
 """What is known of a way: nothing, that it is surely well, that it is in trouble."""
 
@@ -38,7 +38,9 @@ class Evidence:
     trouble and it is not known which. flows: of links of which only some flows are in trouble; forward of
     these is UNKNOWN. whole: trouble hits all packets, so a place that only some flows of a link cross
     explains none. least (n,): share of a link's own packets in trouble at least, 0..1; a place that fewer of
-    its flows cross does not explain it.
+    its flows cross does not explain it. cleared: (link, hop) of links in trouble that these hops do not
+    explain. untold: links of which it is not known which flows are in trouble; a place of theirs is not sure.
+    now (n,): links in trouble in this very window; None: all.
     """
 
     forward: NDArray[np.int8]
@@ -47,6 +49,9 @@ class Evidence:
     flows: Sequence[FlowSight] = ()
     whole: bool = False
     least: NDArray[np.float64] | None = None
+    cleared: Sequence[tuple[int, str]] = ()
+    untold: Sequence[int] = ()
+    now: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +140,7 @@ def _with_flows(
         more_cell,
         least,
         evidence.whole,
+        _cleared(crossings, evidence.cleared),
     )
     return Known(
         crossings,
@@ -143,6 +149,14 @@ def _with_flows(
         np.concatenate([seen, number[bad]]),
         flow_link,
     )
+
+
+def _cleared(crossings: Crossings, cleared: Sequence[tuple[int, str]]) -> Rows:
+    """Entries that accuse nothing, as way * cells + cell."""
+    networks, cells = crossings.links.network, len(crossings.cell_place)
+    known = [(link, crossings.hop_cell.get((networks[link], hop, IN), -1)) for link, hop in cleared]
+    codes = [int(crossings.forward[link]) * cells + cell for link, cell in known if cell >= 0]
+    return np.array(codes, np.intp)
 
 
 def _entries(crossings: Crossings, flows: Sequence[FlowSight], flow_link: Rows) -> tuple[Rows, Rows]:

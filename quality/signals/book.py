@@ -120,6 +120,14 @@ class SignalBook:
         found[self._carried.get(start_ns, np.empty(0, np.intp))] = True
         return found
 
+    def told(self, from_ns: int, to_ns: int, reverse: Rows) -> tuple[Mask, Mask]:
+        """Links (links,) whose far end says what it heard in the last window before to_ns, and those whose
+        losses without a direction between these times were mostly where the way out was well by its word.
+        reverse (links,): row of the reverse link, -1 for none."""
+        last_ns = to_ns - self._window_ns
+        heard = self.signs.at(last_ns, len(reverse))[AT["heard"]] > 0
+        return (reverse >= 0) & heard[reverse], self.carried_mostly(from_ns, last_ns, len(reverse))
+
     def untold(self, start_ns: int, objectives: Objectives) -> Mask:
         """Links (links,) whose far end has not told of this window yet, but told of the one before; not those
         that were silent in that one, nor those of a node of which two links and more are silent and none is
@@ -131,6 +139,12 @@ class SignalBook:
         packets = self._silence.at(before_ns, self.signs, links)[0]
         silent_before = (packets >= LEAST_UNANSWERED) & ~self.carried(before_ns, links)
         return untold(now, before, objectives) & ~silent_before
+
+    def unheard(self, start_ns: int, lost: Counts, untold: Mask) -> Mask:
+        """Links (links,) that lost at most so many on the way out, half of them or more in a direction
+        that the far end has yet to tell (untold)."""
+        unattributed = self.signs.at(start_ns, len(lost))[AT["unattributed"]].astype(np.int64)
+        return np.asarray(untold & (unattributed > 0) & (2 * unattributed >= lost), np.bool_)
 
     def carried_mostly(self, from_ns: int, to_ns: int, links: int) -> Mask:
         """Links (links,) whose losses without a direction, of the windows from..to, were mostly in windows in

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from linkgauge.frame import Frame
 from quality.evidence import Rows
 from quality.memory.ring import Ring
+from quality.verdicts.flow_losses import FlowLosses
 from quality.verdicts.flows import MOST, FlowCounts
 
 Counts = NDArray[np.int64]
@@ -20,6 +21,8 @@ class FlowBook:
     def __init__(self) -> None:
         self._ring = Ring(len(_NAMES))
         self._numbers: dict[str, int] = {}
+        self.losses = FlowLosses()
+        """The same rows, of links that lost something."""
 
     @property
     def starts(self) -> list[int]:
@@ -38,8 +41,10 @@ class FlowBook:
         column = np.array(flow, np.intp) * links + link
         matrix = self._ring.at(start_ns, links * len(self._numbers))
         fit = rows.count("unfit") == 0
-        matrix[:, column] = [np.minimum(rows.count(name), MOST) * fit for name in _NAMES]
+        counts = np.array([np.minimum(rows.count(name), MOST) * fit for name in _NAMES], np.int64)
+        matrix[:, column] = counts
         self._ring.put(start_ns, matrix)
+        self.losses.put(start_ns, link, np.array(flow, np.intp), counts, rows.count("length_ns"))
 
     def between(
         self,
@@ -66,9 +71,11 @@ class FlowBook:
     def forget(self, before_ns: int) -> None:
         """Drop the windows that start before."""
         self._ring.forget(before_ns)
+        self.losses.forget(before_ns)
 
     def move(self, place: Rows, links: int) -> None:
         """Link i becomes link place[i] of `links`; -1 drops it."""
         flows = len(self._numbers)
+        self.losses.move(place)
         each = [np.where(place >= 0, place + flow * links, -1) for flow in range(flows)]
         self._ring.move(np.concatenate([np.empty(0, np.intp), *each]), links * flows)

@@ -7,8 +7,10 @@ was not fit, or of which its rows did not come, the direction is unknown: what t
 host's own trouble, and a finding must not change hands from window to window. Only an end without a row in
 the whole period does not measure (a bare reflector, an agent that its collector has not heard for so long);
 its direction is told by the other end. Where the far end's own rows say that it was not fit, the forward
-excess is NaN as well: what it did not take is its own loss. Loss while a throughput test of our own ran
-counts: others on the link see it as well. Numbers of the window are NaN unless a fit agent measured it; delay
+excess is NaN as well: what it did not take is its own loss; and so it is while the far end, which usually
+tells what it heard, has yet to tell it of this window and most of the loss has no direction: flows that are
+dead on the way back look like that. Loss while a throughput test of our own ran counts: others on the link
+see it as well. Numbers of the window are NaN unless a fit agent measured it; delay
 also when such a test ran. In a window in which nothing came back, or more was lost than both directions may
 lose, every loss without a known direction counts as forward loss (see quality.verdicts.loss): a dead link
 breaches its objective, and so does one with a dead flow. The delay of a dead link is NaN.
@@ -53,6 +55,8 @@ class Window:
     divergent: NDArray[np.int64]
     runs: NDArray[np.float64]
     """Runs of lost packets; NaN where they were not counted."""
+    unheard: NDArray[np.bool_] | None = None
+    """Most of the loss may be on the way back, and the far end has yet to say so; None: of no link."""
 
 
 def verdicts(verdict: Period, window: Window, objectives: Objectives) -> Columns:
@@ -108,7 +112,8 @@ def _loss(window: Window, objectives: Objectives, told_elsewhere: NDArray[np.boo
         ),
         **_direction("backward", sums.backward, window, objectives),
     }
-    for way, unknown in (("backward", told_elsewhere), ("forward", window.unfit_end)):
+    unheard = window.unfit_end if window.unheard is None else window.unfit_end | window.unheard
+    for way, unknown in (("backward", told_elsewhere), ("forward", unheard)):
         for name in (f"loss_{way}_excess_ratio", f"loss_{way}_spread_ratio"):
             columns[name] = np.where(unknown, np.nan, columns[name])
     return columns

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from alerts.book import Book
+from alerts.causes.flow_trouble import WAIT_NS
 from alerts.causes.place_cause import PlaceCause
 from alerts.engine import AlertEngine, Outcome
 from alerts.event import Event, Fired
@@ -20,6 +21,8 @@ from linkgauge.frame import Frame
 from linkgauge.inventory import Inventory, build
 from linkgauge.inventory_file import InventoryFile
 from linkgauge.schema import NODE, STATE
+from quality.verdicts.flow_losses import LossOfFlows
+from quality.verdicts.flows import FlowCounts, unequal
 
 WINDOW_NS = 10 * NS_PER_S
 SITES = ("east", "north", "west")
@@ -64,6 +67,7 @@ WELL |= {
 WELL |= {
     "delay_step_us": np.nan,
     "flows_bad": 0,
+    "flows": 1,
     "period_delay_us": 100.0,
     "pdv_excess_us": -500.0,
     "ce_forward_ratio": 0.0,
@@ -254,20 +258,96 @@ def test_unfit_agents_and_announced_work_accuse_nobody(scene: Scene) -> None:
     assert places(told) == []
 
 
-def test_a_bad_equal_path_is_found_by_its_flows(tmp_path: Path) -> None:
-    bad = between("east", "west")
-    ways = {"0": ("10.0.0.254", "10.9.0.1", "x"), "1": ("10.0.0.254", "10.9.0.2", "x")}
-    paths = {link: tuple(ways.values()) if link in bad else some for link, some in sweeps().items()}
-    scene = Scene(
-        tmp_path,
-        sweeps=lambda: paths,
-        bad_flows=lambda: {link: {"0": False, "1": True} for link in bad},
-        ways=lambda link: ways,
-    )
-    rows = all_of(bad, {**LOSSY, "loss_forward_ratio": 0.5, "flows_bad": 1})
-    told = [scene.window(rows) for _ in range(4)]
-    assert [places(each) for each in told[:2]] == [[], [("hop", "10.9.0.2", "in", 1.0)]]
-    assert [each for some in told for each in ids(some.events)] == ["common-cause/hop:10.9.0.2/in"]
+class Equal:
+    """Links from east to west have two flows, each over a hop of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.bad = folder, between("east", "west")
+        (folder / "again").mkdir()
+        self.lost: dict[str, LossOfFlows] = {}
+        ways = {"0": ("10.0.0.254", "10.9.0.1"), "1": ("10.0.0.254", "10.9.0.2")}
+        paths = {link: tuple(ways.values()) if link in self.bad else some for link, some in sweeps().items()}
+        self.scene = Scene(folder, sweeps=lambda: paths, flow_losses=self.losses, ways=lambda _: dict(ways))
+
+    def losses(self, since_ns: Mapping[str, int]) -> dict[str, LossOfFlows]:
+        return {link: self.lost[link] for link in since_ns if link in self.lost}
+
+    def tell(self, told: LossOfFlows) -> None:
+        self.lost = dict.fromkeys(self.bad, told)
+
+    def window(self) -> Outcome:
+        return self.scene.window(all_of(self.bad, {**LOSSY, "loss_forward_ratio": 0.5, "flows": 2}))
+
+
+def lost(one: int, other: int, doubtful: int = 0) -> LossOfFlows:
+    """Of 100 packets of each flow."""
+    counts = FlowCounts(np.array([0, 0]), np.array([100, 100]), np.array([one, other]), 1)
+    return LossOfFlows(("0", "1"), counts.sent, counts.lost, unequal(counts).is_bad, doubtful)
+
+
+class TestEqualPaths:
+    @pytest.fixture
+    def equal(self, tmp_path: Path) -> Equal:
+        return Equal(tmp_path)
+
+    def test_a_bad_one_is_found_by_its_flows(self, equal: Equal) -> None:
+        equal.tell(lost(0, 100))
+        told = [equal.window() for _ in range(4)]
+        assert [places(each) for each in told[:2]] == [[], [("hop", "10.9.0.2", "in", 1.0)]]
+        assert [each for some in told for each in ids(some.events)] == ["common-cause/hop:10.9.0.2/in"]
+
+    def test_no_place_is_told_before_its_flows_are(self, equal: Equal) -> None:
+        assert [places(equal.window()) for _ in range(5)] == [[]] * 5
+        equal.tell(lost(0, 100))
+        assert places(equal.window()) == [("hop", "10.9.0.2", "in", 1.0)]
+
+    def test_where_nobody_tells_flows_the_place_is_not_sure(self, equal: Equal) -> None:
+        told = [places(equal.window()) for _ in range(WAIT_NS // WINDOW_NS + 2)]
+        assert told[:8] == [[]] * 8
+        [found] = told[-1]
+        assert found[3] == 0.5
+        others = equal.window().frames["place"].text("others").tolist()[0]
+        assert {found[1], *others.replace("hop ", "").split(", ")} >= {"10.9.0.1", "10.9.0.2"}
+
+    def test_flows_that_lose_too_little_to_be_named_still_clear_the_other_way(self, equal: Equal) -> None:
+        equal.tell(lost(0, 4))
+        assert not lost(0, 4).bad.any()
+        equal.window()
+        assert places(equal.window()) == [("hop", "10.9.0.2", "in", 1.0)]
+
+    def test_a_hop_that_one_sweep_did_not_see_is_known_from_others(self, equal: Equal) -> None:
+        seen = {"0": ("10.0.0.254", "10.9.0.1", "10.9.1.1"), "1": ("10.0.0.254", "10.9.0.2", "10.9.1.2")}
+        silent = {**seen, "1": ("10.0.0.254", "*", "10.9.1.2")}
+        paths = {link: tuple(seen.values()) if link in equal.bad else some for link, some in sweeps().items()}
+        equal.scene = Scene(
+            equal.folder / "again",
+            sweeps=lambda: paths,
+            flow_losses=equal.losses,
+            ways=lambda link: seen if link == equal.bad[0] else silent,
+        )
+        equal.tell(lost(0, 100))
+        equal.window()
+        [found] = places(equal.window())
+        assert found == ("hop", "10.9.0.2", "in", 0.5)
+
+    def test_flows_that_all_lose_are_no_sign_of_one_way(self, equal: Equal) -> None:
+        equal.tell(lost(20, 22))
+        equal.window()
+        [found] = places(equal.window())
+        assert found[:2] == ("trunk", "east>west")
+
+    def test_losses_whose_direction_nobody_tells_are_no_sign_of_a_way(self, equal: Equal) -> None:
+        equal.tell(lost(0, 0, doubtful=100))
+        assert [places(equal.window()) for _ in range(4)] == [[]] * 4
+
+    def test_what_is_left_of_a_fault_that_is_over_opens_no_place(self, equal: Equal) -> None:
+        """Flows are told late: the fault is over, but for packets that were lost by chance."""
+        for _ in range(4):
+            equal.window()
+        equal.tell(lost(0, 100))
+        chance = {"loss_forward_ratio": 0.01, "loss_forward_upper_ratio": 0.1, "flows": 2}
+        for _ in range(4):
+            assert places(equal.scene.window(all_of(equal.bad, chance))) == []
 
 
 def test_a_place_does_not_flap_between_names_that_explain_the_same(tmp_path: Path) -> None:

@@ -65,12 +65,22 @@ def test_the_way_of_each_flow_is_told(world: World) -> None:
 
 def test_a_sweep_that_was_cut_short_does_not_replace_one_that_reached(world: World) -> None:
     world.paths.take(swept(A, "10.9.0.1", reached=0))
-    assert world.paths.paths() == {A: (("10.9.0.1",),)}
+    assert world.paths.paths() == {A: (("10.9.0.1", "*"),)}
     world.paths.take(swept(A, "10.9.0.1 10.9.0.2 10.0.0.3"))
     world.paths.take(swept(A, "10.9.0.1", reached=0))
     assert world.paths.paths() == {A: (("10.9.0.1", "10.9.0.2", "10.0.0.3"),)}
     world.paths.take(swept(A, "10.9.0.1 10.9.0.5 ..."))
     assert world.paths.paths() == {A: (("10.9.0.1", "10.9.0.5"),)}
+
+
+def test_a_hop_that_is_silent_for_once_keeps_its_address(world: World) -> None:
+    world.paths.take(swept(A, "10.9.0.1 10.9.0.2 * 10.0.0.3"))
+    world.paths.take(swept(A, "* 10.9.0.2 10.9.0.4 10.0.0.3"))
+    assert world.paths.paths() == {A: (("10.9.0.1", "10.9.0.2", "10.9.0.4", "10.0.0.3"),)}
+    world.paths.take(swept(A, "* 10.9.0.5 10.9.0.4 10.0.0.3"))
+    assert world.paths.paths() == {A: (("*", "10.9.0.5", "10.9.0.4", "10.0.0.3"),)}
+    world.paths.take(swept(A, "* 10.9.0.5 10.0.0.3"))
+    assert world.paths.paths() == {A: (("*", "10.9.0.5", "10.0.0.3"),)}
 
 
 def test_links_that_are_not_expected_are_not_kept_and_flows_are_bounded(world: World) -> None:

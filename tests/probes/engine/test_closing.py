@@ -1,4 +1,4 @@
-"""Windows on their way out: each packet in one window, late replies correct it once, flows once a minute."""
+"""Windows on their way out: each packet in one window, late replies correct it once, flows are told when due."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from linkgauge.clock import NS_PER_S
 from linkgauge.code import Unfit
 from linkgauge.frame import Frame
-from probes.engine.closing import Closings, unfit
+from probes.engine.closing import AT_ONCE_WINDOWS, Closings, unfit
 from probes.stamp.sessions import Sessions
 from probes.stamp.window import Groups, Span
 from tests.probes.stamp.table import INTERVAL, MS, T0, TIMEOUT, WINDOW, Reply, groups, send, span, table, take
@@ -221,6 +221,75 @@ def test_flows_are_told_as_often_as_asked_and_at_the_end() -> None:
     frames = book.closings.close(book.end(), last=True)[0]
     assert frames["flow"].count("sent").tolist() == [3, 3]
     assert frames["flow"].count("length_ns").tolist() == [WINDOW, WINDOW]
+
+
+class TestLoss:
+    """Flows of a link that loses are told with the window."""
+
+    def book(self, links: int = 1) -> Book:
+        sessions = table(2 * links)
+        of = [link for link in range(links) for _ in (0, 1)]
+        return Book(sessions, groups(sessions, of=of, flow=[0, 1] * links), 10 * NS_PER_S)
+
+    def window(
+        self, book: Book, lost: dict[int, int], packets: int = 4
+    ) -> list[tuple[str, str, int, int, int]]:
+        """(link, flow, first window, windows, lost) of what is told; lost: how many of a session's packets."""
+        sent = int(book.sessions.next_seq[0])
+        book.send(packets)
+        one = book.end()
+        for session in range(len(book.sessions)):
+            gone = range(sent, sent + lost.get(session, 0))
+            answer(book.sessions, [seq for seq in range(sent, sent + packets) if seq not in gone], session)
+        frame = book.closings.close(one)[0].get("flow")
+        if frame is None:
+            return []
+        starts = (frame.count("start_ns") - T0) // (10 * NS_PER_S)
+        gone = sum(frame.count(f"lost_{way}") for way in ("forward", "backward", "unattributed"))
+        columns = (starts, frame.count("length_ns") // (10 * NS_PER_S), gone)
+        names = (frame.text("link").tolist(), frame.text("flow").tolist())
+        return list(zip(*names, *(each.tolist() for each in columns), strict=True))
+
+    def test_all_flows_of_a_link_that_loses_are_told_with_their_window_and_what_went_before(self) -> None:
+        book = self.book(links=2)
+        assert self.window(book, {}) == []
+        told = self.window(book, {1: 2})
+        before = [("link0", "0", 0, 1, 0), ("link0", "1", 0, 1, 0)]
+        assert told == [*before, ("link0", "0", 1, 1, 0), ("link0", "1", 1, 1, 2)]
+
+    def test_each_packet_is_in_one_row_and_rows_follow_each_other(self) -> None:
+        book, told = self.book(), []
+        for window in range(14):
+            told += self.window(book, {0: 1} if window in (1, 2, 7) else {})
+        mine = [each for each in told if each[1] == "0"]
+        assert sum(each[4] for each in mine) == 3
+        ends = [first + windows for _, _, first, windows, _ in mine]
+        assert [each[2] for each in mine] == [0, *ends[:-1]]
+
+    def test_a_link_of_which_nothing_comes_back_waits_for_the_minute(self) -> None:
+        book = self.book()
+        assert self.window(book, {}) == []
+        assert self.window(book, {0: 4, 1: 4}) == []
+        assert book.closings.deferred == 0
+
+    def test_one_that_goes_on_losing_waits_for_the_minute_after_a_while_counted(self) -> None:
+        book = self.book()
+        told = [len(self.window(book, {0: 1})) for _ in range(AT_ONCE_WINDOWS + 6)]
+        assert set(told[:AT_ONCE_WINDOWS]) == {2}
+        assert sorted(told[AT_ONCE_WINDOWS:])[:5] == [0] * 5
+        assert book.closings.deferred == 6
+        for _ in range(8):
+            self.window(book, {})
+        assert len(self.window(book, {0: 1})) >= 2
+
+    def test_only_so_many_rows_are_told_at_once_those_that_told_least_first(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("probes.engine.closing.AT_ONCE_ROWS", 2)
+        book = self.book(links=2)
+        names = [{each[0] for each in self.window(book, {0: 1, 2: 1})} for _ in range(2)]
+        assert names == [{"link0"}, {"link1"}]
+        assert book.closings.deferred == 2
 
 
 def test_links_of_a_single_flow_tell_none() -> None:
