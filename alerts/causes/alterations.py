@@ -27,7 +27,7 @@ from alerts.causes.located import Altered, Key, Located
 from alerts.causes.remarked import remarked
 from alerts.causes.small import Sizes, Small, small
 from alerts.causes.trouble import REMARKED, SMALL
-from alerts.evaluation.evaluate import Suspects
+from alerts.evaluation.evaluate import Suspects, Window
 from alerts.event import Fired
 from alerts.rule import BACKWARD, FORWARD, NO_DIRECTION
 from linkgauge.frame import Frame
@@ -45,6 +45,8 @@ Unseen = Callable[[Collection[str]], bool]
 OF_MTU, OF_DSCP = Sort(SMALL, "mtu-shrunk", "common-mtu"), Sort(REMARKED, "dscp-remarked", "common-remark")
 SPELL_ROUNDS = 2
 """Rounds of sweeps within which every agent has found that an MTU is smaller."""
+NEWS_WINDOWS = 12
+"""And then so many windows in which a place may still be named, for an agent may be unfit in some."""
 LEAST_KNOWN = 0.75
 """Share of the pairs of nodes over a place, as far as their MTU was ever found, that must be known since."""
 
@@ -65,9 +67,9 @@ class Alterations:
 
     def find(
         self, state: Frame, suspects: Sequence[Suspects], rows: Mapping[str, int], crossings: Crossings,
-        end_ns: int, graver: Sequence[Located],
+        window: Window, graver: Sequence[Located],
     ) -> dict[str, list[Altered]]:  # fmt: skip
-        """The places of a window of STATE that ends at end_ns, by word of their sort. graver: dead, lossy and
+        """The places of a window of STATE, by word of their sort. graver: dead, lossy and
         slow places of this window: an MTU that shrank over one of them, as on a detour, is explained."""
         mtu, forward, backward = (
             _breaches(suspects, rows, state.rows, rule, way)
@@ -78,7 +80,7 @@ class Alterations:
             ours = {link for key in self._mtu.firing for link, _ in self._mtu.explains(key)}
             theirs = {link for each in graver for link in each.around} - ours
             mtu[[rows[link] for link in theirs if link in rows]] = 0
-            found[SMALL] = self._small(state, mtu, crossings, end_ns)
+            found[SMALL] = self._small(state, mtu, crossings, window)
         if forward.any() or backward.any():
             found[REMARKED] = self._remarked(state, (forward, backward), crossings)
         return found
@@ -106,9 +108,10 @@ class Alterations:
         for each in self._both:
             each.resume(kept)
 
-    def _small(self, state: Frame, breaches: Counts, crossings: Crossings, end_ns: int) -> list[Altered]:
+    def _small(self, state: Frame, breaches: Counts, crossings: Crossings, window: Window) -> list[Altered]:
         spell_ns = SPELL_ROUNDS * self._round_ns()
-        of = small(state, breaches, self._sizes, _reverse(crossings), spell_ns, end_ns)
+        news_ns = spell_ns + NEWS_WINDOWS * window.length_ns
+        of = small(state, breaches, self._sizes, _reverse(crossings), spell_ns, news_ns, window.end_ns)
         if of is None:
             return []
         return [

@@ -82,7 +82,7 @@ class PlaceCause:
             found = _located(crossings, evidence, self._held | self._inhibition.known)
             dark = frozenset(crossings.links.name[evidence[DARK].either == BAD].tolist())
             rows = self._ground.rows()
-            altered = self._alterations.find(state, suspects, rows, crossings, window.end_ns, found)
+            altered = self._alterations.find(state, suspects, rows, crossings, window, found)
         self._held = frozenset((each.finding.kind, each.finding.place) for each in found)
         known = known_links(state) if self._inhibition.known or self._alterations.fire else {}
         self._inhibition.take(found, dark, window.end_ns, lambda links: unknown(links, known))

@@ -37,7 +37,7 @@ AHEAD_NS = 60 * NS_PER_S
 class Small:
     """Of n links, each (n,). mtu_bytes, usual_bytes: what it is and was, NaN where that is not known.
     measured: fit agents found the MTU at some time; since: also when the trouble had begun; fresh: the MTU
-    changed within a spell."""
+    changed lately."""
 
     evidence: Evidence
     mtu_bytes: Reals
@@ -48,13 +48,14 @@ class Small:
 
 
 def small(
-    state: Frame, breaches: Counts, sizes: Sizes, reverse: Rows, spell_ns: int, now_ns: int
+    state: Frame, breaches: Counts, sizes: Sizes, reverse: Rows, spell_ns: int, news_ns: int, now_ns: int
 ) -> Small | None:
     """None: at most one link is in trouble. breaches (n,): windows in which a link's MTU was smaller lately.
     reverse (n,): the row of the reverse link, -1 for none. spell_ns: links that shrank so long after one
-    another did it for different reasons."""
+    another did it for different reasons. news_ns: so long a change is fresh."""
     usable, shrunk = usable_links(state), state.real("mtu_shrunk_bytes")
-    bad = usable & (breaches > 1) & (shrunk > 0)
+    touched = (state.count("maintenance") != 0) | (state.count("drill") != 0)
+    bad = ~touched & (breaches > 1) & (shrunk > 0)  # of fit agents, but perhaps not in this very window
     if np.count_nonzero(bad) < 2:
         return None
     mtu, since_ns, seen_ns = _columns(state, sizes)
@@ -79,7 +80,7 @@ def small(
         mtu + shrunk,
         measured | since,
         since,
-        since_ns >= now_ns - spell_ns,
+        since_ns >= now_ns - news_ns,
     )
 
 

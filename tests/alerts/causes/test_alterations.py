@@ -147,7 +147,7 @@ def test_when_it_is_mended_nobody_hears_of_the_links(narrow: Narrow) -> None:
 def test_what_is_left_while_agents_find_the_mend_accuses_nobody(narrow: Narrow) -> None:
     """All were narrow; east-1 is the last to look whether more passes again."""
     narrow.cut(LINKS)
-    narrow.go(24)
+    narrow.go(36)
     narrow.sweeps.narrow = dict.fromkeys(out_of("east-1"), CUT)
     assert not [each for each in narrow.go(ROUND_WINDOWS + 2) if each.startswith("common-")]
 
@@ -155,7 +155,7 @@ def test_what_is_left_while_agents_find_the_mend_accuses_nobody(narrow: Narrow) 
 def test_a_place_is_not_named_when_it_is_no_news(narrow: Narrow) -> None:
     """What explained the links is over, and old trouble of a few is left."""
     narrow.cut(LINKS)
-    narrow.go(24)
+    narrow.go(36)
     narrow.sweeps.narrow = dict.fromkeys(of_port("east-1"), CUT)
     assert not [each for each in narrow.go(ROUND_WINDOWS + 2) if each.startswith("common-")]
 
@@ -202,6 +202,12 @@ def test_unfit_agents_make_no_place(narrow: Narrow) -> None:
     narrow.cut(of_port("west-1"))
     narrow.go(20, all_of(LINKS, UNFIT))
     assert narrow.told_places == []
+
+
+def test_agents_that_are_unfit_now_and_then_have_found_it_all_the_same(narrow: Narrow) -> None:
+    narrow.cut(of_port("west-1"))
+    told = [narrow.go(1, all_of(LINKS[window % 2 :: 2], UNFIT)) for window in range(16)]
+    assert [each for some in told for each in some] == [PORT]
 
 
 def test_links_that_never_carried_more_say_nothing(narrow: Narrow) -> None:

@@ -152,3 +152,21 @@ def test_a_place_of_several_teams_goes_to_each_and_what_nobody_takes_is_a_page(t
         "one": {"linkgauge-page-edge"},
         "none": {"linkgauge-page-core"},
     }
+
+
+def test_a_place_that_alters_packets_holds_back_the_tickets_of_just_that(real: AlertmanagerProcess) -> None:
+    place = {"severity": "ticket", "kind": "node", "place": "guiyang-1", "network": "backbone"}
+    alerts = [
+        {**place, "rule": "common-mtu", "direction": "both", "about": "mtu"},
+        {**place, "rule": "common-remark", "direction": "in", "about": "dscp"},
+        link("mtu-shrunk", "guiyang-1", "jinan-1"),
+        link("mtu-shrunk", "qingdao-1", "jinan-1"),
+        link("dscp-remarked", "jinan-1", "guiyang-1"),
+        link("dscp-remarked", "guiyang-1", "jinan-1"),
+        link("link-delay", "jinan-1", "guiyang-1"),
+    ]
+    held_back(
+        real,
+        alerts,
+        {"mtu-shrunk guiyang-1>jinan-1@backbone", "dscp-remarked jinan-1>guiyang-1@backbone"},
+    )
