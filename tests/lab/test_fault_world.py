@@ -139,7 +139,9 @@ def test_marks_are_written_over(world: NamespaceWorld) -> None:
 
 def test_throttle_drops_above_its_rate(world: NamespaceWorld) -> None:
     world.inject(Fault("throttle", _LINK, magnitude=8_000))  # the burst lets 15 000 octets pass
-    assert 300 <= len(_came(world, _LINK, 1_000, least=300)) < 600
+    began_s = time.monotonic()
+    came = len(_came(world, _LINK, 1_000, least=300))
+    assert 300 <= came < min(600 + 40 * (time.monotonic() - began_s), 1_000)  # 31 of them a second
 
 
 def test_a_flow_is_lost_and_its_neighbour_is_not(world: NamespaceWorld) -> None:

@@ -60,9 +60,9 @@ class Sink:
     def wait_for(self, windows: int) -> None:
         self.wait_until(lambda: len(self.frames) >= windows, "no window came")
 
-    def wait_until(self, done: Callable[[], bool], what: str) -> None:
+    def wait_until(self, done: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
         """Look until it is so; fails when it takes too long."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + patience_s
         while not done():
             assert time.monotonic() < deadline, what
             time.sleep(0.02)
