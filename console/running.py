@@ -15,6 +15,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """Parameters of mallopt(3)."""
 _KEPT_BYTES, _LARGE_BYTES = 128 << 10, 32 << 10
 _GARBAGE_OBJECTS = 20_000
+_AWAKE_S = 0.5
 
 
 class _Line(logging.Formatter):
@@ -66,9 +67,21 @@ def look_less_for_garbage() -> None:
     gc.set_threshold(_GARBAGE_OBJECTS)
 
 
+class _Stop(threading.Event):
+    """Waited for in short pieces: the kernel may give a signal to any thread, which does not wake the main
+    one, and Python's handlers run in that one only, when it is awake."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if timeout is not None:
+            return super().wait(timeout)
+        while not super().wait(_AWAKE_S):
+            pass
+        return True
+
+
 def stop_event() -> threading.Event:
     """An event that SIGTERM and SIGINT set. Only in the main thread."""
-    stop = threading.Event()
+    stop = _Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
