@@ -135,12 +135,14 @@ class Rig:
             f"{', '.join(nodes)} to measure",
         )
 
-    def wait_until_handed_over(self) -> None:
-        """Until the collector has taken as much as there is now, and more."""
+    def wait_until_taken(self) -> None:
+        """Until the collector has taken something more of every agent."""
         before = self.ledgers()
         self.wait(
-            lambda: all(told.acknowledged > before[node].produced for node, told in self.ledgers().items()),
-            "all that waits to be handed over",
+            lambda: all(
+                told.acknowledged > before[node].acknowledged for node, told in self.ledgers().items()
+            ),
+            "batches of all agents to be taken",
         )
 
     def _hand_over(self, node: str) -> None:
@@ -160,9 +162,9 @@ class Rig:
         return [name for name, sink in sinks.items() if sink["backlog_batches"] and sink["lag_s"] >= since_s]
 
     def accepted(self) -> int:
-        """Links with a packet of a window younger than 10 s, as the collector shows them."""
+        """Links with a packet of a window younger than a minute, as the collector shows them."""
         return len(
-            [link for link in self.get("/v1/links") if link["age_s"] is not None and link["age_s"] < 10]
+            [link for link in self.get("/v1/links") if link["age_s"] is not None and link["age_s"] < 60]
         )
 
     def wait(self, ready: Callable[[], bool], what: str) -> None:

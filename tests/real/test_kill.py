@@ -24,7 +24,7 @@ def test_killed_agent_and_collector_lose_and_double_nothing(tmp_path: Path, infl
         rig.kill(rig.collector)
         rig.wait_for_batches()  # agents keep measuring into their outboxes
         rig.start_collector()
-        rig.wait_until_handed_over()
+        rig.wait_until_taken()
         rig.wait(lambda: rig.accepted() == LINKS, "all links to be measured again")
         kept = rig.finish()
         for node in NODES:
@@ -47,7 +47,7 @@ def test_an_agent_that_starts_without_its_collector_measures_by_the_plan_it_kept
         rig.wait(lambda: "measures by the plan kept on disk" in rig.log("jinan-1"), "the kept plan")
         rig.wait_for_batches(["jinan-1"])
         rig.start_collector()
-        rig.wait_until_handed_over()
+        rig.wait_until_taken()
         rig.wait(lambda: rig.accepted() == LINKS, "all links to be measured again")
         kept = rig.finish()
     assert (kept.missing, kept.duplicates) == (0, 0)
