@@ -20,7 +20,8 @@ _claims: list[socket.socket] = []
 def own_port() -> int:
     """A port of 127.0.0.1, for TCP or UDP, that is this process's alone; nothing listens there."""
     first, last = map(int, _GIVEN_AWAY.read_text().split())
-    ports = [*range(_LOWEST, first), *range(last + 1, _HIGHEST + 1)] or [*range(_LOWEST, _HIGHEST + 1)]
+    outside: list[int] = [*range(_LOWEST, first), *range(last + 1, _HIGHEST + 1)]
+    ports: list[int] = outside or list(range(_LOWEST, _HIGHEST + 1))
     for port in random.sample(ports, min(_MOST_TRIES, len(ports))):
         if _claimed(port) and _free(port):
             return port
