@@ -3,9 +3,9 @@
 A batch is MessagePack; each table in it is columnar: number columns are little-endian arrays as bytes, text
 columns a dictionary of distinct strings plus an index array, histogram columns three arrays. A batch is named
 by (agent, boot, number): `boot` is a random word chosen at each start of the agent, `number` counts from 1 in
-that boot, so the collector knows a second copy. VERSION changes when an old reader could misread a new batch.
-Batches since OLDEST are read, because outbox and journal may hold some when both sides are upgraded; a column
-thought of later is then 0, unknown or empty.
+that boot, so the collector knows a second copy. VERSION changes with each column that comes, and when an old
+reader could misread a new batch. Batches since OLDEST are read, because outbox and journal may hold some when
+both sides are upgraded; a column that an older one lacks is then 0, unknown or empty.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from linkgauge.schema import TABLES
 from linkgauge.table import Field, Kind, Table
 from linkgauge.words import Words
 
-VERSION = 4
+VERSION = 5
 OLDEST = 1
 MAX_ROWS = 200_000
 """Rows in one table of one batch; a batch with more is refused before its columns are built."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from typing import Any
+from zlib import crc32
 
 import msgspec
 import numpy as np
@@ -147,6 +148,19 @@ def test_an_older_batch_is_read_and_what_it_lacks_is_unknown() -> None:
     del loose["tables"]["window"]["columns"]["length_ns"]
     told = refusal(msgspec.msgpack.encode({**loose, "version": wire.OLDEST}))
     assert str(told) == "column window.length_ns is missing, 16 are needed for 2 rows"
+
+
+def test_a_batch_of_the_version_before_lacks_what_came_since() -> None:
+    loose = msgspec.msgpack.decode(BODY)
+    del loose["tables"]["health"]["columns"]["flows_deferred"]
+    got = decode(msgspec.msgpack.encode({**loose, "version": 4})).frames
+    assert same_frame(got["health"], SMALL.frames["health"])
+
+
+def test_columns_come_with_a_new_version_only() -> None:
+    """When this fails, raise wire.VERSION: else what agents and journals hold without the column is refused."""
+    columns = sorted(f"{table.name}.{field.name}" for table in TABLES.values() for field in table.columns)
+    assert (wire.VERSION, crc32(" ".join(columns).encode())) == (5, 3430388185)
 
 
 def test_a_million_links_that_claim_to_be_there() -> None:
