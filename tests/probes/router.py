@@ -43,7 +43,7 @@ class Router:
     host: str
     router: str
 
-    def run_round(self, make: str, *links: tuple[str, str, str], timeout_s: float = 1) -> Told:
+    def run_round(self, make: str, *links: tuple[str, str, str], timeout_s: float = 3) -> Told:
         """Run one round in the host. make: import that defines `make(locals)`, which gives the prober."""
         code = _CHILD.format(make=make)
         return Told(
@@ -96,7 +96,7 @@ def routed(prefix: str) -> Iterator[Router]:
         ):  # fmt: skip
             inside(made.router, "ip", family, "route", "add", kind, far)
             inside(made.host, "ip", family, "route", "add", far, "via", way)
-        deadline = time.monotonic() + 10  # IPv6 takes a while to find its neighbours
+        deadline = time.monotonic() + 60  # IPv6 takes a while to find its neighbours
         while made.run_round(ICMP, ("a>b@n", "fd77::1", "fd77::2")).fate != [0]:
             assert time.monotonic() < deadline, "the router never answered"
         yield made

@@ -73,7 +73,7 @@ def test_what_is_no_mapping_shows_no_key(tmp_path: Path, text: str) -> None:
     assert KEY not in told
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.text())
 def test_whatever_stands_there_is_a_sentence_that_does_not_quote_it(tmp_path: Path, text: str) -> None:
     path = write(tmp_path, f"10.0.0.1: secret{text}")

@@ -14,6 +14,7 @@ from linkgauge.clock import SystemClock, read_clock_quality
 from linkgauge.errors import ConfigError
 from probes.stamp.policy import Policy
 from probes.standalone import StandaloneReflector, parse_allowed
+from tests.probes.loopback import until
 from tests.probes.stamp.arrivals import signed
 
 REQUEST = bytes(12) + b"\x00\x01" + bytes(30)
@@ -47,7 +48,7 @@ def reflector(start: Start) -> StandaloneReflector:
 def peer(address: str = "127.0.0.1") -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind((address, 0))
-    sock.settimeout(2)
+    sock.settimeout(60)
     return sock
 
 
@@ -86,8 +87,9 @@ def test_prefixes_of_ipv6(start: Start, allow: str, answers: bool) -> None:
         if answers:
             assert len(sock.recv(2000)) == 44
         else:
-            sock.settimeout(0.3)
-            with pytest.raises(TimeoutError):
+            until(lambda: made.counters()["refused_peer_unknown"] == 1)
+            sock.setblocking(False)
+            with pytest.raises(BlockingIOError):
                 sock.recv(2000)
     assert made.counters()["refused_peer_unknown"] == int(not answers)
 
@@ -118,6 +120,7 @@ def test_a_key_of_who_is_not_allowed_is_a_fault() -> None:
 
 
 def test_policies_reach_the_reflector(start: Start) -> None:
+    began_s = time.monotonic()
     made = start(policy=Policy(twamp_light=True, stateless=True, rate_pps=1))
     home = ("127.0.0.1", made.ports[0])
     with peer() as sock:
@@ -127,10 +130,12 @@ def test_policies_reach_the_reflector(start: Start) -> None:
             sock.sendto(number.to_bytes(4, "big") + REQUEST[4:14], home)
         for number in range(15):
             assert sock.recv(2000)[:4] == number.to_bytes(4, "big")
-    deadline = time.monotonic() + 5
-    while (counters := made.counters())["reflected"] + counters["refused_rate"] < 41:
-        assert time.monotonic() < deadline
-    assert counters["reflected"] in (16, 17, 18)  # one more a second
+
+    def counted() -> int:
+        return made.counters()["reflected"] + made.counters()["refused_rate"]
+
+    until(lambda: counted() >= 41)
+    assert 16 <= made.counters()["reflected"] <= 18 + time.monotonic() - began_s  # one more a second
 
 
 def test_what_may_be_allowed() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -14,6 +14,7 @@ from linkgauge.plan import Turn
 from probes.schedule import Schedule
 from probes.throughput.report import Report
 from probes.turn_taker import LATEST_NS, THREAD, TurnTaker
+from tests.probes.loopback import until
 from tests.probes.plans import S, plan
 
 
@@ -56,12 +57,15 @@ def schedule() -> Iterator[Schedule]:
         made.stop()
 
 
-def taken(schedule: Schedule, role: str, clock: Clock) -> tuple[Iperf, TurnTaker, list[Frame]]:
+def taken(
+    schedule: Schedule, role: str, clock: Clock, enough: Callable[[], bool] | None = None
+) -> tuple[Iperf, TurnTaker, list[Frame]]:
+    """Its turns come until the first was taken, or until it is enough."""
     tester, frames = Iperf(), list[Frame]()
     taker = TurnTaker(tester, schedule, clock, frames.append)
     turn = Turn("a>b@n", role, "10.0.0.1", "10.0.0.2", 0)
     taker.follow(plan(turns=[turn], cycle_ns=S // 2))
-    tester.done.wait(1.5)
+    until(enough or tester.done.is_set)
     taker.stop()
     schedule.stop()
     return tester, taker, frames
@@ -83,7 +87,7 @@ def test_the_far_end_serves_and_reports_nothing(schedule: Schedule) -> None:
 
 
 def test_a_turn_that_is_late_is_left_out(schedule: Schedule, caplog: pytest.LogCaptureFixture) -> None:
-    tester, taker, _ = taken(schedule, "send", Clock(LATEST_NS + S // 10))
+    tester, taker, _ = taken(schedule, "send", Clock(LATEST_NS + S // 10), lambda: bool(caplog.text))
     assert tester.asked == []
     assert "a>b@n: its throughput turn came" in caplog.text
     now_ns = SystemClock().now().wall_ns

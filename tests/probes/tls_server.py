@@ -52,7 +52,7 @@ class TlsServer:
                 self._serve(self._listening.accept()[0])
 
     def _serve(self, bare: socket.socket) -> None:
-        bare.settimeout(5)
+        bare.settimeout(60)
         try:
             with self._context.wrap_socket(bare, server_side=True) as sock:
                 self.done += 1

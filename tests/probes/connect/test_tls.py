@@ -41,7 +41,7 @@ def links(*targets: tuple[str, str]) -> list[PlanLink]:
 HOME = links(("127.0.0.1", "127.0.0.1"))
 
 
-def probe(port: int, ca_file: Path | None = None, timeout_ns: int = 5 * S) -> tuple[EchoRound, Frame]:
+def probe(port: int, ca_file: Path | None = None, timeout_ns: int = 30 * S) -> tuple[EchoRound, Frame]:
     prober = TlsProber(port, ca_file=ca_file)
     out = prober.round(HOME, timeout_ns)
     return out, prober.certificates()
@@ -56,7 +56,7 @@ def test_a_trusted_certificate_and_its_handshake(authority: Authority) -> None:
     issued = authority.issue("good", "/O=Centre/CN=b0")
     with TlsServer(issued) as server:
         prober = TlsProber(server.port, ca_file=authority.file)
-        out = prober.round(HOME, 5 * S)
+        out = prober.round(HOME, 30 * S)
     assert out.fate.tolist() == [Fate.REPLIED]
     assert 0 < out.rtt_ns[0] < 5 * S
     row = only_row(prober.certificates())
@@ -108,9 +108,9 @@ def test_a_verdict_is_kept_for_an_hour(authority: Authority) -> None:
     with TlsServer(authority.issue("good", "/CN=b0")) as server:
         prober = TlsProber(server.port, clock, authority.file)
         for _ in range(3):
-            prober.round(HOME, 5 * S)
+            prober.round(HOME, 30 * S)
         clock.ahead_ns = TRUSTED_FOR_NS
-        prober.round(HOME, 5 * S)
+        prober.round(HOME, 30 * S)
     assert server.done == 4 + 2  # the first and the last round verified as well
     assert only_row(prober.certificates())["trusted"] == 1
 
@@ -119,9 +119,9 @@ def test_a_new_certificate_is_judged_anew(authority: Authority, tmp_path: Path) 
     strange = Authority(tmp_path).issue("strange", "/CN=b0")
     with TlsServer(authority.issue("good", "/CN=b0")) as server:
         prober = TlsProber(server.port, ca_file=authority.file)
-        prober.round(HOME, 5 * S)
+        prober.round(HOME, 30 * S)
         server.show(strange)
-        prober.round(HOME, 5 * S)
+        prober.round(HOME, 30 * S)
     assert only_row(prober.certificates())["trusted"] == 0
 
 
@@ -132,7 +132,7 @@ def test_ipv6(authority: Authority) -> None:
         pytest.skip(f"this host has no IPv6: {err}")
     with server:
         prober = TlsProber(server.port, ca_file=authority.file)
-        assert prober.round(links(("::1", "::1")), 5 * S).fate.tolist() == [Fate.REPLIED]
+        assert prober.round(links(("::1", "::1")), 30 * S).fate.tolist() == [Fate.REPLIED]
     assert only_row(prober.certificates())["trusted"] == 1
 
 
@@ -140,7 +140,7 @@ def test_many_at_once_more_than_may_shake_hands(authority: Authority) -> None:
     count = 3 * MOST
     with TlsServer(authority.issue("many", "/CN=many")) as server:
         prober = TlsProber(server.port, ca_file=authority.file)
-        out = prober.round(links(*[("127.0.0.1", f"127.0.0.{row + 1}") for row in range(count)]), 20 * S)
+        out = prober.round(links(*[("127.0.0.1", f"127.0.0.{row + 1}") for row in range(count)]), 60 * S)
         reached = out.fate == Fate.REPLIED
     frame = prober.certificates()
     assert reached.sum() == 1  # the server listens on one address
@@ -152,7 +152,7 @@ def test_many_at_once_more_than_may_shake_hands(authority: Authority) -> None:
 def test_every_one_of_many_is_served(authority: Authority) -> None:
     with TlsServer(authority.issue("many", "/CN=many")) as server:
         prober = TlsProber(server.port, ca_file=authority.file)
-        out = prober.round(links(*[("127.0.0.1", "127.0.0.1")] * 3 * MOST), 20 * S)
+        out = prober.round(links(*[("127.0.0.1", "127.0.0.1")] * 3 * MOST), 60 * S)
     assert (out.fate == Fate.REPLIED).all()
     assert prober.certificates().count("trusted").tolist() == [1] * 3 * MOST
 
@@ -166,7 +166,7 @@ def answering(answer: bytes | None) -> Iterator[int]:
         def serve() -> None:
             with contextlib.suppress(OSError), listening.accept()[0] as sock:
                 if answer is None:
-                    over.wait(10)
+                    over.wait(60)
                 else:
                     sock.recv(2048)
                     sock.sendall(answer)
@@ -201,7 +201,7 @@ def test_silent_targets_do_not_take_the_turns_of_others_for_good(authority: Auth
         port = silent.getsockname()[1]
         prober = TlsProber(port)
         out = prober.round(
-            links(*[("127.0.0.1", "127.0.0.9")] * (MOST + 1), ("127.0.0.1", "127.0.0.8")), S // 5
+            links(*[("127.0.0.1", "127.0.0.9")] * (MOST + 1), ("127.0.0.1", "127.0.0.8")), 2 * S
         )
     assert out.fate.tolist() == [Fate.LOST] * (MOST + 1) + [Fate.REFUSED]
 
@@ -211,7 +211,7 @@ def test_a_closed_port_is_a_refusal_and_what_cannot_leave_is_no_loss() -> None:
         port = server.getsockname()[1]
     prober = TlsProber(port)
     out = prober.round(
-        links(("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "host.example"), ("203.0.113.9", "127.0.0.1")), S
+        links(("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "host.example"), ("203.0.113.9", "127.0.0.1")), 30 * S
     )
     assert out.fate.tolist() == [Fate.REFUSED, Fate.UNRESOLVED, Fate.SEND_FAILED]
     assert np.isnan(out.rtt_ns).all()

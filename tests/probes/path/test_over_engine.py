@@ -81,7 +81,7 @@ def paths(frame: Frame) -> dict[str, set[str]]:
 
 def settled(joint: Joint) -> Frame:
     """The first round in which everything answers: IPv6 takes a while to find its neighbours."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         frame = joint.prober.round()
         if paths(frame) == {link: {way} for link, way in WAYS.items()}:
@@ -95,7 +95,7 @@ def test_hops_round_trips_and_mtu_over_the_engine(joint: Joint, world: World) ->
     assert frame.count("reached").tolist() == [1] * 4
     assert frame.real("mtu_bytes").tolist() == [1500] * 4
     for text in frame.text("hop_rtt_us"):
-        assert all(0 < float(word) < 200_000 for word in text.split()), text
+        assert all(0 < float(word) < 500_000 for word in text.split()), text
     world.run("upper", "ip link set w3 mtu 1400")
     try:
         assert joint.prober.round().real("mtu_bytes").tolist() == [1400] * 4

@@ -93,7 +93,7 @@ def running(
     launcher.start()
     try:
         made = Running(prober, launcher)
-        deadline = time.monotonic() + 15  # IPv6 takes a while to find its neighbours
+        deadline = time.monotonic() + 60  # IPv6 takes a while to find its neighbours
         while made.way(made.prober.round()) != UPPER:
             assert time.monotonic() < deadline, "the far end was never reached by the upper way"
         made.events()

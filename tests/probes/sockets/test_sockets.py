@@ -18,6 +18,7 @@ from probes.sockets.message import Inbox
 from probes.sockets.raw_name import NAME_SIZE, address_of, raw_name
 from probes.sockets.sockets import BATCH, CONTROL_SIZE, BatchSocket
 
+PATIENCE_S = 60.0
 HOMES = [pytest.param("127.0.0.1", id="v4"), pytest.param("::1", id="v6")]
 
 
@@ -34,7 +35,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[BatchSocket, BatchSoc
 def poll_until_stamped(home: str) -> None:
     """Receive stamping starts lazily in the kernel: wait until it works."""
     sock = BatchSocket(home, 0)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         sock.send(np.zeros((1, 44), np.uint8), raw_name(home, sock.port)[None])
         got = receive(sock)
@@ -43,7 +44,7 @@ def poll_until_stamped(home: str) -> None:
     sock.close()
 
 
-def receive(sock: BatchSocket, timeout_s: float = 2) -> Received | None:
+def receive(sock: BatchSocket, timeout_s: float = PATIENCE_S) -> Received | None:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if (got := sock.receive()) is not None:
@@ -52,7 +53,7 @@ def receive(sock: BatchSocket, timeout_s: float = 2) -> Received | None:
 
 
 def returned(sock: BatchSocket) -> Returned:
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if (got := sock.returned()) is not None:
             return got
@@ -115,7 +116,7 @@ def test_a_port_nobody_listens_on_returns_the_packet(pair: tuple[BatchSocket, Ba
     packets[0, :4] = [1, 2, 3, 4]
     a.send(packets, to(home, closed, 1))
     quoted: list[list[int]] = []
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + PATIENCE_S
     while not quoted and time.monotonic() < deadline:
         quoted = returned(a).errors.data[:, :4].tolist()
     assert quoted == [[1, 2, 3, 4]]
@@ -252,7 +253,7 @@ def test_icmp_errors_say_who_and_why(pair: tuple[BatchSocket, BatchSocket, str])
         taken.bind((home, 0))
         closed = taken.getsockname()[1]
     a.send(np.full((1, 44), 9, np.uint8), to(home, closed, 1))
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + PATIENCE_S
     errors = returned(a).errors
     while not len(errors.length) and time.monotonic() < deadline:
         errors = returned(a).errors

@@ -30,23 +30,23 @@ def fires_within(one: Timer, seconds: float) -> bool:
 def test_it_fires_when_due_and_not_before(made: Timer) -> None:
     due_ns = time.monotonic_ns() + 30 * MS
     made.set(due_ns)
-    assert fires_within(made, 5)
+    assert fires_within(made, 60)
     assert time.monotonic_ns() >= due_ns
 
 
 @pytest.mark.parametrize("at_ns", [0, -5, 1])
 def test_a_time_that_has_passed_fires_at_once(made: Timer, at_ns: int) -> None:
     made.set(at_ns)
-    assert fires_within(made, 5)
+    assert fires_within(made, 60)
 
 
 def test_another_time_takes_the_place_of_the_first(made: Timer) -> None:
     made.set(0)
-    assert fires_within(made, 5)
+    assert fires_within(made, 60)
     made.set(time.monotonic_ns() + 3600 * 1000 * MS)
     assert not fires_within(made, 0.02)
     made.set(time.monotonic_ns() + MS)
-    assert fires_within(made, 5)
+    assert fires_within(made, 60)
 
 
 def test_a_kernel_without_timers_is_an_oserror(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ ERROR = 0x8587
 def peer(address: str) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind((address, 0))
-    sock.settimeout(5)
+    sock.settimeout(60)
     return sock
 
 

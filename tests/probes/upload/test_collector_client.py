@@ -179,9 +179,9 @@ def test_silence_is_not_waited_out(client: CollectorClient) -> None:
 
 def test_an_answer_in_drops_or_without_end_is_none(client: CollectorClient) -> None:
     with pytest.raises(HTTPError, match="did not end in time"):
-        client.post(0, "/drops", b"", {}, 10**6, timeout_s=0.3)
+        client.post(0, "/drops", b"", {}, 10**6, timeout_s=3)
     with pytest.raises(HTTPError, match="more than 10 octets"):
-        client.post(0, "/drops", b"", {}, 10, timeout_s=10)
+        client.post(0, "/drops", b"", {}, 10, timeout_s=60)
 
 
 def test_a_connection_that_nobody_takes_is_said_in_the_words_of_the_system() -> None:

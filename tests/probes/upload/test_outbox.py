@@ -108,7 +108,7 @@ def test_too_old_batches_are_dropped(tmp_path: Path) -> None:
     assert states(box) == [(1, State.DROPPED), (2, State.WAITING)]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=25)
 @given(st.lists(st.sampled_from(["put", "done", "reject", "reopen"]), max_size=25))
 def test_any_order_of_calls_equals_a_list(tmp_path: Path, steps: list[str]) -> None:
     (tmp_path / "outbox.db").unlink(missing_ok=True)
