@@ -6,8 +6,8 @@ alerts.causes.remarked), and so is the search (quality.places.finding), but more
 there is time: a link that does not cross it must be well on the same network, so what befalls the whole
 fleet has no place. Of a smaller MTU, which agents find at different times, most pairs of nodes over the place
 must have been measured since then, and a place is named only while it is news: later, when the mend is found
-at different times as well, what is left of the trouble would accuse places that are not to blame. What is no
-longer found goes on to explain for a few windows.
+at different times as well, what is left of the trouble would accuse places that are not to blame; so it would
+when more links were just found to be mended. What is no longer found goes on to explain for a few windows.
 
 Throughput is no such sort: a link is tested about once an hour, so most of the links over a place are tested
 long before or after the trouble, a low test may be a neighbour's transfer, and which of both ends, or which
@@ -45,8 +45,8 @@ Unseen = Callable[[Collection[str]], bool]
 OF_MTU, OF_DSCP = Sort(SMALL, "mtu-shrunk", "common-mtu"), Sort(REMARKED, "dscp-remarked", "common-remark")
 SPELL_ROUNDS = 2
 """Rounds of sweeps within which every agent has found that an MTU is smaller."""
-NEWS_WINDOWS = 12
-"""And then so many windows in which a place may still be named, for an agent may be unfit in some."""
+NEWS_WINDOWS = 2
+"""And then so many windows in which a place may still be named: it has to be found in two."""
 LEAST_KNOWN = 0.75
 """Share of the pairs of nodes over a place, as far as their MTU was ever found, that must be known since."""
 
@@ -179,7 +179,8 @@ def _is_told(crossings: Crossings, over: Mask, rows: Rows, of: Small) -> bool:
     what one end tells of there and back is of both."""
     pair = crossings.pair[crossings.forward]
     ever, since = (np.unique(pair[over & each]) for each in (of.measured, of.since))
-    return bool(of.fresh[rows].any()) and len(since) >= LEAST_KNOWN * len(ever)
+    news = of.fresh[rows].any() and len(rows) > of.mending
+    return bool(news) and len(since) >= LEAST_KNOWN * len(ever)
 
 
 def _reverse(crossings: Crossings) -> Rows:

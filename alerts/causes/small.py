@@ -37,7 +37,7 @@ AHEAD_NS = 60 * NS_PER_S
 class Small:
     """Of n links, each (n,). mtu_bytes, usual_bytes: what it is and was, NaN where that is not known.
     measured: fit agents found the MTU at some time; since: also when the trouble had begun; fresh: the MTU
-    changed lately."""
+    changed lately. mending: how many links are known to be mended lately."""
 
     evidence: Evidence
     mtu_bytes: Reals
@@ -45,6 +45,7 @@ class Small:
     measured: Mask
     since: Mask
     fresh: Mask
+    mending: int
 
 
 def small(
@@ -59,7 +60,7 @@ def small(
     if np.count_nonzero(bad) < 2:
         return None
     mtu, since_ns, seen_ns = _columns(state, sizes)
-    mended = (reverse >= 0) & ~bad[reverse] & (mtu[reverse] > mtu) & (seen_ns[reverse] > since_ns)
+    mended = bad & (reverse >= 0) & ~bad[reverse] & (mtu[reverse] > mtu) & (seen_ns[reverse] > since_ns)
     bad &= ~mended
     measured, since = usable & np.isfinite(mtu), bad.copy()
     in_time = measured & (seen_ns <= now_ns + AHEAD_NS)
@@ -81,6 +82,7 @@ def small(
         measured | since,
         since,
         since_ns >= now_ns - news_ns,
+        int(np.count_nonzero(mended | ((breaches > 0) & ~(shrunk > 0)))),
     )
 
 
