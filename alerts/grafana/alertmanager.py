@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alerts.grafana.plain_yaml import plain_yaml
-from alerts.grafana.policies import SEVERITIES, receiver
+from alerts.grafana.policies import Contacts, of_team, receiver
 from alerts.rule import Rule
 from linkgauge.inventory import Inventory
 
@@ -64,17 +64,17 @@ def places_of(inventory: Inventory) -> Places:
 
 def alertmanager_file(rules: Sequence[Rule], teams: Sequence[str] = (), places: Places | None = None) -> str:
     """The file's text. teams: those that are told apart, when there are several."""
-    told = teams if len(teams) > 1 else ("",)
-    names = [receiver(severity, team) for severity in SEVERITIES for team in told]
+    contacts = Contacts({}, teams=teams)
+    names = [receiver(*audience) for audience in contacts.audiences]
     file: Json = {
         "global": {"resolve_timeout": f"{RESOLVE_MINUTES}m"},
         "route": {
-            "receiver": names[0],
+            "receiver": receiver("ticket", contacts.home),
             "group_by": ["rule"],
             **_TIMES["ticket"],
             "routes": [
                 {"receiver": DRILL, "matchers": ['drill="true"'], "group_by": ["..."], "group_wait": "0s"},
-                *_routes(told),
+                *_routes(contacts),
             ],
         },
         "inhibit_rules": [*_explained(rules), *_placed(places or Places())],
@@ -83,25 +83,29 @@ def alertmanager_file(rules: Sequence[Rule], teams: Sequence[str] = (), places: 
     return _HEAD + plain_yaml(file)
 
 
-def _routes(teams: Sequence[str]) -> Iterator[Json]:
+def _routes(contacts: Contacts) -> Iterator[Json]:
     """A route for each severity, team and kind of thing; see alerts.grafana.policies. A place of several
-    teams goes to each of them."""
-    for severity in SEVERITIES:
-        for team in teams:
-            grave, name = f'severity="{severity}"', receiver(severity, team)
-            of_team = [f'team="{team}"'] if team else []
-            links: Json = {"matchers": [grave, *of_team, 'link=~".+"'], "group_by": ["network", "dst_site"]}
-            alone = ['teams=""'] if team else []
-            rest: Json = {"matchers": [grave, *of_team, *alone], "group_by": ["site", "collector"]}
-            among: Json = {
-                "continue": True,
-                "matchers": [grave, f'teams=~"(.*,)?{team}(,.*)?"'],
-                "group_by": rest["group_by"],
-            }
-            yield from (
-                {"receiver": name, **each, **_TIMES[severity]}
-                for each in (links, *([among] if team else []), rest)
-            )
+    teams goes to each of them; a page of teams that are all unknown to the home team."""
+    for severity, team in contacts.audiences:
+        grave, name = f'severity="{severity}"', receiver(severity, team)
+        own = of_team(team, contacts.teams, contacts.home)
+        of = [f'{own[0]}{own[1]}"{own[2]}"'] if own else []
+        links: Json = {"matchers": [grave, *of, 'link=~".+"'], "group_by": ["network", "dst_site"]}
+        alone = ['teams=""'] if team else []
+        rest: Json = {"matchers": [grave, *of, *alone], "group_by": ["site", "collector"]}
+        among: Json = {
+            "continue": True,
+            "matchers": [grave, f'teams=~"(.*,)?{team}(,.*)?"'],
+            "group_by": rest["group_by"],
+        }
+        yield from (
+            {"receiver": name, **each, **_TIMES[severity]}
+            for each in (links, *([among] if team else []), rest)
+        )
+    if contacts.home:
+        known = f'teams!~"(.*,)?({"|".join(contacts.teams)})(,.*)?"'
+        name = receiver("page", contacts.home)
+        yield {"receiver": name, "matchers": ['severity="page"', known], **_TIMES["page"]}
 
 
 def _explained(rules: Sequence[Rule]) -> Iterator[Json]:

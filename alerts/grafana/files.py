@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from alerts.grafana.alertmanager import Places, alertmanager_file, places_of
-from alerts.grafana.muted import Muted, muted_of
+from alerts.grafana.muted import muted_of
 from alerts.grafana.plain_yaml import plain_yaml
 from alerts.grafana.policies import Contacts, route, timings
 from alerts.grafana.rules import FOLDER, GrafanaRules, Times
 from alerts.grafana.teams import Teams, teams_of
+from alerts.grafana.things import things_of
+from alerts.grafana.work import Work
 from alerts.rule import Rule, load_rules
 from linkgauge.inventory import Inventory
 
@@ -42,7 +44,7 @@ class Alerting:
     contacts: Contacts
     times: Times = field(default_factory=Times)
     teams: Teams = field(default_factory=Teams)
-    muted: Sequence[Muted] = ()
+    work: Work = field(default_factory=Work)
     places: Places = field(default_factory=Places)
 
     @property
@@ -53,12 +55,12 @@ class Alerting:
     @property
     def route(self) -> Json:
         """Our policies, as the API has them."""
-        return route(self.contacts, self.muted)
+        return route(self.contacts, self.work)
 
     @property
     def timings(self) -> list[Json]:
         """The mute timings that the policies name, as the API and files have them."""
-        return timings(self.contacts, self.muted)
+        return timings(self.contacts, self.work)
 
     def files(self) -> dict[str, str]:
         """Name and text of each file."""
@@ -77,7 +79,8 @@ def alerting_of(
         return Alerting(rules, contacts, times)
     teams = teams_of(inventory)
     mine = replace(contacts, teams=teams.names)
-    return Alerting(rules, mine, times, teams, muted_of(inventory, now_ns), places_of(inventory))
+    work = Work(muted_of(inventory, now_ns), things_of(inventory, teams), rules)
+    return Alerting(rules, mine, times, teams, work, places_of(inventory))
 
 
 def rules_file(alerting: Alerting) -> str:

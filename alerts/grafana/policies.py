@@ -11,13 +11,16 @@ Grafana's own environment, or of that of `linkgauge publish`.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alerts.grafana.muted import Matcher, Muted
-from alerts.grafana.rules import COLLECTOR_SILENT, FOLDER
+from alerts.grafana.rules import COLLECTOR_SILENT, FOLDER, LONGEST_UID
+from alerts.grafana.things import AMONG, LINKS, REST, Matcher
+from alerts.grafana.work import Work
 from linkgauge.errors import ConfigError
+from linkgauge.model import DEFAULT_TEAM
 
 Json = dict[str, Any]
 
@@ -72,6 +75,12 @@ class Contacts:
         return [(severity, team) for severity in SEVERITIES for team in teams]
 
     @property
+    def home(self) -> str:
+        """The team that hears of what no team is known of; empty where there is one team only."""
+        teams = self.teams if len(self.teams) > 1 else ("",)
+        return DEFAULT_TEAM if DEFAULT_TEAM in teams else teams[0]
+
+    @property
     def points(self) -> list[Json]:
         """Contact points, in the form of Grafana's API; settings hold variables."""
         return [
@@ -99,7 +108,7 @@ class Contacts:
         if kind == _ALERTMANAGER:
             made = {"url": self.alertmanager}
         return {
-            "uid": f"{receiver(severity, team)}-{kind}"[:40],
+            "uid": _uid(f"{receiver(severity, team)}-{kind}"),
             "name": receiver(severity, team),
             "type": its_name,
             "settings": {**made, **_EXTRA.get(kind, {})},
@@ -112,67 +121,79 @@ def receiver(severity: str, team: str) -> str:
     return "-".join(part for part in ("linkgauge", severity, team) if part)
 
 
-def route(contacts: Contacts, muted: Sequence[Muted] = ()) -> Json:
-    """The one route of ours: what is muted first, each with the whole of the rest below it."""
-    top = _node(contacts, [["grafana_folder", "=", FOLDER]], [])
-    if contacts.quiet:
-        silent = _node(contacts, [["rule", "=", COLLECTOR_SILENT]], [])
-        told = {**silent, "receiver": receiver(*contacts.audiences[0]), **contacts.times("page")}
-        return {
-            **top,
-            "routes": [told, _node(contacts, [["rule", "!=", COLLECTOR_SILENT]], [ALWAYS["name"]])],
-        }
-    soonest = sorted(muted, key=lambda each: (each.begin, each.end))
-    return {**top, "routes": list(_at_work(contacts, soonest, [], _deepest(len(muted))))}
+def of_team(team: str, teams: Sequence[str], home: str) -> Matcher | None:
+    """What alerts of a team match; those of no known team are the home team's. None: there is one team only.
+
+    teams: all that there are."""
+    if not team:
+        return None
+    return (
+        ["team", "!~", "|".join(each for each in teams if each != home)]
+        if team == home
+        else ["team", "=", team]
+    )
 
 
-def timings(contacts: Contacts, muted: Sequence[Muted]) -> list[Json]:
-    """The mute timings that the route names."""
-    return [ALWAYS] if contacts.quiet else [each.timing for each in muted]
-
-
-def _node(contacts: Contacts, matchers: Sequence[Matcher], names: Sequence[str]) -> Json:
-    made: Json = {
-        "receiver": receiver(*contacts.audiences[-1]),
+def route(contacts: Contacts, work: Work | None = None) -> Json:
+    """The one route of ours. What no severity is known of is a ticket of the home team."""
+    work = work or Work()
+    top: Json = {
+        "receiver": receiver("ticket", contacts.home),
         "group_by": ["grafana_folder", "rule"],
-        "object_matchers": list(matchers),
+        "object_matchers": [["grafana_folder", "=", FOLDER]],
     }
+    if contacts.quiet:
+        silent = {
+            "receiver": receiver("page", contacts.home),
+            "object_matchers": [["rule", "=", COLLECTOR_SILENT]],
+            **contacts.times("page"),
+        }
+        rest = {"receiver": top["receiver"], "object_matchers": [["rule", "!=", COLLECTOR_SILENT]]}
+        told = [_muted(silent, work.of_silent_collector()), _muted(rest, [ALWAYS["name"]])]
+        return {**top, "routes": [{**each, "group_by": top["group_by"]} for each in told]}
+    return {**top, "routes": list(_leaves(contacts, work))}
+
+
+def timings(contacts: Contacts, work: Work | None = None) -> list[Json]:
+    """The mute timings that the route names."""
+    announced = work.muted if work else ()
+    if contacts.quiet:
+        silent = work.of_silent_collector() if work else ()
+        return [ALWAYS, *(each.timing for each in announced if each.name in silent)]
+    return [each.timing for each in announced]
+
+
+def _muted(made: Json, names: Sequence[str]) -> Json:
     return {**made, "mute_time_intervals": list(names)} if names else made
 
 
-def _deepest(announced: int) -> int:
-    """How many announcements of one thing are told apart: the routes must stay some hundreds."""
-    return 3 if announced <= 3 else 2 if announced <= 8 else 1
-
-
-def _at_work(contacts: Contacts, muted: Sequence[Muted], names: Sequence[str], depth: int) -> Iterator[Json]:
-    """Routes of what is announced, and of the rest: Grafana takes the first that matches, so each holds those
-    after it, for what both announce."""
-    for at, each in enumerate(muted if depth else ()):
-        both = [*names, each.name]
-        below = list(_at_work(contacts, muted[at + 1 :], both, depth - 1))
-        for matchers in each.matchers:
-            yield {**_node(contacts, matchers, both), "routes": below}
-    yield from _leaves(contacts, names)
-
-
-def _leaves(contacts: Contacts, names: Sequence[str]) -> Iterator[Json]:
-    """A route for each severity, team and kind of thing. A place of several teams goes to each of them."""
+def _leaves(contacts: Contacts, work: Work) -> Iterator[Json]:
+    """A route for each severity, team and kind of thing, and below it what is muted of these. A place of
+    several teams goes to each of them."""
+    by_site = ["grafana_folder", "site", "collector"]
     for severity, team in contacts.audiences:
-        of_team = [["team", "=", team]] if team else []
+        own = of_team(team, contacts.teams, contacts.home)
+        of = [own] if own else []
         alone = [["teams", "!~", ".+"]] if team else []
-        among = [["teams", "=~", f"(.*,)?{team}(,.*)?"]] if team else []
-        by_site = ["grafana_folder", "site", "collector"]
-        for matchers, group_by, on in (
-            ([*of_team, ["link", "=~", ".+"]], ["grafana_folder", "network", "dst_site"], False),
-            *([(among, by_site, True)] if team else []),
-            ([*of_team, *alone], by_site, False),
-        ):
-            made: Json = {
-                "receiver": receiver(severity, team),
-                "object_matchers": [["severity", "=", severity], *matchers],
-                "group_by": group_by,
-                **({"continue": True} if on else {}),
-                **contacts.times(severity),
-            }
-            yield {**made, "mute_time_intervals": list(names)} if names else made
+        among = [["teams", "=~", f"(.*,)?{team}(,.*)?"]]
+        links: Json = {"object_matchers": [*of, ["link", "=~", ".+"]]}
+        links["group_by"] = ["grafana_folder", "network", "dst_site"]
+        both: Json = {"object_matchers": among, "group_by": by_site, "continue": True}
+        rest: Json = {"object_matchers": [*of, *alone], "group_by": by_site}
+        for kind, made in ((LINKS, links), *([(AMONG, both)] if team else []), (REST, rest)):
+            name = receiver(severity, team)
+            matchers = [["severity", "=", severity], *made["object_matchers"]]
+            below = [
+                _muted({"receiver": name, "object_matchers": each}, names)
+                for each, names in work.classes(kind, severity, team)
+            ]
+            whole = {"receiver": name, **made, "object_matchers": matchers, **contacts.times(severity)}
+            yield {**whole, "routes": below} if below else whole
+
+
+def _uid(name: str) -> str:
+    """As long as Grafana takes it: a longer name has a number made of all of it at its end."""
+    if len(name) <= LONGEST_UID:
+        return name
+    end = hashlib.sha256(name.encode()).hexdigest()[:10]
+    return f"{name[: LONGEST_UID - len(end) - 1]}-{end}"

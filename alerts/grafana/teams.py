@@ -21,6 +21,10 @@ class Teams:
         """Every team there is, in order; never empty."""
         return tuple(sorted({*self.by_network.values(), *self.by_site.values(), DEFAULT_TEAM}))
 
+    def of(self, network: str, site: str) -> str:
+        """Who is called for something on that network at that site; empty: neither of them says."""
+        return self.by_network.get(network) or self.by_site.get(site, "")
+
     def label(self, table: str) -> str:
         """The label `team` of a rule of that table: a template of Grafana, or a name where that does."""
         chosen = [

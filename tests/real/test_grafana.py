@@ -121,7 +121,7 @@ def test_provisioned_by_files_its_alerts_are_those_of_the_reference(
     with running(tmp_path, made / "provisioning", **secret) as grafana:
         found = grafana.get("/api/search?tag=linkgauge")
         assert ours(found) == {board["uid"] for board in boards().values()}
-        assert grafana.get(f"{API}/policies")["routes"][0]["receiver"] == "linkgauge-ticket-west"
+        assert grafana.get(f"{API}/policies")["routes"][0]["receiver"] == "linkgauge-ticket-network"
         rules = grafana.get(f"{API}/alert-rules")
         assert len(ours(rules)) == len(watches(load_rules())) + 1
         files_are_not_published_over(grafana, monkeypatch)

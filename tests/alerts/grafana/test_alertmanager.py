@@ -134,13 +134,16 @@ def test_a_place_explains_nothing_graver_than_its_own_trouble(real: Alertmanager
     )
 
 
-def test_a_place_of_several_teams_goes_to_each_and_what_nobody_takes_is_a_page(tmp_path: Path) -> None:
+def test_a_place_of_several_teams_goes_to_each_and_what_is_of_no_known_team_to_the_home_team(
+    tmp_path: Path,
+) -> None:
     config = yaml.safe_load(alertmanager_file(load_rules(), ("core", "edge", "lab")))
     place = {"rule": "common-cause", "severity": "page", "place": "jinan guiyang"}
     alerts = [
         {**place, "about": "both", "team": "core", "teams": "core,edge"},
         {**place, "about": "one", "team": "edge"},
         {**place, "about": "none", "team": "network"},
+        {**place, "about": "ticket", "team": "network", "severity": "ticket"},
     ]
     with alertmanager(tmp_path / "am", "http://127.0.0.1:9/", **config) as real:
         body = [{"labels": labels} for labels in alerts]
@@ -151,6 +154,7 @@ def test_a_place_of_several_teams_goes_to_each_and_what_nobody_takes_is_a_page(t
         "both": {"linkgauge-page-core", "linkgauge-page-edge"},
         "one": {"linkgauge-page-edge"},
         "none": {"linkgauge-page-core"},
+        "ticket": {"linkgauge-ticket-core"},
     }
 
 

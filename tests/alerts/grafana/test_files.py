@@ -69,7 +69,27 @@ def test_alertmanager_takes_the_file_and_routes_by_drill_severity_and_team(tmp_p
     assert routed(path, severity="page", team="east", link="a>b@n") == "linkgauge-page-east"
     assert routed(path, severity="ticket", team="west", node="a") == "linkgauge-ticket-west"
     assert routed(path, severity="page", team="east", drill="true") == "linkgauge-drill"
-    assert routed(path, severity="page", team="unknown") == "linkgauge-page-east"
+
+
+@pytest.mark.parametrize(("teams", "home"), [(("core", "network", "west"), "-network"), (("network",), "")])
+def test_alertmanager_tells_the_home_team_by_severity_of_what_no_team_is_known_of(
+    tmp_path: Path, teams: tuple[str, ...], home: str
+) -> None:
+    path = tmp_path / "alertmanager.yml"
+    path.write_text(alertmanager_file(load_rules(), teams), encoding="utf-8")
+    checked(path)
+    for labels in (
+        {},
+        {"team": "new"},
+        {"team": "new", "link": "a>b@n"},
+        {"team": "new", "teams": "new,newer"},
+    ):
+        assert routed(path, severity="page", **labels) == f"linkgauge-page{home}"
+        assert routed(path, severity="ticket", **labels) == f"linkgauge-ticket{home}"
+        assert routed(path, **labels) == f"linkgauge-ticket{home}"
+    if home:
+        both = routed(path, severity="page", team="west", teams="core,west")
+        assert both == "linkgauge-page-core,linkgauge-page-west", "and not the home team"
 
 
 def test_what_the_rules_explain_is_inhibited() -> None:

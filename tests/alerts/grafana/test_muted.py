@@ -4,38 +4,21 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.grafana.muted import Json, Muted, muted_of
+from alerts.grafana.muted import Muted, muted_of
 from linkgauge.clock import NS_PER_S
 from linkgauge.inventory import build
 from linkgauge.inventory_file import InventoryFile
 from linkgauge.maintenance import Scope
+from tests.alerts.grafana.tree import lasts
 
 T0 = datetime(2025, 11, 21, 22, 30, tzinfo=UTC)
 
 
 def muted(begin: datetime, end: datetime, **scope: frozenset[str]) -> Muted:
-    return Muted("linkgauge-work", Scope(**scope), frozenset(), begin, end)
-
-
-def lasts(timing: Json, at: datetime) -> bool:
-    """Whether Grafana holds back at this time: one interval fits in each of its parts."""
-    return any(
-        any(_clock(times["start_time"]) <= at.hour * 60 + at.minute < _clock(times["end_time"])
-            for times in interval["times"])
-        and str(at.day) in interval["days_of_month"]
-        and str(at.month) in interval["months"]
-        and str(at.year) in interval["years"]
-        for interval in timing["time_intervals"]
-    )  # fmt: skip
-
-
-def _clock(text: str) -> int:
-    hours, _, minutes = text.partition(":")
-    return int(hours) * 60 + int(minutes)
+    return Muted("linkgauge-work", Scope(**scope), frozenset(), ((begin, end),))
 
 
 def test_a_night_is_two_days() -> None:
@@ -61,30 +44,13 @@ def test_it_lasts_from_the_first_minute_to_the_last(begin_s: int, length_s: int,
         assert not lasts(timing, at)
 
 
-@pytest.mark.parametrize(
-    ("scope", "matchers"),
-    [
-        ({"networks": frozenset({"backbone"})}, [[["network", "=", "backbone"]]]),
-        ({"links": frozenset({"b>a@n", "a>b@n"})}, [[["link", "=~", "a>b@n|b>a@n"]]]),
-        (
-            {"nodes": frozenset({"n1"})},
-            [
-                [["src", "=", "n1"]],
-                [["dst", "=", "n1"]],
-                [["node", "=", "n1"]],
-                [["kind", "=", "node"], ["place", "=", "n1"]],
-            ],
-        ),
-    ],
-)
-def test_who_is_meant(scope: dict[str, frozenset[str]], matchers: list[list[list[str]]]) -> None:
-    assert muted(T0, T0, **scope).matchers == matchers
-
-
-def test_what_several_lists_name_must_hold_together() -> None:
-    both = muted(T0, T0, sites=frozenset({"s"}), networks=frozenset({"n"})).matchers
-    assert [["src_site", "=", "s"], ["network", "=", "n"]] in both
-    assert all(["network", "=", "n"] in each for each in both)
+def test_entries_of_the_same_things_are_one_timing() -> None:
+    nights = [(T0 + timedelta(days=day), T0 + timedelta(days=day, hours=1)) for day in range(5)]
+    touching = (T0 + timedelta(hours=1), T0 + timedelta(hours=1, minutes=15))
+    timing = Muted("x", Scope(), frozenset(), (*nights, touching)).timing
+    assert len(timing["time_intervals"]) == 5
+    assert all(lasts(timing, begin) and not lasts(timing, end) for begin, end in nights[1:])
+    assert lasts(timing, touching[0])
 
 
 def test_work_and_silences_of_the_inventory_that_are_not_over() -> None:
@@ -100,6 +66,8 @@ def test_work_and_silences_of_the_inventory_that_are_not_over() -> None:
             "maintenance": [
                 {"from": text(T0), "until": text(T0 + timedelta(hours=1)), "reason": "x", "sites": ["s"]},
                 {"from": text(T0), "until": text(T0 + timedelta(hours=2)), "reason": "y", "nodes": ["a"]},
+                {"from": text(T0 + timedelta(days=1)), "until": text(T0 + timedelta(days=2)), "reason": "y",
+                 "nodes": ["a"]},
                 {"from": text(T0 - timedelta(days=2)), "until": text(T0 - timedelta(days=1)), "reason": "z",
                  "sites": ["s"]},
             ],
@@ -112,5 +80,6 @@ def test_work_and_silences_of_the_inventory_that_are_not_over() -> None:
         "linkgauge-work-20251121-2230-2",
         "linkgauge-silence-20251122-0330",
     ]
-    assert found[-1].matchers == [[["rule", "=", "link-loss"]]]
+    assert [len(each.spans) for each in found] == [1, 2, 1]
+    assert found[-1].rules == {"link-loss"}
     assert lasts(found[-1].timing, T0)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from alerts.grafana.alertmanager import RESOLVE_MINUTES
-from alerts.grafana.muted import Muted
 from alerts.grafana.policies import KINDS, Contacts, route, timings
 from linkgauge.errors import ConfigError
-from linkgauge.maintenance import Scope
+from tests.alerts.grafana.tree import chosen, every, routes
 
 Json = dict[str, Any]
 FOLDER = {"grafana_folder": "linkgauge alerts"}
@@ -38,31 +34,6 @@ def labels(src: str, dst: str, rule: str = "link-loss", **more: str) -> dict[str
     }
 
 
-def chosen(tree: Json, of: Mapping[str, str]) -> Json:
-    """The route that Grafana takes for an alert."""
-    (taken,) = every(tree, of)
-    return taken
-
-
-def every(tree: Json, of: Mapping[str, str]) -> list[Json]:
-    """All routes that it takes."""
-    taken: list[Json] = []
-    for child in tree.get("routes", ()):
-        if all(_matches(matcher, of) for matcher in child["object_matchers"]):
-            taken += every(child, of)
-            if not child.get("continue"):
-                return taken
-    return taken or [tree]
-
-
-def _matches(matcher: list[str], of: Mapping[str, str]) -> bool:
-    label, operator, value = matcher
-    there = of.get(label, "")
-    if operator in ("=", "!="):
-        return (there == value) == (operator == "=")
-    return (re.fullmatch(value, there) is not None) == (operator == "=~")
-
-
 def messages(tree: Json, alerts: list[dict[str, str]]) -> set[tuple[str, ...]]:
     """The groups that the alerts fall into."""
     return {
@@ -72,9 +43,9 @@ def messages(tree: Json, alerts: list[dict[str, str]]) -> set[tuple[str, ...]]:
     }
 
 
-def whole(contacts: Contacts, *muted: Muted) -> Json:
+def whole(contacts: Contacts) -> Json:
     """Our route below a root, as in Grafana."""
-    return {"receiver": "root", "group_by": [], "routes": [route(contacts, muted)]}
+    return {"receiver": "root", "group_by": [], "routes": [route(contacts)]}
 
 
 def test_a_dead_node_is_one_message_of_its_links_and_one_of_itself() -> None:
@@ -95,9 +66,7 @@ def test_severity_and_team_choose_the_contact_point() -> None:
 
 
 def test_a_trunk_is_told_to_the_teams_of_both_ends() -> None:
-    now = datetime(2025, 11, 21, tzinfo=UTC)
-    work = Muted("work", Scope(sites=frozenset({"c"})), frozenset(), now, now)
-    tree = whole(Contacts({}, teams=("east", "lab", "west")), work)
+    tree = whole(Contacts({}, teams=("east", "lab", "west")))
     place = {**FOLDER, "rule": "common-cause", "severity": "page", "kind": "trunk", "place": "a<>b"}
     told = {
         teams: [each["receiver"] for each in every(tree, {**place, "team": "west", "teams": teams})]
@@ -110,36 +79,22 @@ def test_a_trunk_is_told_to_the_teams_of_both_ends() -> None:
     }
 
 
-def test_announced_work_mutes_what_it_names_and_no_more() -> None:
-    now = datetime(2025, 11, 21, tzinfo=UTC)
-    work = Muted("linkgauge-work", Scope(sites=frozenset({"guiyang"})), frozenset(), now, now)
-    tree = whole(Contacts({}), work)
-    for named in (labels("jinan-1", "guiyang-1"), labels("guiyang-1", "jinan-1")):
-        taken = chosen(tree, named)
-        assert taken["mute_time_intervals"] == ["linkgauge-work"]
-        assert taken["receiver"] == "linkgauge-page"
-    node = {**FOLDER, "severity": "page", "node": "guiyang-1", "site": "guiyang"}
-    assert chosen(tree, node)["mute_time_intervals"] == ["linkgauge-work"]
-    assert "mute_time_intervals" not in chosen(tree, labels("jinan-1", "qingdao-1"))
-
-
-def test_what_is_announced_twice_is_muted_in_both_times() -> None:
-    now, later = datetime(2025, 11, 21, tzinfo=UTC), datetime(2025, 11, 22, tzinfo=UTC)
-    site = Muted("tomorrow", Scope(sites=frozenset({"jinan"})), frozenset(), later, later)
-    node = Muted("today", Scope(nodes=frozenset({"jinan-1"})), frozenset(), now, now)
-    tree = whole(Contacts({}), site, node)
-    assert chosen(tree, labels("jinan-1", "guiyang-1"))["mute_time_intervals"] == ["today", "tomorrow"]
-    assert chosen(tree, labels("jinan-2", "guiyang-1"))["mute_time_intervals"] == ["tomorrow"]
-    assert "mute_time_intervals" not in chosen(tree, labels("qingdao-1", "guiyang-1"))
-
-
-@pytest.mark.parametrize("announced", [3, 8, 20])
-def test_many_announcements_make_no_forest(announced: int) -> None:
-    at = datetime(2025, 11, 21, tzinfo=UTC)
-    muted = [
-        Muted(f"work-{n}", Scope(nodes=frozenset({f"n{n}-1"})), frozenset(), at, at) for n in range(announced)
-    ]
-    assert sum(1 for _ in _receivers(route(Contacts({}), muted))) < 4_000
+@pytest.mark.parametrize(
+    ("teams", "home"), [(("core", "network", "west"), "network"), (("core", "west"), "core"), ((), "")]
+)
+def test_what_no_team_is_known_of_goes_to_the_home_team_by_severity(
+    teams: tuple[str, ...], home: str
+) -> None:
+    tree = whole(Contacts({}, teams=teams))
+    end = f"-{home}" if home else ""
+    for team in ({}, {"team": "new"}):
+        for thing in ({"link": "a-1>b-1@n"}, {"node": "a-1"}, {}):
+            told = {
+                severity: chosen(tree, {**FOLDER, "severity": severity, **thing, **team})["receiver"]
+                for severity in ("page", "ticket", "")
+            }
+            ticket = f"linkgauge-ticket{end}"
+            assert told == {"page": f"linkgauge-page{end}", "ticket": ticket, "": ticket}
 
 
 def test_a_quiet_grafana_tells_of_a_silent_collector_and_nothing_else() -> None:
@@ -148,7 +103,7 @@ def test_a_quiet_grafana_tells_of_a_silent_collector_and_nothing_else() -> None:
     silent = chosen(tree, {**FOLDER, "rule": "collector-silent", "severity": "page"})
     assert silent["receiver"] == "linkgauge-page"
     assert "mute_time_intervals" not in silent
-    (always,) = timings(contacts, ())
+    (always,) = timings(contacts)
     assert chosen(tree, labels("a-1", "b-1"))["mute_time_intervals"] == [always["name"]]
 
 
@@ -171,18 +126,23 @@ def test_contact_points_hold_variables_and_never_secrets() -> None:
         assert value.startswith("$LINKGAUGE_") or point["type"] == "prometheus-alertmanager"
 
 
+def test_contact_points_of_long_names_are_told_apart() -> None:
+    teams = ("backbone-operations-north-china", "backbone-operations-north-east", "x")
+    contacts = Contacts({"page": ("webhook", "email")}, teams=teams)
+    uids = [point["uid"] for point in contacts.points]
+    assert len(set(uids)) == len(uids)
+    assert all(len(uid) <= 40 for uid in uids)
+    assert "linkgauge-page-x-webhook" in uids, "what fits stays as it is"
+    assert "linkgauge-page-backbone-opera-e632ca541e" in uids, "and each run makes the same"
+
+
 def test_a_kind_that_grafana_does_not_have_is_told() -> None:
     with pytest.raises(ConfigError, match="'feishu' is no kind of contact point; there are alertmanager, "):
         Contacts({"page": ("feishu",)})
 
 
-def _receivers(tree: Json) -> Iterator[str]:
-    yield tree["receiver"]
-    for child in tree.get("routes", ()):
-        yield from _receivers(child)
-
-
 @pytest.mark.parametrize("teams", [(), ("east",), ("east", "west")])
 def test_every_receiver_of_a_route_is_a_contact_point(teams: tuple[str, ...]) -> None:
     contacts = Contacts({}, teams=teams)
-    assert set(_receivers(route(contacts))) <= {point["name"] for point in contacts.points}
+    used = {each["receiver"] for each in routes(route(contacts))}
+    assert used <= {point["name"] for point in contacts.points}
