@@ -9,11 +9,12 @@ here, and goes out over other hops. Losses of which the far end has not told, or
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from linkgauge.clock import NS_PER_S
 from quality.evidence import Rows, summed
 from quality.verdicts.flows import FlowCounts, unequal
 
@@ -22,6 +23,9 @@ Mask = NDArray[np.bool_]
 
 REPLIED, FORWARD, BACKWARD, UNKNOWN = range(4)
 """Rows of a matrix of counts."""
+LONGEST_NS = 900 * NS_PER_S
+"""Of a trouble that goes on for longer the last so long counts: each row of a link that loses is kept."""
+_MOST_FLOWS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +52,37 @@ class _Part:
     counts: Counts
     end_ns: Counts
 
+    def take(self, rows: Rows) -> _Part:
+        """Some of the rows."""
+        return _Part(self.link[rows], self.flow[rows], self.counts[:, rows], self.end_ns[rows])
+
+    @property
+    def codes(self) -> Counts:
+        """A number for each link and flow."""
+        return self.link.astype(np.int64) * _MOST_FLOWS + self.flow
+
 
 class FlowLosses:
     """Keeps the rows of links that lost something, by the window in which they start; not thread safe."""
 
     def __init__(self) -> None:
         self._parts: dict[int, list[_Part]] = {}
+        self._newest_ns = 0
 
     def put(self, start_ns: int, link: Rows, flow: Rows, counts: Counts, length_ns: Counts) -> None:
-        """Rows (m,) that start in one window; of links of which none lost anything nothing is kept."""
+        """Rows (m,) that start in one window, of which they replace those of the same flows; of these rows
+        the later counts. Of links of which none lost anything nothing is kept."""
+        part = _Part(link, flow, counts, start_ns + length_ns)
+        codes = part.codes
+        last = len(codes) - 1 - np.unique(codes[::-1], return_index=True)[1]
+        if former := self._parts.pop(start_ns, None):
+            former = [each.take(np.flatnonzero(~np.isin(each.codes, codes))) for each in former]
         loses = np.zeros(int(link.max(initial=-1)) + 1, np.bool_)
-        loses[link[counts[FORWARD:].any(axis=0)]] = True
-        use = np.flatnonzero(loses[link])
-        if len(use):
-            part = _Part(link[use], flow[use], counts[:, use], start_ns + length_ns[use])
-            self._parts.setdefault(start_ns, []).append(part)
+        loses[link[last][counts[FORWARD:, last].any(axis=0)]] = True
+        parts = [each for each in (*(former or ()), part.take(last[loses[link[last]]])) if len(each.link)]
+        if parts:
+            self._parts[start_ns] = parts
+            self._newest_ns = max(self._newest_ns, start_ns)
 
     def since(
         self, from_ns: Counts, told: Callable[[int, int], tuple[Mask, Mask]]
@@ -78,8 +98,10 @@ class FlowLosses:
         found: list[tuple[Counts, ...]] = [(none, none, none, none, none)]
         for start_ns, parts in self._parts.items():
             for part in parts:
-                tells, well = told(start_ns, int(part.end_ns.max()))
                 use = np.flatnonzero(part.end_ns > from_ns[part.link])
+                if not len(use):
+                    continue
+                tells, well = told(start_ns, int(part.end_ns.max()))
                 link, counts = part.link[use], part.counts[:, use]
                 unknown = np.where(well[link], 0, counts[UNKNOWN])
                 lost = counts[FORWARD] + np.where(tells[link], unknown, 0)
@@ -93,7 +115,8 @@ class FlowLosses:
         return FlowCounts(each_link, all_sent, all_lost, links, each_flow), summed(doubtful, link, links)
 
     def forget(self, before_ns: int) -> None:
-        """Drop the rows that start before."""
+        """Drop the rows that start before, or longer ago than LONGEST_NS."""
+        before_ns = max(before_ns, self._newest_ns - LONGEST_NS)
         for start_ns in [each for each in self._parts if each < before_ns]:
             del self._parts[start_ns]
 
@@ -101,9 +124,8 @@ class FlowLosses:
         """Link i becomes link place[i]; -1 drops it."""
         for parts in self._parts.values():
             for at, part in enumerate(parts):
-                kept = np.flatnonzero(place[part.link] >= 0)
-                link = place[part.link[kept]]
-                parts[at] = _Part(link, part.flow[kept], part.counts[:, kept], part.end_ns[kept])
+                kept = part.take(np.flatnonzero(place[part.link] >= 0))
+                parts[at] = replace(kept, link=place[kept.link])
 
 
 def of_links(counts: FlowCounts, doubtful: Counts, names: list[str]) -> dict[int, LossOfFlows]:

@@ -158,7 +158,7 @@ def test_a_batch_of_the_version_before_lacks_what_came_since() -> None:
 
 
 def test_columns_come_with_a_new_version_only() -> None:
-    """When this fails, raise wire.VERSION: else what agents and journals hold without the column is refused."""
+    """When this fails, raise wire.VERSION: else what agents hold without the column is refused."""
     columns = sorted(f"{table.name}.{field.name}" for table in TABLES.values() for field in table.columns)
     assert (wire.VERSION, crc32(" ".join(columns).encode())) == (5, 3430388185)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from quality.ledger import Ledger
-from quality.verdicts.flow_losses import LossOfFlows
+from quality.verdicts.flow_losses import LONGEST_NS, LossOfFlows
 from tests.quality.world import BACK, START_NS, THERE, WINDOW_NS, flow_row, flows, row, spec, windows
 
 MIRRORED = (spec(THERE, mirrored=True), spec(BACK, mirrored=True))
@@ -81,3 +81,20 @@ def test_losses_stay_with_their_link_and_are_forgotten_in_time(ledger: Ledger) -
     assert since(ledger).lost.tolist() == [1]
     ledger.absorb([windows([row(-100)])], [], MIRRORED)
     assert ledger.flow_losses({NAME: 0}) == {}
+
+
+def test_a_copy_of_a_row_counts_once_and_a_corrected_one_replaces_it(ledger: Ledger) -> None:
+    told = [flow_row(0), flow_row(1, lost_forward=30)]
+    absorb(ledger, told)
+    absorb(ledger, [*told, *told])
+    found = since(ledger)
+    assert (found.sent.tolist(), found.lost.tolist()) == ([100, 100], [0, 30])
+    absorb(ledger, [flow_row(1, lost_forward=20)])
+    assert since(ledger).lost.tolist() == [0, 20]
+
+
+def test_a_long_period_does_not_keep_the_losses_of_all_of_it() -> None:
+    ledger = Ledger(WINDOW_NS, 10 * LONGEST_NS)
+    ages = [0, LONGEST_NS // WINDOW_NS, LONGEST_NS // WINDOW_NS + 1]
+    absorb(ledger, [flow_row(0, age, lost_forward=1 + age) for age in ages])
+    assert since(ledger, 10 * ages[-1]).lost.tolist() == [1 + ages[0] + 1 + ages[1]]
