@@ -1,4 +1,4 @@
-"""Windows on their way out: each packet in one window, late replies correct it once, flows are told when due."""
+"""Windows on their way out: each packet in one, late replies correct it once, flows are told when due."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ class TestLoss:
     def window(
         self, book: Book, lost: dict[int, int], packets: int = 4
     ) -> list[tuple[str, str, int, int, int]]:
-        """(link, flow, first window, windows, lost) of what is told; lost: how many of a session's packets."""
+        """(link, flow, first window, windows, lost) of what is told; lost: packets of each session."""
         sent = int(book.sessions.next_seq[0])
         book.send(packets)
         one = book.end()
@@ -245,8 +245,8 @@ class TestLoss:
         if frame is None:
             return []
         starts = (frame.count("start_ns") - T0) // (10 * NS_PER_S)
-        gone = sum(frame.count(f"lost_{way}") for way in ("forward", "backward", "unattributed"))
-        columns = (starts, frame.count("length_ns") // (10 * NS_PER_S), gone)
+        ways = [frame.count(f"lost_{way}") for way in ("forward", "backward", "unattributed")]
+        columns = (starts, frame.count("length_ns") // (10 * NS_PER_S), np.sum(ways, axis=0))
         names = (frame.text("link").tolist(), frame.text("flow").tolist())
         return list(zip(*names, *(each.tolist() for each in columns), strict=True))
 
