@@ -89,14 +89,19 @@ class Backtest:
         self.rows, self.windows = 0, 0
         self.last_end_ns = 0
 
-    def take(self, frame: Frame) -> None:
-        """Rows of one or several windows, later than those before, in order of start."""
+    def take(self, frame: Frame, windows: Sequence[Window] = ()) -> None:
+        """Rows of one or several windows, later than those before, in order of start.
+
+        windows: those that were judged in that time, where the table has rows in trouble only: things without
+        a row are well in them."""
         starts = frame.count("start_ns")
-        _, firsts = np.unique(starts, return_index=True)
-        for first, behind in zip(firsts.tolist(), [*firsts.tolist()[1:], frame.rows], strict=True):
-            self._window(frame.take(np.arange(first, behind)))
+        known = {window.start_ns: window for window in windows}
+        for start in sorted({*known, *np.unique(starts).tolist()}):
+            first, behind = np.searchsorted(starts, [start, start + 1])
+            rows = frame.take(np.arange(first, behind))
+            self._window(rows, Window.of({frame.table.name: rows}) if rows.rows else known[start])
+            self.windows += 1
         self.rows += frame.rows
-        self.windows += len(firsts)
 
     def trials(self, from_ns: int, to_ns: int) -> tuple[Trial, ...]:
         """What each version did; what fires still ends at the last window."""
@@ -106,8 +111,7 @@ class Backtest:
             for rule, done, still in zip(self._rules, self._done, self._open, strict=True)
         )
 
-    def _window(self, frame: Frame) -> None:
-        window = Window.of({frame.table.name: frame})
+    def _window(self, frame: Frame, window: Window) -> None:
         self.last_end_ns = max(self.last_end_ns, window.end_ns)
         for at, evaluator in enumerate(self._evaluators):
             for change in evaluator.step({frame.table.name: frame}, window):
@@ -141,6 +145,13 @@ def narrowed(table: Table, rule: Rule) -> Table:
         each for each in table.fields if each.name in wanted and each.kind in (Kind.COUNT, Kind.REAL)
     )
     return Table(table.name, table.keys, fields)
+
+
+def windows_of(frame: Frame) -> list[Window]:
+    """The windows of which it has rows, each once."""
+    starts, firsts = np.unique(frame.count("start_ns"), return_index=True)
+    lengths = frame.count("length_ns")[firsts]
+    return [Window(*times) for times in zip(starts.tolist(), lengths.tolist(), strict=True)]
 
 
 def _order(firing: Firing) -> tuple[int, str, str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as Grid
 
-from alerts.backtest import Backtest, Firing, Lane, Trial, lanes, narrowed
+from alerts.backtest import Backtest, Firing, Lane, Trial, lanes, narrowed, windows_of
+from alerts.evaluation.evaluate import Window
 from alerts.quantity import quantity
 from alerts.rule import TABLES, Rule
 from collector.archive.unreadable import Unreadable
@@ -18,6 +19,8 @@ from console.moment import as_text
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame
+from linkgauge.schema import NODE, PLACE, STATE
+from linkgauge.table import Table
 
 ROWS_AT_ONCE = 500_000
 FIRST_SLICE_NS = 600 * NS_PER_S
@@ -31,35 +34,50 @@ def run_backtest(
 ) -> tuple[Backtest, tuple[Trial, ...], int]:
     """Evaluate the rules (versions of one) over an archive; with how many damaged files were left out.
 
-    progress: told the time that is reached. Raises StoreError when there is no archive, or no such row.
+    progress: told the time that is reached. Raises StoreError when there is no archive, or it has nothing of
+    that time. Of places there are rows in trouble only: no rows of windows that were judged are an answer.
     """
     if not archive.is_dir():
         raise StoreError(f"{archive}: there is no such folder; name that of an archive")
     table, test, unreadable = TABLES[rules[0].table], Backtest(rules), Unreadable(archive)
+    sparse = table is PLACE
     with closing(ArchiveReader(archive, unreadable)) as reader:
-        for frame in _slices(
-            lambda a, b: reader.read(narrowed(table, rules[0]), a, b), from_ns, to_ns, progress
-        ):
-            test.take(frame)
-    if not test.rows:
+
+        def read(a_ns: int, b_ns: int) -> tuple[Frame, list[Window]]:
+            rows = reader.read(narrowed(table, rules[0]), a_ns, b_ns)
+            return rows, _judged(reader, a_ns, b_ns) if sparse else []
+
+        for frame, windows in _slices(read, from_ns, to_ns, progress):
+            test.take(frame, windows)
+    if not test.windows:
         left = f"; {unreadable.count} of its files are damaged and were left out" if unreadable.count else ""
         raise StoreError(
-            f"{archive}: has no rows of {table.name} from {as_text(from_ns)} to {as_text(to_ns)}{left}; see "
-            "`linkgauge archive list` for what it has, and give another --from and --to"
+            f"{archive}: has no rows of {(STATE if sparse else table).name} from {as_text(from_ns)} to "
+            f"{as_text(to_ns)}{left}; see `linkgauge archive list` for what it has, and give another --from "
+            "and --to"
         )
     return test, test.trials(from_ns, to_ns), unreadable.count
 
 
+def _judged(reader: ArchiveReader, from_ns: int, to_ns: int) -> list[Window]:
+    """Windows that were judged; of nodes there are the fewest rows to tell that by."""
+    found = windows_of(reader.read(Table(NODE.name, NODE.keys, ()), from_ns, to_ns))
+    return found or windows_of(reader.read(Table(STATE.name, STATE.keys, ()), from_ns, to_ns))
+
+
 def _slices(
-    read: Callable[[int, int], Frame], from_ns: int, to_ns: int, progress: Callable[[int], None]
-) -> Iterator[Frame]:
-    """Frames of about ROWS_AT_ONCE rows, those without rows left out."""
+    read: Callable[[int, int], tuple[Frame, list[Window]]],
+    from_ns: int,
+    to_ns: int,
+    progress: Callable[[int], None],
+) -> Iterator[tuple[Frame, list[Window]]]:
+    """Frames of about ROWS_AT_ONCE rows and windows, those without either left out."""
     at_ns, length_ns = from_ns, FIRST_SLICE_NS
     while at_ns < to_ns:
         until_ns = min(to_ns, at_ns + length_ns)
-        frame = read(at_ns, until_ns)
-        if frame.rows:
-            yield frame
+        frame, windows = read(at_ns, until_ns)
+        if frame.rows or windows:
+            yield frame, windows
         factor = min(4.0, ROWS_AT_ONCE / max(1, frame.rows))
         length_ns = min(LONGEST_SLICE_NS, max(NS_PER_S, round(length_ns * factor)))
         at_ns = until_ns

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from alerts.backtest import Backtest, Firing, Trial, narrowed
-from linkgauge.frame import concat
-from linkgauge.schema import STATE
+from alerts.evaluation.evaluate import Window
+from linkgauge.frame import Frame, concat
+from linkgauge.schema import PLACE, STATE
 from tests.alerts.world import FIRST_NS, WINDOW_NS, rule, series, specs
 
 LINKS = specs(2)
@@ -40,6 +41,23 @@ def test_what_is_not_known_any_more_ends_as_unjudged() -> None:
         test.take(frame)
     (trial,) = test.trials(at(0), at(5))
     assert [(each.fired_ns, each.ended_ns, each.unjudged) for each in trial.firings] == [(at(1), at(4), True)]
+
+
+def test_a_place_without_a_row_is_well_in_the_windows_that_were_judged() -> None:
+    cause = rule("common-cause", hold_windows=1, clear_windows=2)
+    test = Backtest([cause])
+    named = {"place": ["jinan"], "kind": ["site"], "network": ["n"], "direction": ["both"], "site": ["jinan"]}
+    row = Frame.of(
+        PLACE,
+        {**named, "start_ns": [at(1)], "length_ns": [WINDOW_NS], "links_bad": [9], "links_judged": [9],
+         "explained_ratio": [1.0], "sure_ratio": [1.0]},
+        1,
+    )  # fmt: skip
+    test.take(row, [Window(at(window), WINDOW_NS) for window in range(4)])
+    test.take(concat(PLACE, []), [Window(at(window), WINDOW_NS) for window in range(4, 6)])
+    (trial,) = test.trials(at(0), at(9))
+    assert [(each.fired_ns, each.ended_ns) for each in trial.firings] == [(at(2), at(4))]
+    assert (test.rows, test.windows, trial.to_ns) == (1, 6, at(6))
 
 
 def test_how_many_fire_at_a_time() -> None:

@@ -101,6 +101,18 @@ def test_backtest_without_anything_to_tell(archive: Path) -> None:
     assert code == 0
 
 
+def test_a_time_without_trouble_is_an_answer_where_windows_were_judged(archive: Path) -> None:
+    for rule in ("common-cause", "common-mtu"):
+        code, text, _ = run("backtest", rule, "--from", FROM, "--to", TO, "--archive", archive, "--json")
+        said = json.loads(text)
+        assert (code, said["trials"][0]["fired"], said["rows"]) == (0, 0, 0)
+        assert said["windows"] == 90
+    assert run("backtest", "common-cause", "--from", FROM, "--to", TO, "--archive", archive)[0] == 0
+    span = ("--from", "2024-01-01", "--to", "2024-01-01T01:00")
+    with pytest.raises(StoreError, match="has no rows of state from"):
+        run("backtest", "common-cause", *span, "--archive", archive)
+
+
 @pytest.mark.parametrize(
     ("words", "kind", "sentence"),
     [
