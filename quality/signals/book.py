@@ -34,6 +34,7 @@ class SignalBook:
         self.certificates, self.burn = Certificates(), Burn(window_ns, remember_ns)
         self._silence, self._asymmetry = Silence(window_ns), Asymmetry(window_ns, period_ns)
         self._carried: dict[int, Rows] = {}
+        self._unheard: dict[int, Rows] = {}  # as it was when the window was judged first
         self._unknown: dict[int, tuple[Rows, Counts]] = {}  # links with losses without a direction, and these
         self._window_ns = window_ns
 
@@ -142,9 +143,13 @@ class SignalBook:
 
     def unheard(self, start_ns: int, lost: Counts, untold: Mask) -> Mask:
         """Links (links,) that lost at most so many on the way out, half of them or more in a direction
-        that the far end has yet to tell (untold)."""
+        that the far end has yet to tell (untold); not those of which that was so in the window before: a far
+        end that is late each time would keep their loss from ever being told."""
         unattributed = self.signs.at(start_ns, len(lost))[AT["unattributed"]].astype(np.int64)
-        return np.asarray(untold & (unattributed > 0) & (2 * unattributed >= lost), np.bool_)
+        found = untold & (unattributed > 0) & (2 * unattributed >= lost)
+        self._unheard.setdefault(start_ns, np.flatnonzero(found))
+        found[self._unheard.get(start_ns - self._window_ns, np.empty(0, np.intp))] = False
+        return np.asarray(found, np.bool_)
 
     def carried_mostly(self, from_ns: int, to_ns: int, links: int) -> Mask:
         """Links (links,) whose losses without a direction, of the windows from..to, were mostly in windows in
@@ -161,7 +166,7 @@ class SignalBook:
         self.signs.forget(before_ns)
         self._silence.forget(before_ns)
         self.changes.forget(events_before_ns)
-        for held in (self._carried, self._unknown):
+        for held in (self._carried, self._unheard, self._unknown):
             for start_ns in [each for each in held if each < before_ns]:
                 del held[start_ns]
 
@@ -173,8 +178,9 @@ class SignalBook:
         self.changes.move(place)
         self.certificates.move(place, links)
         self.burn.move(place, links)
-        for start_ns, link in self._carried.items():
-            self._carried[start_ns] = np.sort(place[link][place[link] >= 0])
+        for some in (self._carried, self._unheard):
+            for start_ns, link in some.items():
+                some[start_ns] = np.sort(place[link][place[link] >= 0])
         for start_ns, (link, packets) in self._unknown.items():
             kept = place[link] >= 0
             self._unknown[start_ns] = place[link[kept]], packets[kept]
