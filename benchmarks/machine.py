@@ -67,7 +67,10 @@ def show(name: str, setting: str, figures: Mapping[str, Any], goals: Sequence[Go
 
 
 def quick() -> bool:
-    """Whether a short run is wanted, for trying it out."""
+    """Whether a short run is wanted, for trying it out. Asked for --help, it prints what is run, and ends it."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(sys.modules["__main__"].__doc__)
+        raise SystemExit(0)
     return "--quick" in sys.argv[1:]
 
 
