@@ -67,7 +67,7 @@ def show(name: str, setting: str, figures: Mapping[str, Any], goals: Sequence[Go
 
 
 def quick() -> bool:
-    """Whether a short run is wanted, for trying it out. Asked for --help, it prints what is run, and ends it."""
+    """Whether a short run is wanted, for trying it out; --help prints what would be run instead."""
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(sys.modules["__main__"].__doc__)
         raise SystemExit(0)
