@@ -133,8 +133,10 @@ class AlertEngine:
         known to have told by `peer_told`. Receivers that forget are told from now on of all that fires: who
         told them before is gone."""
         with self._lock:
-            self._unwritten.stand(self._ours.stands(self._roll, False, self._clock.now().wall_ns))
-            self._write(self._ours.missing(self._roll, untold, since_ns or self._peer_told_ns))
+            now_ns = self._clock.now().wall_ns
+            known_ns = self._peer_told_ns if self._peer_told_ns <= now_ns else 0  # the clock was set back
+            self._unwritten.stand(self._ours.stands(self._roll, False, now_ns))
+            self._write(self._ours.missing(self._roll, untold, since_ns or known_ns))
 
     def peer_told(self, until_ns: int) -> None:
         """The peer, who is on duty, told windows that ended before, Unix ns, for sure; 0: it is not known."""

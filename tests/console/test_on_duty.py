@@ -216,6 +216,16 @@ def test_what_the_peer_told_is_not_known_when_the_clock_was_set_back_since(tmp_p
     standby.on, standby.peer_told_ns = True, 0
     standby.window(1, 8.0, 0.0)
     assert standby.told() == ["firing a-1"], "rather once more than never"
+    again = tmp_path / "again"
+    again.mkdir()
+    standby = Standby(again)
+    standby.window(0, 8.0, 0.0)
+    standby.begin()
+    standby.peer_told_ns = standby.clock.now().wall_ns + 3_600 * NS_PER_S
+    standby.window(1, 8.0, 0.0)
+    standby.on, standby.peer_told_ns = True, 0
+    standby.window(2, 8.0, 0.0)
+    assert standby.told() == ["firing a-1"], "also when it was set back in this life"
     duty = Duty(standby.clock, 10 * NS_PER_S, Healthy())
     duty.step()
     assert duty.peer_told_ns() > 0
