@@ -74,7 +74,8 @@ def try_(
     try:
         said = made.deliver([_test_notice(made)])
     except (SinkBusy, SinkRejected) as err:
-        print(f"not taken: {err}")
+        mend = "" if ";" in str(err) else f"; {_mend(err)}"
+        print(f"not taken: {err}{mend}")
         raise typer.Exit(1) from None
     finally:
         made.close()
@@ -165,6 +166,13 @@ def _receiver(settings: Settings, name: str, config: Path) -> Receiver:
         there = ", ".join(names) or "none: write `receivers`"
         raise ConfigError(f"{config}: there is no receiver {name!r}; there are {there}")
     return made[0]
+
+
+def _mend(err: Exception) -> str:
+    """What to do where the sentence does not say it."""
+    if isinstance(err, SinkBusy):
+        return "an alert would be tried again until it is taken: try later, or ask who runs the far end"
+    return "an alert would be given up: correct the receiver in the settings, or ask who runs the far end"
 
 
 def _test_notice(receiver: Receiver) -> bytes:

@@ -72,6 +72,12 @@ def check(version: int, language: str) -> None:
         raise ConfigError(f"--lang: {language!r} is none of {', '.join(LANGUAGES)}")
 
 
+def check_database(name: str) -> None:
+    """Raises ConfigError for an empty name."""
+    if not name.strip():
+        raise ConfigError("--database: it is empty; give the name of the database, as linkgauge")
+
+
 def check_address(option: str, text: str) -> None:
     """Raises ConfigError for what is no http(s) address, or holds a user and password; never tells it then:
     it would stand in files, where no secret is."""

@@ -7,7 +7,7 @@ that only its owner can read.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,7 +64,11 @@ def run(
     source = None
     if influxdb is not None:
         choices.check_address("--influxdb", influxdb)
+        choices.check_database(database)
         source = render.InfluxSource(influxdb, database, influx_user, alerting.times.window_s, influx_version)
+    named = [] if source is None else [render.SECRETS[source.version]]
+    named += [] if boards_only else alerting.contacts.variables
+    check_set([*([TOKEN] if token_file is None else []), *named], os.environ)
     asked = None if boards_only else alerting_wanted(alerting, os.environ)
     everything = all_wanted(lang, source, asked, os.environ)
     with Client(Grafana(grafana, token(token_file, os.environ), timeout_s, ca)) as client:
@@ -112,6 +116,16 @@ def alerting_wanted(alerting: Alerting, environment: Mapping[str, str]) -> wante
     every_s = alerting.times.every_s
     groups = [wanted.Group(FOLDER_UID, name, every_s, rules) for name, rules in alerting.groups.items()]
     return wanted.Alerting(groups, points, alerting.route, alerting.timings)
+
+
+def check_set(names: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Raises ConfigError with all of these variables that are missing."""
+    missing = [name for name in names if not (environment.get(name) or environment.get(f"{name}_FILE"))]
+    if len(missing) > 1:
+        raise ConfigError(
+            f"{', '.join(missing)} are not set; set them, or the same names with _FILE at the end to the names of "
+            "files that hold them"
+        )
 
 
 def token(file: Path | None, environment: Mapping[str, str]) -> str:

@@ -46,6 +46,7 @@ def run(
     """Write Grafana's boards, data sources, alert rules and policies, and Alertmanager's, into FOLDER."""
     choices.check(influx_version, lang)
     choices.check_address("--influxdb", influxdb)
+    choices.check_database(database)
     alerting = choices.chosen_alerting(inventory, window_s, page, ticket, alertmanager, quiet)
     source = InfluxSource(influxdb, database, influx_user, alerting.times.window_s, influx_version)
     written = write(folder, source, alerting, lang)

@@ -190,6 +190,22 @@ def test_a_test_message_is_marked_and_the_answer_is_told(tmp_path: Path) -> None
     assert (received.bodies[0]["test"], received.bodies[0]["severity"]) == (True, "page")
 
 
+@pytest.mark.parametrize(
+    ("status", "mend"),
+    [(429, "tried again until it is taken: try later"), (500, "ask who runs"), (401, "mend its url"),
+     (400, "given up: correct the receiver")],
+)  # fmt: skip
+def test_who_does_not_take_a_test_message_is_told_with_what_to_do(
+    tmp_path: Path, status: int, mend: str
+) -> None:
+    with receiving(status) as received:
+        hook = f"{{name: hook, kind: webhook, url: '{received.url}'}}"
+        code, text, _ = run("test", "hook", "--config", settings(tmp_path, hook))
+    assert code == 1
+    assert f"with status {status}" in text
+    assert mend in text
+
+
 def test_a_receiver_that_there_is_not(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no receiver 'x'; there are none: write `receivers`"):
         run("test", "x", "--config", settings(tmp_path, ""))

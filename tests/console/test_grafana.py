@@ -14,6 +14,8 @@ from alerts.rule import load_rules, watches
 from console import publish
 from console.main import app
 from dashboards.boards import boards
+from dashboards.publish.change import Change
+from dashboards.publish.publisher import carry_out
 from linkgauge.errors import ConfigError, LinkgaugeError
 from tests.dashboards.publish.server import TOKEN, FakeGrafana, serving
 
@@ -89,6 +91,7 @@ def test_render_lists_files_as_json(tmp_path: Path) -> None:
         (["--influx-version", "4"], "--influx-version: 4 is none of 1, 2, 3"),
         (["--lang", "de"], "--lang: 'de' is none of en, zh"),
         (["--page", "fax"], "'fax' is no kind of contact point"),
+        (["--database", " "], "--database: it is empty; give the name"),
     ],
 )
 def test_choices_that_are_none(tmp_path: Path, words: list[str], sentence: str) -> None:
@@ -157,6 +160,33 @@ def test_contact_points_are_filled_from_the_environment(
     output = told("publish", *words)
     assert fake.state.points["linkgauge-page-webhook"]["settings"]["url"].endswith("very-secret")
     assert "very-secret" not in output
+
+
+def test_variables_that_are_missing_are_told_at_once(
+    fake: FakeGrafana, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(publish.TOKEN)
+    words = ["--grafana", fake.url, "--page", "webhook", "--ticket", "email"]
+    with pytest.raises(ConfigError) as caught:
+        told("publish", *words)
+    assert str(caught.value).startswith(
+        "LINKGAUGE_GRAFANA_TOKEN, LINKGAUGE_PAGE_WEBHOOK_URL, LINKGAUGE_TICKET_EMAIL_ADDRESSES are not set"
+    )
+
+
+def test_a_refusal_in_the_midst_says_how_much_was_changed(
+    fake: FakeGrafana, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(todo: list[Change]) -> None:
+        fake.refuse_always = (403, '{"message": "no"}')
+        carry_out(todo)
+
+    monkeypatch.setattr(publish, "carry_out", forbidden)
+    words = ["--grafana", fake.url, "--influxdb", "http://127.0.0.1:8086"]
+    with pytest.raises(
+        LinkgaugeError, match=r"403 .* the role Admin\. nothing was changed; then run it again"
+    ):
+        told("publish", *words)
 
 
 def test_the_token_comes_from_a_file_or_the_environment(tmp_path: Path) -> None:

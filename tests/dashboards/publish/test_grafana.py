@@ -79,7 +79,8 @@ def test_a_sqlite_that_is_locked_for_a_moment_is_tried_again(fake: FakeGrafana) 
 def test_a_fault_on_the_way_tells_how_far_it_came_and_the_next_run_goes_on(fake: FakeGrafana) -> None:
     bad = wanted(alerting=alerting(rule(), {**rule("delay"), "condition": "Z"}))
     with pytest.raises(
-        LinkgaugeError, match=r"answered 400 to adding alert rule linkgauge-delay, .*\(8 of 10 changes"
+        LinkgaugeError,
+        match=r"answered 400 to adding alert rule linkgauge-delay, .*\. 8 of 10 changes were made; ",
     ):
         published(fake, bad)
     assert published(fake, wanted()) == [
