@@ -123,8 +123,8 @@ def check_set(names: Sequence[str], environment: Mapping[str, str]) -> None:
     missing = [name for name in names if not (environment.get(name) or environment.get(f"{name}_FILE"))]
     if len(missing) > 1:
         raise ConfigError(
-            f"{', '.join(missing)} are not set; set them, or the same names with _FILE at the end to the names of "
-            "files that hold them"
+            f"{', '.join(missing)} are not set; set them, or the same names with _FILE at the end to the names "
+            "of files that hold them"
         )
 
 

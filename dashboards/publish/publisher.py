@@ -38,8 +38,8 @@ def carry_out(todo: Sequence[Change]) -> None:
         try:
             change.do()
         except LinkgaugeError as err:
-            made = f"{done} of {len(todo)} changes were made" if done else "nothing was changed"
-            raise LinkgaugeError(f"{err}. {made}; then run it again, it goes on from there") from None
+            made = f"{done} of {len(todo)} changes were made" if done else "Nothing was changed"
+            raise LinkgaugeError(f"{err}. {made}; run it again then, it goes on from there") from None
 
 
 def _folders(client: Client, wanted: Wanted) -> Iterator[Change]:

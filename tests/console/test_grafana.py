@@ -184,7 +184,7 @@ def test_a_refusal_in_the_midst_says_how_much_was_changed(
     monkeypatch.setattr(publish, "carry_out", forbidden)
     words = ["--grafana", fake.url, "--influxdb", "http://127.0.0.1:8086"]
     with pytest.raises(
-        LinkgaugeError, match=r"403 .* the role Admin\. nothing was changed; then run it again"
+        LinkgaugeError, match=r"403 .* the role Admin\. Nothing was changed; run it again then"
     ):
         told("publish", *words)
 
