@@ -122,10 +122,8 @@ def check_set(names: Sequence[str], environment: Mapping[str, str]) -> None:
     """Raises ConfigError with all of these variables that are missing."""
     missing = [name for name in names if not (environment.get(name) or environment.get(f"{name}_FILE"))]
     if len(missing) > 1:
-        raise ConfigError(
-            f"{', '.join(missing)} are not set; set them, or the same names with _FILE at the end to the names "
-            "of files that hold them"
-        )
+        named = ", ".join(missing)
+        raise ConfigError(f"{named} are not set; set them, or NAME_FILE to the name of a file that holds it")
 
 
 def token(file: Path | None, environment: Mapping[str, str]) -> str:
