@@ -11,6 +11,9 @@ So for such a link:
 - They may all lose alike: the link is in trouble as a whole, but not on hops (`cleared`) when the flows that
   cross them have too little of the loss to explain it.
 
+A link of which no way is known, or not that of a bad flow, counts as a whole: there are no hops to be told
+apart, and its nodes and sites are on all of its ways.
+
 A trouble of a link begins with a window with loss and is over after CALM windows without one.
 """
 
@@ -111,18 +114,23 @@ def _filled(of_links: Mapping[str, Mapping[str, Way]]) -> dict[str, dict[str, Wa
 
 
 def _several(ways: Mapping[str, Way], flows: int, loss: LossOfFlows | None) -> bool:
-    """Whether flows may cross different hops: known ways differ, or are not known of all flows."""
+    """Whether flows may cross different hops: known ways differ, or are known of some flows only."""
+    if not ways:
+        return False
     count = max(flows, len(loss.names) if loss is not None else 0, len(ways))
     return count > 1 and (len(ways) < count or len(set(ways.values())) > 1)
 
 
 def _of_flows(told: Told, row: int, loss: LossOfFlows, ways: Mapping[str, Way], whole: bool) -> None:
     """Put in what the flows of a link say."""
-    if loss.bad.any():
+    sights = [
+        FlowSight(row, ways[name], bad)
+        for name, bad, well in zip(loss.names, loss.bad.tolist(), _well(loss).tolist(), strict=True)
+        if name in ways and (bad or well)
+    ]
+    if any(sight.bad for sight in sights):
         told.unknown.append(row)
-        for name, bad, well in zip(loss.names, loss.bad.tolist(), _well(loss).tolist(), strict=True):
-            if name in ways and (bad or well):
-                told.flows.append(FlowSight(row, ways[name], bad))
+        told.flows += sights
     elif whole:
         told.cleared += [(row, hop) for hop in _cleared(loss, ways)]
 

@@ -330,6 +330,32 @@ class TestEqualPaths:
         [found] = places(equal.window())
         assert found == ("hop", "10.9.0.2", "in", 0.5)
 
+    @pytest.mark.parametrize("told", [None, lost(0, 100), lost(20, 22)])
+    def test_where_no_sweep_is_known_flows_hide_no_place(
+        self, equal: Equal, told: LossOfFlows | None
+    ) -> None:
+        equal.scene = Scene(equal.folder / "again", sweeps=dict, flow_losses=equal.losses)
+        if told is not None:
+            equal.tell(told)
+        equal.window()
+        assert places(equal.window()) == [("trunk", "east>west", "out", 1.0)]
+
+    def test_where_the_way_of_the_bad_flow_is_not_known_the_link_counts_as_a_whole(
+        self, equal: Equal
+    ) -> None:
+        some = {"0": ("10.0.0.254", "10.9.0.1")}
+        paths = {link: tuple(some.values()) if link in equal.bad else way for link, way in sweeps().items()}
+        equal.scene = Scene(
+            equal.folder / "again",
+            sweeps=lambda: paths,
+            flow_losses=equal.losses,
+            ways=lambda _: some,
+        )
+        equal.tell(lost(0, 100))
+        equal.window()
+        [found] = places(equal.window())
+        assert found[:2] == ("trunk", "east>west")
+
     def test_flows_that_all_lose_are_no_sign_of_one_way(self, equal: Equal) -> None:
         equal.tell(lost(20, 22))
         equal.window()
