@@ -87,7 +87,7 @@ class Backtest:
         self._open: list[dict[tuple[str, str], Firing]] = [{} for _ in rules]
         self._done: list[list[Firing]] = [[] for _ in rules]
         self.rows, self.windows = 0, 0
-        self.last_end_ns = 0
+        self.first_start_ns, self.last_end_ns = 0, 0
 
     def take(self, frame: Frame, windows: Sequence[Window] = ()) -> None:
         """Rows of one or several windows, later than those before, in order of start.
@@ -104,14 +104,16 @@ class Backtest:
         self.rows += frame.rows
 
     def trials(self, from_ns: int, to_ns: int) -> tuple[Trial, ...]:
-        """What each version did; what fires still ends at the last window."""
-        until_ns = min(to_ns, self.last_end_ns) if self.last_end_ns else to_ns
+        """What each version did in the time of which there are windows; what fires still ends at the last."""
+        if self.windows:
+            from_ns, to_ns = max(from_ns, self.first_start_ns), min(to_ns, self.last_end_ns)
         return tuple(
-            Trial(rule, tuple(sorted([*done, *still.values()], key=_order)), from_ns, until_ns)
+            Trial(rule, tuple(sorted([*done, *still.values()], key=_order)), from_ns, to_ns)
             for rule, done, still in zip(self._rules, self._done, self._open, strict=True)
         )
 
     def _window(self, frame: Frame, window: Window) -> None:
+        self.first_start_ns = min(self.first_start_ns or window.start_ns, window.start_ns)
         self.last_end_ns = max(self.last_end_ns, window.end_ns)
         for at, evaluator in enumerate(self._evaluators):
             for change in evaluator.step({frame.table.name: frame}, window):

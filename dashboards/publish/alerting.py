@@ -151,7 +151,9 @@ def _group(client: Client, group: Group, changed: bool) -> Iterator[Change]:
     what = f"alert rule group {group.name}"
     path = f"{API}/folder/{quote(group.folder, safe='')}/rule-groups/{quote(group.name, safe='')}"
     found = client.get(path, what)
-    interval = found.get("interval") if isinstance(found, dict) else None
+    # some versions show a group that is none as one without rules
+    there = found if isinstance(found, dict) and found.get("rules") else {}
+    interval = there.get("interval")
     if interval == group.interval_s and not changed:
         return
     body = {
@@ -161,7 +163,7 @@ def _group(client: Client, group: Group, changed: bool) -> Iterator[Change]:
         "rules": list(group.rules),
     }
     lines = (f"every {group.interval_s} s" + ("" if interval is None else f" (was {interval} s)"),)
-    yield Change("+" if found is None else "~", what, lambda: client.put(path, body, what), lines)
+    yield Change("~" if there else "+", what, lambda: client.put(path, body, what), lines)
 
 
 def _upsert(

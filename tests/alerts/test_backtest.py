@@ -24,12 +24,13 @@ def test_fires_and_ends_as_the_rule_says_and_with_another_bound_it_does_not() ->
     test.take(concat(STATE, frames[:5]))
     for frame in frames[5:]:
         test.take(frame)
-    own, other = test.trials(at(0), at(100))
+    own, other = test.trials(at(-100), at(100))
     links = [str(each.link) for each in LINKS]
     expected = [Firing(link, "forward", at(1), at(4), at(10)) for link in links]
     expected += [Firing(link, "forward", at(10), at(13)) for link in links]
     assert list(own.firings) == expected
-    assert (own.things, own.lengths_s, own.to_ns) == (2, [10, 10, 60, 60], at(14))
+    assert (own.things, own.lengths_s, own.from_ns, own.to_ns) == (2, [10, 10, 60, 60], at(0), at(14))
+    assert own.per_day == 4 * 86_400 / 140, "of the time of which there are windows"
     assert other.firings == ()
     assert (test.rows, test.windows) == (28, 14)
 

@@ -31,6 +31,7 @@ class State:
         self.sources: dict[str, Json] = {}
         self.rules: dict[str, Json] = {}
         self.intervals: dict[tuple[str, str], int] = {}
+        self.shows_empty_groups = False
         self.points: dict[str, Json] = {}
         self.timings: dict[str, Json] = {}
         self.policies: Json = {
@@ -150,6 +151,8 @@ class State:
 
     def get_group(self, folder: str, group: str) -> Reply:
         rules = self._of_group(folder, group)
+        if not rules and self.shows_empty_groups:
+            return 200, {"title": group, "folderUid": folder, "interval": 0, "rules": []}
         if not rules:
             return 404, {"message": "rulegroup not found"}
         interval = self.intervals[folder, group]

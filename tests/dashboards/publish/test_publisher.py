@@ -25,7 +25,11 @@ from tests.dashboards.publish.asked import (
 from tests.dashboards.publish.server import FakeGrafana
 
 
-def test_everything_is_made_in_an_order_that_grafana_takes(fake: FakeGrafana) -> None:
+@pytest.mark.parametrize("shows_empty_groups", [False, True])
+def test_everything_is_made_in_an_order_that_grafana_takes(
+    fake: FakeGrafana, shows_empty_groups: bool
+) -> None:
+    fake.state.shows_empty_groups = shows_empty_groups
     assert published(fake, wanted()) == [
         "+ folder linkgauge",
         "+ folder linkgauge alerts",
