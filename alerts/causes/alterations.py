@@ -111,7 +111,7 @@ class Alterations:
     def _small(self, state: Frame, breaches: Counts, crossings: Crossings, window: Window) -> list[Altered]:
         spell_ns = SPELL_ROUNDS * self._round_ns()
         news_ns = spell_ns + NEWS_WINDOWS * window.length_ns
-        of = small(state, breaches, self._sizes, _reverse(crossings), spell_ns, news_ns, window.end_ns)
+        of = small(state, breaches, self._sizes, crossings.reverse, spell_ns, news_ns, window.end_ns)
         if of is None:
             return []
         return [
@@ -181,14 +181,6 @@ def _is_told(crossings: Crossings, over: Mask, rows: Rows, of: Small) -> bool:
     ever, since = (np.unique(pair[over & each]) for each in (of.measured, of.since))
     news = of.fresh[rows].any() and len(rows) > of.mending
     return bool(news) and len(since) >= LEAST_KNOWN * len(ever)
-
-
-def _reverse(crossings: Crossings) -> Rows:
-    """The row of the reverse of each link (n,); -1 for none."""
-    of_way = np.full(crossings.ways, -1, np.intp)
-    of_way[crossings.forward] = np.arange(len(crossings.forward))
-    reverse: Rows = of_way[crossings.backward]
-    return reverse
 
 
 def _alerts(

@@ -182,7 +182,7 @@ def _dark(state: Frame, usable: Mask, crossings: Crossings) -> Evidence:
     either, forward = np.zeros((2, state.rows), np.int8)
     either[unanswered_s > DOWN_S] = BAD
     either[unanswered_s == 0] = WELL
-    reverse = _reverse(crossings)
+    reverse = crossings.reverse
     nothing_back = np.isnan(unanswered_s) | ((unanswered_s == 0) & np.isnan(state.real("delay_us")))
     told = usable & nothing_back & (reverse >= 0)
     told &= usable[reverse] & (either[reverse] == BAD)
@@ -190,18 +190,10 @@ def _dark(state: Frame, usable: Mask, crossings: Crossings) -> Evidence:
     return Evidence(forward, np.zeros_like(forward), either, whole=True)
 
 
-def _reverse(crossings: Crossings) -> NDArray[np.intp]:
-    """The row of the reverse of each link (n,); -1 for none."""
-    of_way = np.full(crossings.ways, -1, np.intp)
-    of_way[crossings.forward] = np.arange(len(crossings.forward))
-    reverse: NDArray[np.intp] = of_way[crossings.backward]
-    return reverse
-
-
 def _undirected(told: Sequence[NDArray[np.int8]], loses: Mask, crossings: Crossings) -> None:
     """Where both ways between two nodes lose, it may be one of them: of a flow that is dead on its way back
     nothing comes back to say so, and both ends count it as lost on the way out."""
-    reverse = _reverse(crossings)
+    reverse = crossings.reverse
     both = (told[0] == BAD) & (reverse >= 0) & loses[reverse]
     told[0][both], told[2][both] = UNKNOWN, BAD
 

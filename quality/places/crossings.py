@@ -84,6 +84,14 @@ class Crossings:
         return len(self.pair)
 
     @property
+    def reverse(self) -> Rows:
+        """(n,): the row of the reverse of each link; -1 for none."""
+        of_way = np.full(self.ways, -1, np.intp)
+        of_way[self.forward] = np.arange(len(self.forward))
+        reverse: Rows = of_way[self.backward]
+        return reverse
+
+    @property
     def is_hop(self) -> Mask:
         """(m,): the entry came from a sweep."""
         kinds = np.array([KINDS.index(place.kind) for place in self.places], np.int64)
