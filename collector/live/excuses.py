@@ -58,6 +58,8 @@ class Excuses:
         self._stale: set[int] = set()  # judged by an answer that is another one now
         self._news = 0
         self._looked: tuple[object, int] = None, -1
+        self._asked: tuple[object, int] = None, -1
+        self._answers: dict[int, Answer] = {}  # as of then
 
     def observe(self, batch: Batch, _received_ns: int) -> None:
         """Take note of the health rows of a journalled batch."""
@@ -88,10 +90,16 @@ class Excuses:
         return Excused(covered, drilled)
 
     def answer(self, start_ns: int) -> Answer:
-        """Another one when the window from start_ns excuses others."""
-        works = self._inventory().maintenance
-        going_on = (work for work in works if work.runs(start_ns, start_ns + self._window_ns))
-        return self.playing(start_ns), tuple(going_on)
+        """Another one when the window from start_ns excuses others. For the thread that judges, which asks of
+        each window that it remembers: a period may be long, and works many."""
+        inventory, news = self._inventory(), self._news
+        if self._asked[0] is not inventory or self._asked[1] != news:
+            self._asked, self._answers = (inventory, news), {}
+        if start_ns not in self._answers:
+            end_ns = start_ns + self._window_ns
+            going_on = (work for work in inventory.maintenance if work.runs(start_ns, end_ns))
+            self._answers[start_ns] = self.playing(start_ns), tuple(going_on)
+        return self._answers[start_ns]
 
     def judged(self, start_ns: int) -> None:
         """The window is judged by what is known from now on, or more. For the thread that judges."""
@@ -101,6 +109,8 @@ class Excuses:
         for at in [at for at in self._judged if at < oldest_ns]:
             del self._judged[at]
             self._stale.discard(at)
+        for at in [at for at in self._answers if at < oldest_ns]:
+            del self._answers[at]
 
     def changed(self) -> list[int]:
         """Starts of the windows that were judged and excuse others by now. For the thread that judges."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from collector.live.excuses import Excuses
 from linkgauge.clock import NS_PER_S
 from linkgauge.frame import Frame
 from linkgauge.inventory import Inventory, load
+from linkgauge.maintenance import Maintenance, Scope
 from linkgauge.schema import HEALTH, STATE
 from tests.collector.world import INVENTORY, NOW_NS, WINDOW_NS, batch, health, write_inventory
 
@@ -106,3 +108,23 @@ def test_windows_of_which_more_or_less_is_known_since_they_were_judged_are_named
     for at in range(100):
         excuses.judged(NOW_NS + at * WINDOW_NS)
     assert len(excuses._judged) < 20
+    assert len(excuses._answers) < 20
+
+
+def test_many_works_are_looked_through_once_for_each_window_while_nothing_is_new(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    class Noted(Maintenance):
+        def runs(self, start_ns: int, end_ns: int) -> bool:
+            asked.append(start_ns)
+            return True
+
+    work = Noted(Scope(), NOW_NS, NOW_NS + 1, "optics")
+    given = [replace(load(write_inventory(tmp_path)), maintenance=(work,))]
+    excuses = Excuses(lambda: given[0], WINDOW_NS, BACK_NS)
+    assert [excuses.answer(NOW_NS)[1] for _ in range(3)] == [(work,)] * 3
+    assert asked == [NOW_NS]
+    excuses.take(drilled("g1", NOW_NS))
+    assert excuses.answer(NOW_NS) == (frozenset({"g1"}), (work,))
+    given[0] = replace(given[0], maintenance=())
+    assert excuses.answer(NOW_NS) == (frozenset({"g1"}), ())
