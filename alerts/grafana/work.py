@@ -41,19 +41,23 @@ class Work:
             name: [(each, _covered(each.labels, self.muted)) for each in sorts]
             for name, sorts in found.items()
         }
+        self._of_any_rule: dict[tuple[str, str, int], list[Class]] = {}
 
     def classes(self, policy: str, severity: str, team: str) -> Iterator[Class]:
         """In the order in which they are to be tried; what none of them takes is not muted.
 
         team: of whom the policy is; empty: of all."""
-        for things, cover in self._sorts.get(policy, ()):
+        for at, (things, cover) in enumerate(self._sorts.get(policy, ())):
             own = np.array([not team or of in ("", team) for of in things.teams], np.bool_)
             for names, special in self._named(severity, things):
                 some = own & (cover & special).any(axis=1)
                 yield from self._of(
                     things, cover & (special | self._of_all), own, some, [_one_of("rule", names)]
                 )
-            yield from self._of(things, cover & self._of_all, own, own, [])
+            key = policy, team, at
+            if key not in self._of_any_rule:
+                self._of_any_rule[key] = list(self._of(things, cover & self._of_all, own, own, []))
+            yield from self._of_any_rule[key]
 
     def of_silent_collector(self) -> list[str]:
         """Timings of what mutes the rule of a collector that is silent: what names no thing."""
