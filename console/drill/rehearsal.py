@@ -99,10 +99,15 @@ class Rehearsal:
         deadline_s = time.monotonic() + windows * self._window_s + 4
         while not ready() and time.monotonic() < deadline_s:
             self._chain.check()
-            for page in self._chain.pager.pages[self._shown :]:
-                self._say(page_line(page))
-                self._shown += 1
+            self._show()
             time.sleep(_LOOK_S)
+        self._show()
+
+    def _show(self) -> None:
+        """Say what the pager was told since the last time."""
+        for page in self._chain.pager.pages[self._shown :]:
+            self._say(page_line(page))
+            self._shown += 1
 
     def _open(self, before: int) -> set[str]:
         """Alerts of this drill that have not ended."""
