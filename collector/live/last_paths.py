@@ -31,6 +31,9 @@ MOST_FLOWS = 64
 """Of a link, of all its classes; when another comes, the one that was heard of longest ago goes."""
 LINKS_AT_ONCE = 30_000
 AHEAD_NS = 60 * NS_PER_S
+ROUNDS_BACK, WINDOWS_BACK = 3, 2
+"""So far back sweeps are taken up at start: a round longer than another MTU is news to alerts
+(alerts.causes.alterations), or an old one would be news again after each restart."""
 _SILENT = "*"
 _CUT = " ..."
 """Ends a way that was too long for its column."""
@@ -70,11 +73,12 @@ class LastPaths:
             self.sizes.take(frame, self._expected)
 
     def replay(self, archive: Archive, now_ns: int) -> None:
-        """Take up the sweeps of the last two rounds from the archive."""
+        """Take up the sweeps of the last rounds from the archive."""
         inventory = self._inventory()
         if inventory.probing.path is None:
             return
-        back_ns = 2 * seconds(inventory.probing.path.interval_s)
+        back_ns = ROUNDS_BACK * seconds(inventory.probing.path.interval_s)
+        back_ns += WINDOWS_BACK * seconds(inventory.window_s)
         step_ns = seconds(inventory.window_s) * max(1, LINKS_AT_ONCE // max(1, len(inventory.links)))
         try:
             for from_ns in range(now_ns - back_ns, now_ns + AHEAD_NS, step_ns):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.live.last_paths import MOST_FLOWS, LastPaths
+from alerts.causes.alterations import NEWS_WINDOWS, SPELL_ROUNDS
+from collector.live.last_paths import MOST_FLOWS, ROUNDS_BACK, WINDOWS_BACK, LastPaths
 from linkgauge.errors import StoreError
 from linkgauge.frame import Frame, concat
 from linkgauge.inventory import load
@@ -96,12 +97,16 @@ def test_links_that_are_not_expected_are_not_kept_and_flows_are_bounded(world: W
 
 
 def test_at_start_the_last_rounds_are_taken_from_the_archive(world: World) -> None:
-    old, new = swept(A, "10.9.0.9", at_ns=NOW_NS - 121 * 10**9), swept(B, "10.9.0.1", at_ns=NOW_NS - 10**9)
+    old, new = swept(A, "10.9.0.9", at_ns=NOW_NS - 201 * 10**9), swept(B, "10.9.0.1", at_ns=NOW_NS - 10**9)
     shelf = Shelf(old, new)
     world.paths.replay(shelf, NOW_NS)
     assert world.paths.paths() == {B: (("10.9.0.1",),)}
-    assert shelf.asked[0][0] == NOW_NS - 120 * 10**9
+    assert shelf.asked[0][0] == NOW_NS - 200 * 10**9
     assert shelf.asked[-1][1] == NOW_NS + 60 * 10**9
+
+
+def test_what_is_taken_up_is_a_round_longer_than_a_change_of_the_mtu_is_news() -> None:
+    assert (ROUNDS_BACK, WINDOWS_BACK) == (SPELL_ROUNDS + 1, NEWS_WINDOWS)
 
 
 def test_an_archive_that_cannot_be_read_is_told_of(world: World, caplog: pytest.LogCaptureFixture) -> None:
