@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from alerts.book import Book
 from alerts.causes.explanation import Cause, Explanation, NoSilences, SameThing, Silences
 from alerts.causes.located import Recalled
 from alerts.causes.unseen import Unseen
-from alerts.delivery import Delivery
+from alerts.delivery.book import Book
+from alerts.delivery.delivery import Delivery
+from alerts.delivery.unwritten import Unwritten
 from alerts.evaluation.evaluate import Change, Evaluator, Window
 from alerts.evaluation.thing import Key, once
 from alerts.event import Event, Fired, payload, widens
@@ -34,7 +35,6 @@ from alerts.roll.subject import Subjects
 from alerts.roll.wider import Wider
 from alerts.roll.wording import began, ended, gone
 from alerts.rule import TABLES, Rule
-from alerts.unwritten import Unwritten
 from linkgauge.clock import NS_PER_S, Clock
 from linkgauge.frame import Frame, concat
 from linkgauge.schema import PLACE

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from alerts.book import Stands
+from alerts.delivery.book import Stands
 from alerts.event import Event, Fired, payload, widens
 from alerts.receivers.receiver import Receiver
 from alerts.receivers.told import Told

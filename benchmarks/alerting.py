@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.book import Book
 from alerts.causes.place_cause import PlaceCause
+from alerts.delivery.book import Book
 from alerts.engine import AlertEngine
 from alerts.evaluation.evaluate import Evaluator
 from alerts.roll.subject import Subjects

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from alerts.book import Book
+from alerts.delivery.book import Book
 from alerts.event import Fired
 from benchmarks.machine import Goal, at_least, at_most, note, quick, show
 from benchmarks.simulated import (

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from alerts.book import Book
+from alerts.delivery.book import Book
 from alerts.event import Fired
 from benchmarks.machine import at_most, note, quick, show
 from benchmarks.simulated import (

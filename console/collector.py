@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from alerts.book import Book
 from alerts.causes.place_cause import PlaceCause
+from alerts.delivery.book import Book
 from alerts.engine import AlertEngine
 from alerts.roll.silences import Listed
 from alerts.roll.subject import Subjects

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from alerts.book import Book
+from alerts.delivery.book import Book
 from alerts.engine import AlertEngine
 from alerts.roll.silences import Listed
 from alerts.roll.subject import Subjects

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.book import Book
+from alerts.delivery.book import Book
 from alerts.engine import LATE_NS, AlertEngine
 from alerts.evaluation.evaluate import Evaluator
 from alerts.roll.subject import Subjects

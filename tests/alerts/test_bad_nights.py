@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from alerts.book import Book, Stands
-from alerts.delivery import Delivery
+from alerts.delivery.book import Book, Stands
+from alerts.delivery.delivery import Delivery
 from alerts.engine import AlertEngine
 from alerts.receivers.receiver import Policy
 from alerts.receivers.told import Told

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from alerts.book import Book
+from alerts.delivery.book import Book
 from alerts.engine import AlertEngine
 from alerts.event import rfc3339
 from alerts.receivers.receiver import Policy
@@ -209,7 +209,7 @@ def test_a_memory_that_cannot_be_used_is_said_and_begun_anew(
 _CHILD = """
 import os, sys, signal
 from pathlib import Path
-from alerts.book import Book
+from alerts.delivery.book import Book
 from alerts.engine import AlertEngine
 from alerts.receivers.webhook import Webhook
 from alerts.roll.subject import Subjects

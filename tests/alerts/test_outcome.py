@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from alerts.book import Book
 from alerts.causes.explanation import Explanation, SameThing, Suspecting
 from alerts.causes.located import Recalled
+from alerts.delivery.book import Book
 from alerts.engine import AlertEngine, Outcome
 from alerts.evaluation.evaluate import Window
 from alerts.event import Event, Fired

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from alerts.book import Book
+from alerts.delivery.book import Book
 from alerts.engine import AlertEngine
 from alerts.receivers.receiver import Policy
 from alerts.roll.subject import Subjects

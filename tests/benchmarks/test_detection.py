@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alerts.book import Book
+from alerts.delivery.book import Book
 from benchmarks import detection, simulated
 from benchmarks.detection import Simulation, break_link, summary
 from console.drill.score import RIGHT, Score

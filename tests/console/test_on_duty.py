@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from alerts.book import Book, Stands
+from alerts.delivery.book import Book, Stands
 from alerts.engine import AlertEngine, Outcome
 from alerts.event import Event, Fired, Resolved
 from alerts.receivers.receiver import Policy

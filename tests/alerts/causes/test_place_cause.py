@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alerts.book import Book
 from alerts.causes.flow_trouble import WAIT_NS
 from alerts.causes.place_cause import PlaceCause
+from alerts.delivery.book import Book
 from alerts.engine import AlertEngine, Outcome
 from alerts.event import Event, Fired
 from alerts.roll.subject import Subjects

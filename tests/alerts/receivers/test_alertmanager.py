@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from alerts.book import Book
-from alerts.delivery import Delivery
+from alerts.delivery.book import Book
+from alerts.delivery.delivery import Delivery
 from alerts.engine import AlertEngine
 from alerts.receivers.alertmanager import Alertmanager
 from alerts.receivers.message import Links

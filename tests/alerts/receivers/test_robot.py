@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from alerts.book import Book
-from alerts.delivery import Delivery
+from alerts.delivery.book import Book
+from alerts.delivery.delivery import Delivery
 from alerts.receivers.dingtalk import DingTalk
 from alerts.receivers.feishu import Feishu
 from alerts.receivers.message import Links

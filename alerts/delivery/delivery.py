@@ -3,7 +3,7 @@
 What the receiver's policy leaves out is passed by. Messages go as fast as its pace allows, pages first; when
 only one more may go and several notices wait, they go as one digest, so that nothing waits for minutes and
 nothing is dropped. A receiver that `gathers` is always told all at once. A digest that is refused for good is
-told in halves (alerts.portion), down to the notice that it was refused for.
+told in halves (alerts.delivery.portion), down to the notice that it was refused for.
 
 After a failure the thread waits, longer each time up to LONGEST_WAIT_S and never quite as long as before, so
 that many senders do not come back at once. Notices that were tried less often go first: an alert whose notice
@@ -23,13 +23,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from alerts.book import OUTCOMES, Book, Notice
+from alerts.delivery.book import OUTCOMES, Book, Notice
+from alerts.delivery.resending import Resending
+from alerts.delivery.turns import Turns, Wanted, without
 from alerts.event import rfc3339
 from alerts.receivers.pace import Pace
 from alerts.receivers.receiver import Receiver
 from alerts.receivers.told import Told
-from alerts.resending import Resending
-from alerts.turns import Turns, Wanted, without
 from linkgauge.clock import Clock
 from linkgauge.errors import SinkBusy, SinkRejected, StoreError
 

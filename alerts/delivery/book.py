@@ -3,9 +3,9 @@
 The memory and the notices that come from the same window are written in one transaction, so that after a
 crash either both are there or neither (linkgauge.sqlite_file says what that promises); a notice is marked
 only after its receiver took it. A notice may therefore arrive twice and never goes missing, save by the
-bound: above `max_waiting` undelivered notices of a receiver some are dropped (alerts.room says which), named
-in the log and counted in `dropped`; and by damage: the file is moved aside, and who writes the new one sees
-by `damaged` that nothing waits or stands in it.
+bound: above `max_waiting` undelivered notices of a receiver some are dropped (alerts.delivery.room says
+which), named in the log and counted in `dropped`; and by damage: the file is moved aside, and who writes the
+new one sees by `damaged` that nothing waits or stands in it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from alerts import book_rows as table
-from alerts.book_rows import OUTCOMES as OUTCOMES
-from alerts.book_rows import Notice as Notice
-from alerts.book_rows import Stands as Stands
-from alerts.book_rows import Whole
-from alerts.room import Dropped
+from alerts.delivery import rows as table
+from alerts.delivery.room import Dropped
+from alerts.delivery.rows import OUTCOMES as OUTCOMES
+from alerts.delivery.rows import Notice as Notice
+from alerts.delivery.rows import Stands as Stands
+from alerts.delivery.rows import Whole
 from linkgauge.sqlite_file import SqliteFile, checked
 
 log = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from alerts.book import Book
-from alerts.delivery import Delivery
-from alerts.portion import GROW_AFTER, Portion
+from alerts.delivery.book import Book
+from alerts.delivery.delivery import Delivery
+from alerts.delivery.portion import GROW_AFTER, Portion
 from alerts.receivers.receiver import Policy
 from linkgauge.clock import NS_PER_S
 from linkgauge.errors import SinkRejected
@@ -82,7 +82,7 @@ def test_what_stands_is_told_in_halves_where_it_is_refused(tmp_path: Path) -> No
     delivery._pass()
     before, receiver.told = receiver.messages, []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tests.alerts.test_portion.BAD", b'"id":"n123"')
+        patch.setattr("tests.alerts.delivery.test_portion.BAD", b'"id":"n123"')
         clock.advance(60 * NS_PER_S)
         delivery._pass()
     assert len(receiver.told) == 399

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from alerts.book import Book
-from alerts.room import Waiting, believed, dropped
+from alerts.delivery.book import Book
+from alerts.delivery.room import Waiting, believed, dropped
 from tests.alerts.notices import body
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from alerts import unwritten as unwritten_module
-from alerts.book import Book
+from alerts.delivery import unwritten as unwritten_module
+from alerts.delivery.book import Book
+from alerts.delivery.unwritten import Unwritten
 from alerts.receivers.receiver import Policy
-from alerts.unwritten import Unwritten
 from linkgauge.errors import StoreError
 from tests.alerts.deaf import Deaf
 from tests.alerts.notices import body

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 
-from alerts.book import Book, Stands
+from alerts.delivery.book import Book, Stands
+from alerts.delivery.room import Waiting, dropped
 from alerts.receivers.receiver import Receiver
 from alerts.receivers.told import Told
-from alerts.room import Waiting, dropped
 from linkgauge.errors import StoreError
 
 MOST_UNWRITTEN = 10_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alerts.book import Book, Notice, Stands
+from alerts.delivery.book import Book, Notice, Stands
 from alerts.receivers.receiver import Receiver
 from alerts.receivers.told import Told
 from linkgauge.clock import NS_PER_S, Clock

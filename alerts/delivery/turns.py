@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from alerts.book_rows import Notice
-from alerts.portion import Portion
+from alerts.delivery.portion import Portion
+from alerts.delivery.rows import Notice
 from alerts.receivers.receiver import Policy
 from alerts.receivers.told import Told
 

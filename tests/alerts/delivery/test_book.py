@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from alerts import book_rows
-from alerts.book import Book
+from alerts.delivery import rows as book_rows
+from alerts.delivery.book import Book
 from linkgauge.errors import StoreError
 from tests.alerts.notices import body
 

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import msgspec
 
+from alerts.delivery.room import Dropped, Waiting, believed, dropped
 from alerts.receivers.told import Told
-from alerts.room import Dropped, Waiting, believed, dropped
 from linkgauge.sqlite_file import checked
 
 Whole = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from alerts.book import Book, Stands
-from alerts.delivery import Delivery
+from alerts.delivery.book import Book, Stands
+from alerts.delivery.delivery import Delivery
 from alerts.receivers.receiver import Policy, Receiver
 from alerts.receivers.webhook import Webhook
 from linkgauge.clock import NS_PER_S
@@ -419,7 +419,7 @@ class Answering(Scripted):
 
 def test_many_that_are_put_off_for_ever_hold_nothing_up(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each only so many are looked at together."""
-    monkeypatch.setattr("alerts.delivery.AT_ONCE", 3)
+    monkeypatch.setattr("alerts.delivery.delivery.AT_ONCE", 3)
     stuck = [(str(at), body(id=str(at))) for at in range(7)]
     record(book, *stuck, ("b", B1), ("c", C1))
     receiver = Answering(*(each for _, each in stuck))
@@ -433,7 +433,7 @@ def test_what_waits_behind_many_and_nobody_wants_takes_no_room(
     book: Book, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else it would push out what somebody does want, while the receiver is down."""
-    monkeypatch.setattr("alerts.delivery.AT_ONCE", 3)
+    monkeypatch.setattr("alerts.delivery.delivery.AT_ONCE", 3)
     pages = [(str(at), body(id=str(at))) for at in range(7)]
     record(book, *pages, *[(f"t{at}", body(id=f"t{at}", severity="ticket")) for at in range(9)])
     receiver = Answering(*(each for _, each in pages), policy=Policy(severities=("page",)))
@@ -445,7 +445,7 @@ def test_what_waits_behind_many_and_nobody_wants_takes_no_room(
 def test_a_page_goes_before_tickets_that_are_more_than_are_looked_at_together(
     book: Book, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alerts.delivery.AT_ONCE", 3)
+    monkeypatch.setattr("alerts.delivery.delivery.AT_ONCE", 3)
     record(book, *[(f"t{at}", body(id=f"t{at}", severity="ticket")) for at in range(9)], ("a", A1))
     receiver = Scripted()
     delivery = delivering(book, receiver)
@@ -458,7 +458,7 @@ def test_a_page_goes_before_tickets_that_are_more_than_are_looked_at_together(
 def test_a_message_has_no_more_than_so_many_and_pages_first(
     book: Book, monkeypatch: pytest.MonkeyPatch, gathers: bool
 ) -> None:
-    monkeypatch.setattr("alerts.delivery.AT_ONCE", 2)
+    monkeypatch.setattr("alerts.delivery.delivery.AT_ONCE", 2)
     ticket = body(id="t", severity="ticket")
     record(book, ("t", ticket), ("a", A1), ("a", A2))
     receiver = Scripted(policy=Policy(gathers=gathers, max_per_minute=None if gathers else 1))
@@ -496,7 +496,7 @@ def test_what_was_dropped_while_it_was_tried_leaves_nothing_behind(tmp_path: Pat
 
 
 def test_of_very_many_each_alert_keeps_its_order(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alerts.delivery.AT_ONCE", 2)
+    monkeypatch.setattr("alerts.delivery.delivery.AT_ONCE", 2)
     record(book, ("a", A1), ("b", B1), ("c", C1), ("a", A2))
     receiver = Scripted(SinkBusy("later"), SinkBusy("later"))
     delivery = delivering(book, receiver, 0.001)
