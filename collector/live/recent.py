@@ -3,7 +3,8 @@
 Of WINDOW those of ICMP, of TCP, and of STAMP in the class that is judged; of FLOW and EVENT those of that
 class; CERTIFICATE; and at start, of STATE, what an earlier life told. Of all the columns that a judge reads,
 counts in the smallest type that holds them. What is older than a period (flows: LEAST_FLOWS_NS, because
-those of links that lose nothing come once a minute; events and certificates: LEAST_EVENTS_NS) and SLACK_WINDOWS goes.
+those of links that lose nothing come once a minute; events and certificates: LEAST_EVENTS_NS) and
+SLACK_WINDOWS goes.
 """
 
 from __future__ import annotations
