@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import at_least, at_most, quick, show
 from benchmarks.roads import Roads, Way
+from linkgauge.way_text import SILENT
 from quality.places.crossings import KINDS, NETWORK, TRUNK
 from quality.places.finding import Finding, crossed, locate
-from quality.places.hops import SILENT
 from quality.places.sights import BAD, UNKNOWN, WELL, Evidence, FlowSight
 
 SCENARIOS = 400 if quick() else 4_000

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.special import bdtr
 
 from linkgauge.clock import NS_PER_S
-from quality.places.hops import SILENT
+from linkgauge.way_text import SILENT
 from quality.places.sights import FlowSight
 from quality.verdicts.flow_losses import LossOfFlows
 

@@ -24,6 +24,7 @@ from linkgauge.inventory import Inventory
 from linkgauge.model import Link
 from linkgauge.schema import PATH
 from linkgauge.table import Table
+from linkgauge.way_text import CUT, SILENT
 from linkgauge.wire import Batch
 
 log = logging.getLogger(__name__)
@@ -34,8 +35,6 @@ AHEAD_NS = 60 * NS_PER_S
 ROUNDS_BACK, WINDOWS_BACK = 3, 2
 """So far back sweeps are taken up at start: a round longer than another MTU is news to alerts
 (alerts.causes.alterations), or an old one would be news again after each restart."""
-_SILENT = "*"
-_CUT = " ..."
 """Ends a way that was too long for its column."""
 Way = tuple[str, ...]
 """Addresses of the hops in order, "*" where one was silent; the last is the far end when it was reached."""
@@ -102,7 +101,7 @@ class LastPaths:
             }
 
     def _put(self, link: str, flow: str, text: str, reached: bool) -> None:
-        hops = text.removesuffix(_CUT).split()
+        hops = text.removesuffix(CUT).split()
         if not hops or (link not in self._ways and not self._expected(link)):
             return
         flows = self._ways.setdefault(link, {})
@@ -110,7 +109,7 @@ class LastPaths:
         if before is not None and before[0] and not reached:
             flows[flow] = before
             return
-        way = tuple(map(sys.intern, hops if reached or hops[-1] == _SILENT else (*hops, _SILENT)))
+        way = tuple(map(sys.intern, hops if reached or hops[-1] == SILENT else (*hops, SILENT)))
         if before is not None and before[0] and reached:
             way = _filled(way, before[1])
         same = next((each for _, each in flows.values() if each == way), way)
@@ -132,7 +131,7 @@ class LastPaths:
 
 def _filled(way: Way, before: Way) -> Way:
     """The way with the hops that were silent in it only, where both are alike otherwise."""
-    if len(way) != len(before) or _SILENT not in way:
+    if len(way) != len(before) or SILENT not in way:
         return way
-    alike = all(one == other or _SILENT in (one, other) for one, other in zip(way, before, strict=True))
-    return tuple(b if a == _SILENT else a for a, b in zip(way, before, strict=True)) if alike else way
+    alike = all(one == other or SILENT in (one, other) for one, other in zip(way, before, strict=True))
+    return tuple(b if a == SILENT else a for a, b in zip(way, before, strict=True)) if alike else way

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 
-from probes.path.way import SILENT, Way, differing, merged
+from linkgauge.way_text import SILENT
+from probes.path.way import Way, differing, merged
 
 Flow = tuple[str, int, int]
 """Link, DSCP, number of the flow."""

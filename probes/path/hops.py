@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkgauge.clock import NS_PER_US
+from linkgauge.way_text import SILENT
 from probes.engine.flight import Answers, Caught, Departures, Errors
 from probes.path.extension import LEGACY_AT, LEGACY_AT_V6, NO_LABELS, Extensions
-from probes.path.way import SILENT, Way
+from probes.path.way import Way
 from probes.sockets.raw_name import address_of
 
 Ints = NDArray[np.int64]

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from linkgauge.frame import Frame
 from linkgauge.schema import PATH
+from linkgauge.way_text import SILENT
 from probes.path.book import Flow, Known
 from probes.path.event import Move
 from probes.path.hops import Hops
-from probes.path.way import SILENT, joined
+from probes.path.way import joined
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from linkgauge.way_text import SILENT
 from probes.path.book import Book, Flow
 from probes.path.hops import Packets
-from probes.path.way import SILENT, Way
+from probes.path.way import Way
 
 STRETCH = 8
 """Hops that a sweep into the unknown goes further at a time; so many silent ones in a row end it."""

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from linkgauge.way_text import CUT, SILENT
 from probes.path.fingerprint import fingerprint
 
-SILENT = "*"
 MAX_TEXT = 2048
 """Characters that a text of a row may have; what is longer is cut at a hop and ends in three dots."""
 Alike = Callable[[str, str], bool]
@@ -67,4 +67,4 @@ def merged(old: Way, new: Way) -> Way:
 def joined(words: Iterable[str]) -> str:
     """Words with a blank between, at most `MAX_TEXT` characters."""
     text = " ".join(words)
-    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 4].rpartition(" ")[0] + " ..."
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - len(CUT)].rpartition(" ")[0] + CUT

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from linkgauge.way_text import SILENT
 from quality.places.crossings import GATEWAY, HOP, IN, KINDS, OUT, Crossings, Place
-
-SILENT = "*"
 
 
 class HopBook:

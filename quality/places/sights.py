@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from linkgauge.way_text import SILENT
 from quality.places.cover import WELL_WEIGHT, Sights
 from quality.places.crossings import IN, Crossings
-from quality.places.hops import SILENT
 
 Rows = NDArray[np.intp]
 Mask = NDArray[np.bool_]

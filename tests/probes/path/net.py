@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkgauge.plan import Plan, PlanLink
+from linkgauge.way_text import SILENT
 from probes.engine.flight import Answers, Caught, Departures, Errors, Flight
-from probes.path.way import SILENT
 from probes.sockets.raw_name import NAME_SIZE, raw_name
 from tests.probes.plans import plan
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from linkgauge.way_text import SILENT
 from probes.path.fingerprint import fingerprint
-from probes.path.way import MAX_TEXT, SILENT, Way, differing, joined, merged
+from probes.path.way import MAX_TEXT, Way, differing, joined, merged
 
 
 def way(text: str, *, reached: bool = True) -> Way:
