@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.alerts.causes.test_place_cause import (
+from tests.alerts.causes.scene import (
     DARK,
     LOSSY,
     SILENT,

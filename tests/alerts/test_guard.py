@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alerts.guard import Guard
-from tests.alerts.causes.test_place_cause import DARK, Scene, all_of, ids, into
+from tests.alerts.causes.scene import DARK, Scene, all_of, ids, into
 
 
 def test_each_fault_is_counted_and_said_once_until_it_goes_well_again(

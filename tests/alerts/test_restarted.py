@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.alerts.causes.test_place_cause import (
+from tests.alerts.causes.scene import (
     DARK,
     LINKS,
     LOSSY,

@@ -10,7 +10,7 @@ from alerts.receivers.receiver import Policy
 from alerts.receivers.told import Told
 from linkgauge.inventory import Inventory, build
 from linkgauge.inventory_file import InventoryFile
-from tests.alerts.causes.test_place_cause import DARK, LOSSY, SITES, Scene, all_of, between, into
+from tests.alerts.causes.scene import DARK, LOSSY, SITES, Scene, all_of, between, into
 
 
 def of_teams(network: str = "") -> Inventory:

@@ -9,7 +9,7 @@ import pytest
 
 from alerts.receivers.receiver import Policy
 from alerts.receivers.told import Told
-from tests.alerts.causes.test_place_cause import DARK, LOSSY, SILENT, SITES, Scene, all_of, into, out_of
+from tests.alerts.causes.scene import DARK, LOSSY, SILENT, SITES, Scene, all_of, into, out_of
 from tests.alerts.deaf import Deaf
 from tests.alerts.test_teams import of_teams
 

@@ -10,7 +10,7 @@ import pytest
 
 from alerts.event import Fired
 from linkgauge.clock import NS_PER_S
-from tests.alerts.causes.test_place_cause import (
+from tests.alerts.causes.scene import (
     LINKS,
     LOSSY,
     Scene,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from alerts.causes.unseen import unknown
-from tests.alerts.causes.test_place_cause import DARK, LINKS, SILENT, Scene, all_of, between, ids
+from tests.alerts.causes.scene import DARK, LINKS, SILENT, Scene, all_of, between, ids
 
 
 def test_a_place_of_whose_links_nothing_is_known_is_not_over(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from alerts.roll.silences import Listed
 from linkgauge.maintenance import Scope, Silence
-from tests.alerts.causes.test_place_cause import (
+from tests.alerts.causes.scene import (
     DARK,
     INVENTORY,
     LOSSY,
