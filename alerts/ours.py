@@ -75,11 +75,12 @@ class Ours:
         """What each receiver that forgets wants to hear again and again of what we told, or others did."""
         told = [each.fired for each in roll if each.told and (each.fired.id in self._ids) == ours]
         bodies = [(each.id, payload(each, now_ns)) for each in told]
+        notices = [(id, body, Told.read(body)) for id, body in bodies] if self._forgetful else []
         return [
             Stands(receiver.name, id, body, None)
             for receiver in self._forgetful
-            for id, body in bodies
-            if receiver.policy.wants(Told.read(body))
+            for id, body, read in notices
+            if receiver.policy.wants(read)
         ]
 
     def _ends(self, event: Event) -> bool:

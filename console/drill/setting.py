@@ -63,8 +63,7 @@ def lab_fault(kind: str, link: str | None, place: str | None, magnitude: float |
 
     Raises LinkgaugeError when what is named is not what such a fault is on.
     """
-    of_links = KINDS[kind].on == "link"
-    if place is not None and of_links:
+    if place is not None and KINDS[kind].on == "link":
         raise LinkgaugeError(f"--place {place}: fault {kind} is on a link; give --link instead")
     if link is None:
         on = _LINK
